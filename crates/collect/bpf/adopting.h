@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Taking over a socket that is older than the tracer: claims its slot and gives its counters in the same
+ * run, because a later reading would count old bytes as new.
+ */
+#ifndef SOCKEYE_ADOPTING_H
+#define SOCKEYE_ADOPTING_H
+
+/*
+ * Which end opened a socket that is there already: the end that connected counts its SYN in bytes_acked, the
+ * other does not. Unknown where payload was counted twice or the counters were moving; user space then asks
+ * the listeners.
+ */
+static __always_inline __u8 older_direction(struct tcp_sock *tcp, int state)
+{
+	bool stable;
+	__u64 sequence = sequence_sent(tcp, &stable) - fin_sent(tcp, state);
+	__u64 payload = tcp->bytes_sent - tcp->bytes_retrans;
+
+	if (state == TCP_LISTEN)
+		return DIRECTION_LISTENING;
+	if (state == TCP_SYN_SENT || (stable && sequence == payload + 1))
+		return DIRECTION_OUTGOING;
+	return stable && sequence == payload ? DIRECTION_INCOMING : DIRECTION_UNKNOWN;
+}
+
+/*
+ * Claims a slot unless there is one. The slot, if the socket was adopted in this pass (perhaps in an earlier
+ * run of the program for it, whose output was thrown away), else NULL.
+ */
+static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_out)
+{
+	struct sock *sk = (struct sock *)tcp;
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	if (!cookie)
+		cookie = bpf_get_socket_cookie(sk);
+	*cookie_out = cookie;
+	struct slot *slot = table_find(cookie);
+	if (slot) {
+		bool adopted_now = (slot->flags & SLOT_PRE_EXISTING) &&
+				   slot->claimed_at_ns >= adoption_began_ns && !(slot->flags & SLOT_CLOSED);
+		return adopted_now ? slot : NULL;
+	}
+	__u8 state = sk->__sk_common.skc_state;
+	if (state == TCP_CLOSE || state == TCP_TIME_WAIT || state == TCP_SYN_RECV)
+		return NULL;
+	slot = table_claim(cookie, sk);
+	if (!slot)
+		return NULL;
+	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
+	slot->claimed_at_ns = bpf_ktime_get_ns();
+	slot->established_at_ns = 0;
+	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
+	slot->direction = older_direction(tcp, state);
+	slot->flags = SLOT_PRE_EXISTING;
+	return slot;
+}
+
+/* Gives the counters of an adopted socket and lets readers see its slot. */
+static __always_inline void tell_adopted(struct seq_file *seq, struct tcp_sock *tcp, struct slot *slot,
+					 __u64 cookie)
+{
+	struct connection_record record;
+	read_connection(&record, tcp, slot, cookie, RECORD_ADOPTED,
+			((struct sock *)tcp)->__sk_common.skc_state);
+	bpf_seq_write(seq, &record, sizeof(record));
+	table_commit(slot, cookie);
+}
+
+#endif

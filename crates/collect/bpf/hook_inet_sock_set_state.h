@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * tp_btf/inet_sock_set_state: the life of a TCP socket, from SYN_SENT, LISTEN or SYN_RECV to CLOSE.
+ *
+ * Runs about ten times in the life of a connection, both ends together, and never for data.
+ */
+
+static __always_inline struct slot *begin(struct sock *sk, __u64 *cookie_out, __u8 direction)
+{
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	if (!cookie)
+		cookie = bpf_get_socket_cookie(sk);
+	*cookie_out = cookie;
+	struct slot *slot = table_find(cookie);
+	if (slot) {
+		/* The socket is used again before its last end was told: tell that first. */
+		emit_deferred(slot, cookie, true);
+		table_free(cookie);
+	}
+	slot = table_claim(cookie, sk);
+	if (!slot)
+		return NULL;
+	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
+	slot->claimed_at_ns = bpf_ktime_get_ns();
+	slot->established_at_ns = 0;
+	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
+	slot->direction = direction;
+	slot->flags = 0;
+	return slot;
+}
+
+/* connect() and listen() run in the context of the owner. */
+static __always_inline void on_opened_here(struct sock *sk, __u8 direction)
+{
+	__u64 cookie;
+	struct slot *slot = begin(sk, &cookie, direction);
+	if (!slot)
+		return;
+	owner_from_current(&slot->owner, OWNER_CONNECT);
+	table_commit(slot, cookie);
+}
+
+/*
+ * A passive connection is claimed here rather than at LISTEN -> SYN_RECV: children that lose the race for
+ * their request never get here. This runs in softirq, so the owner stays open.
+ */
+static __always_inline void on_established(struct sock *sk, int old)
+{
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	struct slot *slot = table_find(cookie);
+	if (slot) {
+		slot->established_at_ns = bpf_ktime_get_ns();
+		return;
+	}
+	if (old != TCP_SYN_RECV)
+		return;
+	slot = begin(sk, &cookie, DIRECTION_INCOMING);
+	if (!slot)
+		return;
+	slot->established_at_ns = slot->claimed_at_ns;
+	table_commit(slot, cookie);
+}
+
+/* FIN_WAIT1 and LAST_ACK are reached from close, shutdown and exit alone, in the context of the owner. */
+static __always_inline void on_closed_here(struct sock *sk)
+{
+	struct slot *slot = table_find(sk->__sk_common.skc_cookie.counter);
+	if (slot && slot->owner.source <= OWNER_CLOSE && current_is_process())
+		owner_from_current(&slot->owner, OWNER_CLOSE);
+}
+
+static __always_inline void on_ended(struct sock *sk, int old)
+{
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	struct slot *slot = table_find(cookie);
+	if (!slot) {
+		if (old != TCP_CLOSE && old != TCP_SYN_RECV)
+			COUNT(closed_unclaimed);
+		return;
+	}
+	if (slot->flags & SLOT_CLOSED)
+		return;
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	if (!tcp)
+		return;
+	slot->flags |= SLOT_CLOSED;
+	/* Without a socket nobody will ever close it: it was orphaned or never accepted. */
+	bool owner_may_show = slot->owner.source == OWNER_NONE && sk->sk_socket;
+	if (owner_may_show && defer_final(tcp, slot, cookie, old))
+		return;
+	emit_final(tcp, slot, cookie, old);
+	table_free(cookie);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
+{
+	/* An MPTCP connection has its own protocol number; its subflows are TCP and are followed. */
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	switch (new) {
+	case TCP_SYN_SENT:
+		on_opened_here(sk, DIRECTION_OUTGOING);
+		return 0;
+	case TCP_LISTEN:
+		on_opened_here(sk, DIRECTION_LISTENING);
+		return 0;
+	case TCP_ESTABLISHED:
+		on_established(sk, old);
+		return 0;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		on_closed_here(sk);
+		return 0;
+	case TCP_CLOSE:
+		on_ended(sk, old);
+		return 0;
+	}
+	return 0;
+}

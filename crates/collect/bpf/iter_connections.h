@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * iter/bpf_map_elem over the table: reads every live socket of every namespace, on demand, in one pass.
+ *
+ * The kernel runs the program again for an element whose output did not fit, and throws the first output
+ * away: so whatever must happen once goes through the ring buffer, not through the sequence file.
+ */
+
+/* The memory is that of a TCP socket for ever (SLAB_TYPESAFE_BY_RCU), but perhaps of another one by now. */
+static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 cookie)
+{
+	return *(volatile __u64 *)&slot->committed == cookie && sk->__sk_common.skc_cookie.counter == cookie;
+}
+
+static __always_inline void tell_overdue(struct slot *slot, __u64 cookie)
+{
+	struct connection_record *kept = bpf_map_lookup_elem(&deferred_records, &cookie);
+	if (kept && bpf_ktime_get_ns() - kept->closed_at_ns > DEFER_NS)
+		emit_deferred(slot, cookie, false);
+}
+
+SEC("iter/bpf_map_elem")
+int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct bucket *bucket = ctx->value;
+	struct connection_record record;
+	if (!bucket)
+		return 0;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		__u64 cookie = bucket->key[way];
+		struct slot *slot = &bucket->slot[way];
+		if (!cookie)
+			continue;
+		if (slot->flags & SLOT_CLOSED) {
+			tell_overdue(slot, cookie);
+			continue;
+		}
+		struct tcp_sock *tcp = bpf_core_cast((void *)bucket->socket[way], struct tcp_sock);
+		if (!still_is(slot, (struct sock *)tcp, cookie))
+			continue;
+		int state = ((struct sock *)tcp)->__sk_common.skc_state;
+		read_connection(&record, tcp, slot, cookie, RECORD_LIVE, state);
+		bool unchanged = still_is(slot, (struct sock *)tcp, cookie) &&
+				 slot->claimed_at_ns == record.claimed_at_ns && !(slot->flags & SLOT_CLOSED);
+		if (unchanged)
+			bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	}
+	return 0;
+}

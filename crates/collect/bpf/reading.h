@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * One reading of a socket: its slot and the kernel's own counters, as a record.
+ *
+ * The caller has a pointer that may be dereferenced (a tracepoint argument, or one from bpf_rdonly_cast). A
+ * live socket is read without its lock: each field is right, the fields need not be of one instant.
+ */
+#ifndef SOCKEYE_READING_H
+#define SOCKEYE_READING_H
+
+static __always_inline void read_addresses(struct connection_record *record, struct sock *sk)
+{
+	__u32 *local = (__u32 *)record->local_address;
+	__u32 *remote = (__u32 *)record->remote_address;
+
+	record->family = sk->__sk_common.skc_family;
+	record->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	record->scope_id = sk->__sk_common.skc_bound_dev_if;
+	if (record->family == AF_INET) {
+		__builtin_memset(local, 0, 16);
+		__builtin_memset(remote, 0, 16);
+		local[0] = sk->__sk_common.skc_rcv_saddr;
+		remote[0] = sk->__sk_common.skc_daddr;
+		return;
+	}
+#pragma unroll
+	for (int word = 0; word < 4; word++) {
+		local[word] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[word];
+		remote[word] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[word];
+	}
+}
+
+/* SOCK_DONE: the FIN of the other end was received in order. */
+static __always_inline bool fin_received(struct tcp_sock *tcp)
+{
+	return (((struct sock *)tcp)->__sk_common.skc_flags >> SOCK_DONE_BIT) & 1;
+}
+
+/* In these states a SYN or FIN of this end takes one number of the sequence that waits for its ACK. */
+static __always_inline bool own_syn_or_fin_waits(struct tcp_sock *tcp)
+{
+	__u8 state = ((struct sock *)tcp)->__sk_common.skc_state;
+	return state == TCP_SYN_SENT || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK ||
+	       state == TCP_CLOSING;
+}
+
+/* A distance in sequence numbers without the SYN or FIN in it. */
+static __always_inline __u32 payload_only(__u32 distance, bool control)
+{
+	return distance && control ? distance - 1 : distance;
+}
+
+/*
+ * Sequence numbers sent so far, SYN and FIN included: those acknowledged and those under way. The kernel
+ * moves bytes_acked and snd_una one after the other (tcp_snd_una_update), so what is read between the two is
+ * read again.
+ */
+static __always_inline __u64 sequence_sent(struct tcp_sock *tcp, bool *stable)
+{
+	__u64 acknowledged;
+	__u32 first, next;
+
+	*stable = false;
+#pragma unroll
+	for (int attempt = 0; attempt < 3 && !*stable; attempt++) {
+		acknowledged = *(volatile __u64 *)&tcp->bytes_acked;
+		first = *(volatile __u32 *)&tcp->snd_una;
+		next = *(volatile __u32 *)&tcp->snd_nxt;
+		*stable = acknowledged == *(volatile __u64 *)&tcp->bytes_acked &&
+			  first == *(volatile __u32 *)&tcp->snd_una;
+	}
+	return acknowledged + (__u32)(next - first);
+}
+
+/* A FIN of this end is among the numbers sent. `state` is the one that a closing connection leaves. */
+static __always_inline bool fin_sent(struct tcp_sock *tcp, int state)
+{
+	bool closed_here =
+	    state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING || state == TCP_LAST_ACK;
+	return closed_here && tcp->snd_nxt == tcp->write_seq;
+}
+
+/*
+ * Payload sent, each byte once. Not bytes_sent - bytes_retrans: what the own queueing discipline drops is
+ * sent again without being a retransmission, and counted twice there. That difference is never too small,
+ * so it bounds what could not be read at rest.
+ */
+static __always_inline __u64 payload_sent(struct tcp_sock *tcp, bool syn_counted, int state)
+{
+	bool stable;
+	__u64 sent = sequence_sent(tcp, &stable);
+	__u64 control = syn_counted + fin_sent(tcp, state);
+	__u64 bound = tcp->bytes_sent - tcp->bytes_retrans;
+
+	sent = sent > control ? sent - control : 0;
+	return stable || sent < bound ? sent : bound;
+}
+
+static __always_inline void read_counters(struct connection_record *record, struct tcp_sock *tcp,
+					  bool syn_counted, int state)
+{
+	/*
+	 * The kernel counts a FIN in bytes_received before it sets SOCK_DONE. Read in this order the result
+	 * may be a little late, and is one too large only while a FIN is being processed at this very moment.
+	 */
+	__u64 received = tcp->bytes_received;
+	barrier();
+	__u64 fin = fin_received(tcp);
+
+	record->received_bytes = received >= fin ? received - fin : 0;
+	record->sent_bytes = payload_sent(tcp, syn_counted, state);
+	record->retransmitted_bytes = tcp->bytes_retrans;
+	record->sent_packets = tcp->segs_out;
+	record->received_packets = tcp->segs_in;
+	record->retransmits = tcp->total_retrans;
+}
+
+static __always_inline void read_facts(struct connection_record *record, struct tcp_sock *tcp)
+{
+	record->lost_packets = tcp->lost;
+	record->reordering_events = tcp->reord_seen;
+	record->out_of_order_packets = tcp->rcv_ooopack;
+	record->delivered_ce_packets = tcp->delivered_ce;
+	record->rtos = bpf_core_field_exists(tcp->total_rto) ? tcp->total_rto : FACT_ABSENT;
+	record->srtt_us = tcp->srtt_us >> 3;
+	record->rttvar_us = tcp->mdev_us >> 2;
+	record->min_rtt_us = tcp->rtt_min.s[0].v;
+	record->cwnd_packets = tcp->snd_cwnd;
+	record->unacknowledged_bytes = payload_only(tcp->write_seq - tcp->snd_una, own_syn_or_fin_waits(tcp));
+	record->unread_bytes = payload_only(tcp->rcv_nxt - tcp->copied_seq, fin_received(tcp));
+}
+
+/* `state` is that of the socket, for a closing one the state that it leaves. */
+static __always_inline void read_connection(struct connection_record *record, struct tcp_sock *tcp,
+					    struct slot *slot, __u64 cookie, __u8 kind, int state)
+{
+	__builtin_memcpy(&record->owner, &slot->owner, sizeof(record->owner));
+	record->cookie = cookie;
+	record->claimed_at_ns = slot->claimed_at_ns;
+	record->established_at_ns = slot->established_at_ns;
+	record->closed_at_ns = 0;
+	record->netns = slot->netns;
+	record->direction = slot->direction;
+	record->pre_existing = (slot->flags & SLOT_PRE_EXISTING) != 0;
+	record->kind = kind;
+	record->error = 0;
+	record->state = state;
+	record->state_before = 0;
+	__builtin_memset(record->pad, 0, sizeof(record->pad));
+	record->local_port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
+	read_addresses(record, (struct sock *)tcp);
+	/* The end that connected counts its SYN in bytes_acked; the other never does. */
+	read_counters(record, tcp, slot->direction == DIRECTION_OUTGOING, state);
+	read_facts(record, tcp);
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The cookie-indexed table: find, claim and free a slot.
+ *
+ * Cookies are handed out in sequence, so buckets fill evenly. Does not decide when to claim or free: the
+ * hooks do. A socket is only ever handled under its own lock, so that no two CPUs claim for one cookie.
+ */
+#ifndef SOCKEYE_TABLE_H
+#define SOCKEYE_TABLE_H
+
+static __always_inline struct kernel_counts *this_cpu_counts(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+#define COUNT(field)                                                                                         \
+	do {                                                                                                 \
+		struct kernel_counts *count_ = this_cpu_counts();                                            \
+		if (count_)                                                                                  \
+			count_->field++;                                                                     \
+	} while (0)
+
+static __always_inline struct bucket *bucket_of(__u64 cookie)
+{
+	__u32 index = (__u32)cookie & bucket_mask;
+	return bpf_map_lookup_elem(&connection_table, &index);
+}
+
+/* The slot of this cookie, or NULL. */
+static __always_inline struct slot *table_find(__u64 cookie)
+{
+	struct bucket *bucket = bucket_of(cookie);
+	if (!bucket || !cookie)
+		return NULL;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++)
+		if (bucket->key[way] == cookie)
+			return &bucket->slot[way];
+	return NULL;
+}
+
+/* A free slot, now taken for this cookie but not committed: readers skip it until table_commit. */
+static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
+{
+	struct bucket *bucket = bucket_of(cookie);
+	if (!bucket)
+		return NULL;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		if (bucket->key[way] == 0 && __sync_val_compare_and_swap(&bucket->key[way], 0, cookie) == 0) {
+			bucket->socket[way] = (__u64)sk;
+			COUNT(claimed);
+			return &bucket->slot[way];
+		}
+	}
+	COUNT(table_full);
+	return NULL;
+}
+
+static __always_inline void table_commit(struct slot *slot, __u64 cookie)
+{
+	*(volatile __u64 *)&slot->committed = cookie;
+}
+
+static __always_inline void table_free(__u64 cookie)
+{
+	struct bucket *bucket = bucket_of(cookie);
+	if (!bucket)
+		return;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		if (bucket->key[way] == cookie) {
+			*(volatile __u64 *)&bucket->slot[way].committed = 0;
+			*(volatile __u64 *)&bucket->key[way] = 0;
+			return;
+		}
+	}
+}
+
+#endif

@@ -1,0 +1,103 @@
+//! Loading: the whole object first, then without what the kernel refuses.
+
+use std::mem::MaybeUninit;
+use std::path::Path;
+use std::sync::Mutex;
+
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{OpenObject, PrintLevel};
+
+use super::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
+use crate::CollectLimits;
+use crate::error::CollectError;
+use crate::hooks::{Capability, CapabilityState};
+
+const WAYS: u32 = 8;
+const PAGE_BYTES: u32 = 4096;
+
+/// What the kernel said about the last refused load.
+static KERNEL_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Which optional programs an attempt leaves out; each attempt is tried when the ones before it failed.
+const ATTEMPTS: [&[Capability]; 4] = [
+    &[],
+    &[Capability::TcpOwner],
+    &[Capability::TcpAdopted],
+    &[Capability::TcpAdopted, Capability::TcpOwner],
+];
+
+/// Loads as much as the kernel takes. `storage` has one place for each attempt.
+///
+/// # Errors
+/// [`CollectError::NoBtf`] and [`CollectError::Refused`] when what is required cannot be loaded.
+pub(super) fn load<'a>(
+    storage: &'a mut [MaybeUninit<OpenObject>; ATTEMPTS.len()],
+    limits: CollectLimits,
+) -> Result<(TracerSkel<'a>, Vec<CapabilityState>), CollectError> {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Err(CollectError::NoBtf);
+    }
+    libbpf_rs::set_print(Some((PrintLevel::Info, keep_words)));
+    let mut first_reason = None;
+    let mut last_error = None;
+    for (place, left_out) in storage.iter_mut().zip(ATTEMPTS) {
+        take_words();
+        match open(place, limits, left_out).and_then(OpenSkel::load) {
+            Ok(skeleton) => return Ok((skeleton, states(left_out, first_reason.as_deref()))),
+            Err(error) => {
+                let reason = take_words().unwrap_or_else(|| error.to_string());
+                first_reason.get_or_insert(reason);
+                last_error = Some(error);
+            }
+        }
+    }
+    let unknown = || last_error.map(|error| error.to_string()).unwrap_or_default();
+    Err(CollectError::Refused { what: "the TCP programs", reason: first_reason.unwrap_or_else(unknown) })
+}
+
+fn states(left_out: &[Capability], reason: Option<&str>) -> Vec<CapabilityState> {
+    let state = |capability| match (left_out.contains(&capability), reason) {
+        (true, reason) => CapabilityState::refused(capability, reason.unwrap_or("refused")),
+        (false, _) => CapabilityState::served(capability),
+    };
+    crate::hooks::HOOKS.iter().map(|hook| state(hook.capability)).collect()
+}
+
+fn open<'a>(
+    place: &'a mut MaybeUninit<OpenObject>,
+    limits: CollectLimits,
+    left_out: &[Capability],
+) -> libbpf_rs::Result<OpenTracerSkel<'a>> {
+    let mut open = TracerSkelBuilder::default().open(place)?;
+    let buckets = limits.tcp_slots.max(WAYS).next_power_of_two() / WAYS;
+    let ring_bytes = limits.ring_bytes.max(PAGE_BYTES).next_power_of_two();
+    open.maps.connection_table.set_max_entries(buckets)?;
+    open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;
+    open.maps.closed_records.set_max_entries(ring_bytes)?;
+    let constants = open.maps.rodata_data.as_deref_mut().expect("the object has constants");
+    constants.bucket_mask = buckets - 1;
+    constants.ring_wake_bytes = u64::from(ring_bytes / 2);
+    open.progs.iter_tcp.set_autoload(!left_out.contains(&Capability::TcpAdopted));
+    open.progs.iter_task_file.set_autoload(!left_out.contains(&Capability::TcpOwner));
+    Ok(open)
+}
+
+fn keep_words(level: PrintLevel, words: String) {
+    if level == PrintLevel::Debug {
+        return;
+    }
+    if let Ok(mut kept) = KERNEL_WORDS.lock() {
+        kept.push(words);
+    }
+}
+
+/// The most telling line of what the kernel said: the last one of the verifier before libbpf's summary.
+fn take_words() -> Option<String> {
+    let kept = std::mem::take(&mut *KERNEL_WORDS.lock().ok()?);
+    let lines = kept.iter().flat_map(|words| words.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let telling = |line: &&str| !line.starts_with("processed ") && !line.contains("-- END PROG LOAD LOG --");
+    let lines: Vec<&str> = lines.filter(telling).collect();
+    let end = lines.iter().position(|line| line.contains("failed to load")).unwrap_or(lines.len());
+    let said = lines.get(..end).and_then(<[&str]>::last).or(lines.first())?;
+    Some((*said).to_owned())
+}

@@ -1,0 +1,257 @@
+//! The loaded programs: attached, adopted into, read in passes, drained.
+//!
+//! Decides nothing about when: the collector does.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+
+use libbpf_rs::skel::Skel;
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, RingBuffer, RingBufferBuilder};
+
+use super::iterate::read_all;
+use super::load::load;
+use super::skeleton::TracerSkel;
+use super::types::kernel_counts;
+use crate::CollectLimits;
+use crate::clock::kernel_now;
+use crate::collector::Support;
+use crate::counts::KernelCounts;
+use crate::error::CollectError;
+use crate::hooks::{Capability, CapabilityState};
+use crate::namespaces;
+use crate::record::{Malformed, RECORD_BYTES, decode};
+use connections::Event;
+
+/// At most this many closed records are taken from the ring at once.
+const DRAIN_RECORDS: usize = 4096;
+
+/// Where a loaded object lives; it cannot move afterwards.
+pub(crate) type Storage = [MaybeUninit<OpenObject>; 4];
+
+/// An empty place to load into.
+pub(crate) fn storage() -> Storage {
+    [const { MaybeUninit::uninit() }; 4]
+}
+
+/// The loaded and attached programs.
+pub(crate) struct Programs<'a> {
+    skeleton: TracerSkel<'a>,
+    capabilities: Vec<CapabilityState>,
+    connections: Link,
+    adopting: Option<Link>,
+    owners: Option<Link>,
+    /// Dropping them would detach the hooks.
+    _hooks: [Link; 2],
+}
+
+/// The consumer of the ring buffer: closed records come out decoded.
+pub(crate) struct ClosedRecords<'a> {
+    ring: RingBuffer<'a>,
+    inbox: &'a RefCell<Inbox>,
+}
+
+/// Decoded records on their way, and how many could not be decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    events: Vec<Event>,
+    malformed: u64,
+}
+
+impl Inbox {
+    fn take_in(&mut self, bytes: &[u8]) {
+        match decode(bytes) {
+            Ok(event) => self.events.extend(event),
+            Err(Malformed) => self.malformed += 1,
+        }
+    }
+}
+
+/// What an iterator gave.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) malformed: u64,
+    /// Live connections without an owner, or with a guessed one.
+    pub(crate) unsettled: u64,
+}
+
+impl<'a> Programs<'a> {
+    /// Loads and attaches.
+    pub(crate) fn start(storage: &'a mut Storage, limits: CollectLimits) -> Result<Self, CollectError> {
+        let (skeleton, capabilities) = load(storage, limits)?;
+        let attach = |hook| move |source| CollectError::Attach { hook, source };
+        let set_state =
+            skeleton.progs.inet_sock_set_state.attach().map_err(attach("tp_btf/inet_sock_set_state"))?;
+        let destroy = skeleton.progs.tcp_destroy_sock.attach().map_err(attach("tp_btf/tcp_destroy_sock"))?;
+        let table = &skeleton.maps.connection_table;
+        let connections = skeleton.progs.iter_connections.attach_iter(table.as_fd());
+        let served = |capability| {
+            capabilities.iter().any(|state| state.capability == capability && state.served_by.is_some())
+        };
+        let adopting = served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp.attach()).transpose();
+        let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
+        Ok(Self {
+            connections: connections.map_err(attach("iter/bpf_map_elem"))?,
+            adopting: adopting.map_err(attach("iter/tcp"))?,
+            owners: owners.map_err(attach("iter/task_file"))?,
+            _hooks: [set_state, destroy],
+            skeleton,
+            capabilities,
+        })
+    }
+
+    /// What the kernel took.
+    pub(crate) fn support(&self) -> Support {
+        let loaded = self.skeleton.object().progs().filter(Program::autoload);
+        let named = |program: Program<'_>| {
+            let id = Program::id_from_fd(program.as_fd()).ok()?;
+            Some((program.name().to_string_lossy().into_owned(), id))
+        };
+        Support { capabilities: self.capabilities.clone(), programs: loaded.filter_map(named).collect() }
+    }
+
+    /// The consumer of the ring buffer.
+    pub(crate) fn closed_records<'s>(
+        &'s self,
+        inbox: &'s RefCell<Inbox>,
+    ) -> Result<ClosedRecords<'s>, CollectError> {
+        let failed = |source| CollectError::Map { operation: "consume", map: "closed_records", source };
+        let mut builder = RingBufferBuilder::new();
+        let take_in = |bytes: &[u8]| {
+            inbox.borrow_mut().take_in(bytes);
+            0
+        };
+        builder.add(&self.skeleton.maps.closed_records, take_in).map_err(failed)?;
+        Ok(ClosedRecords { ring: builder.build().map_err(failed)?, inbox })
+    }
+
+    /// Adopts the sockets that are older than the tracer, of every namespace that can be entered, then those
+    /// that some process holds.
+    pub(crate) fn adopt(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+        if let Some(link) = &self.adopting {
+            for namespace in namespaces::open_all() {
+                self.begin_adoption()?;
+                adopt_namespace(link, &namespace, &mut events)?;
+            }
+        }
+        self.settle_owners(&mut events)
+    }
+
+    /// Looks for the owners of connections that have none, in the open files of all processes.
+    pub(crate) fn settle_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+        let Some(link) = &self.owners else { return Ok(()) };
+        self.begin_adoption()?;
+        let mut reading = Reading::default();
+        read_all(link, "iter/task_file", |chunk| reading.hand_over(chunk, &mut events))
+    }
+
+    /// What is adopted from now on belongs to a new pass.
+    fn begin_adoption(&self) -> Result<(), CollectError> {
+        let failed = |source| CollectError::Map { operation: "write", map: "adoption_began_ns", source };
+        let globals = &self.skeleton.maps.bss;
+        globals.update(&0u32.to_ne_bytes(), &kernel_now().0.to_ne_bytes(), MapFlags::ANY).map_err(failed)
+    }
+
+    /// True when owners can be looked for at all.
+    pub(crate) fn can_settle_owners(&self) -> bool {
+        self.owners.is_some()
+    }
+
+    /// Reads every live connection and listener once.
+    pub(crate) fn read_live(&self, mut events: impl FnMut(Vec<Event>)) -> Result<Reading, CollectError> {
+        let mut reading = Reading::default();
+        read_all(&self.connections, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
+        Ok(reading)
+    }
+
+    /// What the kernel side counted so far.
+    pub(crate) fn counts(&self) -> Result<KernelCounts, CollectError> {
+        let failed = |source| CollectError::Map { operation: "read", map: "counts", source };
+        let per_cpu =
+            self.skeleton.maps.counts.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
+        let mut sum = KernelCounts::default();
+        for bytes in per_cpu.unwrap_or_default() {
+            add_cpu(&mut sum, &bytes);
+        }
+        Ok(sum)
+    }
+}
+
+fn adopt_namespace(
+    link: &Link,
+    namespace: &File,
+    events: &mut impl FnMut(Vec<Event>),
+) -> Result<(), CollectError> {
+    let mut reading = Reading::default();
+    let pass = || read_all(link, "iter/tcp", |chunk| reading.hand_over(chunk, events));
+    let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
+    namespaces::inside(namespace, pass).map_err(stuck)?.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot enter a network namespace: of its older sockets only those that a process holds are followed");
+        Ok(())
+    })
+}
+
+impl Reading {
+    fn hand_over(&mut self, chunk: &[[u8; RECORD_BYTES]], events: &mut impl FnMut(Vec<Event>)) {
+        let mut inbox = Inbox { events: Vec::with_capacity(chunk.len()), malformed: 0 };
+        for record in chunk {
+            inbox.take_in(record);
+        }
+        self.malformed += inbox.malformed;
+        self.unsettled += inbox.events.iter().filter(|event| is_unsettled(event)).count() as u64;
+        events(inbox.events);
+    }
+}
+
+fn is_unsettled(event: &Event) -> bool {
+    matches!(event, Event::Read(observation) if observation.owner.is_none())
+}
+
+impl ClosedRecords<'_> {
+    /// Readable when the kernel wants the ring drained.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        let descriptor: RawFd = self.ring.epoll_fd();
+        // SAFETY: the ring owns the descriptor and lives as long as the borrow.
+        #[expect(unsafe_code, reason = "libbpf gives the descriptor as a number")]
+        unsafe {
+            BorrowedFd::borrow_raw(descriptor)
+        }
+    }
+
+    /// Takes out what the ring holds, in order; answers how many records could not be decoded.
+    pub(crate) fn drain(&self, mut events: impl FnMut(Vec<Event>)) -> Result<u64, CollectError> {
+        loop {
+            let taken = self.ring.consume_raw_n(DRAIN_RECORDS);
+            let Ok(taken) = usize::try_from(taken) else {
+                let source = libbpf_rs::Error::from_raw_os_error(-taken);
+                return Err(CollectError::Map { operation: "consume", map: "closed_records", source });
+            };
+            let batch = std::mem::take(&mut self.inbox.borrow_mut().events);
+            if !batch.is_empty() {
+                events(batch);
+            }
+            if taken < DRAIN_RECORDS {
+                return Ok(std::mem::take(&mut self.inbox.borrow_mut().malformed));
+            }
+        }
+    }
+}
+
+fn add_cpu(sum: &mut KernelCounts, bytes: &[u8]) {
+    const FIELDS: usize = size_of::<kernel_counts>() / 8;
+    let mut fields = [0; FIELDS];
+    let (words, _) = bytes.as_chunks::<8>();
+    for (field, word) in fields.iter_mut().zip(words) {
+        *field = u64::from_ne_bytes(*word);
+    }
+    let [claimed, closed, ring_full_connections, ring_full_bytes, table_full, closed_unclaimed, deferred] =
+        fields;
+    sum.claimed += claimed;
+    sum.closed += closed;
+    sum.ring_full_connections += ring_full_connections;
+    sum.ring_full_bytes += ring_full_bytes;
+    sum.table_full += table_full;
+    sum.closed_unclaimed += closed_unclaimed;
+    sum.deferred += deferred;
+}

@@ -1,0 +1,297 @@
+//! The collector thread: when to read, when to drain, and in which order.
+//!
+//! Within a pass the readings come first and the closes after them. A request gets a pass that began after
+//! it came. Owners are looked for when a pass found connections without one, at most so often that it costs
+//! one thousandth of a core.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use connections::Event;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::CollectLimits;
+use crate::bpf::{ClosedRecords, Inbox, Programs, storage};
+use crate::clock::kernel_now;
+use crate::counts::KernelCounts;
+use crate::error::CollectError;
+use crate::hooks::CapabilityState;
+
+/// The ring is drained at least this often.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A pass is made at least this often, so that 32-bit packet counters cannot wrap unseen and lost closes are
+/// noticed although nobody polls.
+const PASS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A search for owners that took this long is not repeated for a thousand times as long.
+const OWNER_PAUSE_FACTOR: u32 = 1000;
+const OWNER_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// What the collector hands over, in order.
+#[derive(Debug)]
+pub enum Report {
+    /// Changes of the table.
+    Events(Vec<Event>),
+    /// A pass ended with its last event.
+    PassEnded {
+        /// Every request up to this one is served by the pass.
+        request: u64,
+        /// What the kernel side counted by now.
+        counts: KernelCounts,
+    },
+    /// The collector cannot go on; nothing follows.
+    Failed(CollectError),
+}
+
+/// The running collector. Dropping it stops the thread and detaches every program.
+#[derive(Debug)]
+pub struct Collector {
+    shared: Arc<Shared>,
+    support: Support,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the kernel took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Support {
+    /// How each capability is served.
+    pub capabilities: Vec<CapabilityState>,
+    /// The loaded programs: name and id, as `bpftool prog` shows them.
+    pub programs: Vec<(String, u32)>,
+}
+
+/// Asks the collector for passes, from any thread. Requests made before the start are served by the first
+/// pass.
+#[derive(Debug, Clone)]
+pub struct PassRequests(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    requested: AtomicU64,
+    stopping: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Collector {
+    /// Loads and attaches the programs and adopts the sockets that are there, then goes on in a thread of
+    /// its own. `sink` gets every report in order and may block; it ends the thread with `Break`. The first
+    /// reports, before this returns, are those of the adoption, so the sink must not need the caller.
+    ///
+    /// # Errors
+    /// [`CollectError`] when tracing cannot start; nothing stays attached.
+    pub fn start(
+        limits: CollectLimits,
+        requests: &PassRequests,
+        sink: impl FnMut(Report) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<Self, CollectError> {
+        let failed = |source| CollectError::System { operation: "start the collector thread", source };
+        let shared = Arc::clone(&requests.0);
+        let (ready, started) = mpsc::sync_channel(1);
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("collect".into())
+            .spawn(move || run(limits, &of_thread, sink, &ready))
+            .map_err(failed)?;
+        let support = started.recv().map_err(|_| failed(io::Error::other("it ended at once")))??;
+        Ok(Self { shared, support, thread: Some(thread) })
+    }
+
+    /// What the kernel took.
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl PassRequests {
+    /// Nothing is requested yet.
+    ///
+    /// # Errors
+    /// [`CollectError::System`] when the process has no descriptor left.
+    pub fn new() -> Result<Self, CollectError> {
+        let failed = |source| CollectError::System { operation: "make an event descriptor", source };
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| failed(io::Error::from(error)))?;
+        let (requested, stopping) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self(Arc::new(Shared { requested, stopping, wake })))
+    }
+
+    /// Asks for a pass that begins after this call; answers the number that the report of its end reaches.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        let number = self.0.requested.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.wake();
+        number
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // The only way to fail is a counter at its maximum, and then the thread is awake already.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+type Ready = mpsc::SyncSender<Result<Support, CollectError>>;
+
+fn run(
+    limits: CollectLimits,
+    shared: &Shared,
+    mut sink: impl FnMut(Report) -> ControlFlow<()>,
+    ready: &Ready,
+) {
+    let mut outlet = Outlet { sink: &mut sink, closed: false };
+    if let Err(error) = collect(limits, shared, &mut outlet, ready) {
+        // Before the start was reported the starter gets the error, afterwards the sink.
+        if let Err(mpsc::TrySendError::Full(Err(error)) | mpsc::TrySendError::Disconnected(Err(error))) =
+            ready.try_send(Err(error))
+        {
+            outlet.report(Report::Failed(error));
+        }
+    }
+}
+
+fn collect(
+    limits: CollectLimits,
+    shared: &Shared,
+    outlet: &mut Outlet<'_>,
+    ready: &Ready,
+) -> Result<(), CollectError> {
+    let mut storage = storage();
+    let programs = Programs::start(&mut storage, limits)?;
+    programs.adopt(|events| outlet.events(events))?;
+    let inbox = RefCell::new(Inbox::default());
+    let closed_records = programs.closed_records(&inbox)?;
+    // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
+    let _ = ready.try_send(Ok(programs.support()));
+    Passes::new(&programs, &closed_records, shared).run(outlet)
+}
+
+/// The way out, which may be closed.
+struct Outlet<'a> {
+    sink: &'a mut dyn FnMut(Report) -> ControlFlow<()>,
+    closed: bool,
+}
+
+impl Outlet<'_> {
+    fn report(&mut self, report: Report) {
+        if !self.closed {
+            self.closed = (self.sink)(report).is_break();
+        }
+    }
+
+    fn events(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.report(Report::Events(events));
+        }
+    }
+}
+
+/// The loop, and what it remembers from one pass to the next.
+struct Passes<'a> {
+    programs: &'a Programs<'a>,
+    closed_records: &'a ClosedRecords<'a>,
+    shared: &'a Shared,
+    served: u64,
+    malformed: u64,
+    last_pass: Instant,
+    owners_after: Instant,
+}
+
+impl<'a> Passes<'a> {
+    fn new(programs: &'a Programs<'a>, closed_records: &'a ClosedRecords<'a>, shared: &'a Shared) -> Self {
+        let now = Instant::now();
+        Self { programs, closed_records, shared, served: 0, malformed: 0, last_pass: now, owners_after: now }
+    }
+
+    fn run(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        // The first pass tells the listeners, from which directions follow.
+        self.pass(outlet)?;
+        while !self.shared.stopping.load(Ordering::SeqCst) && !outlet.closed {
+            self.wait()?;
+            let requested = self.shared.requested.load(Ordering::SeqCst);
+            if requested > self.served || self.last_pass.elapsed() >= PASS_INTERVAL {
+                self.pass(outlet)?;
+            } else {
+                self.drain(outlet)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Readings first, closes second: a connection that was read and then closed ends closed.
+    fn pass(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        let request = self.shared.requested.load(Ordering::SeqCst);
+        let mut at = kernel_now();
+        self.last_pass = Instant::now();
+        let mut reading = self.programs.read_live(|events| outlet.events(events))?;
+        if reading.unsettled > 0 && self.may_look_for_owners() {
+            self.look_for_owners(outlet)?;
+            at = kernel_now();
+            reading = self.programs.read_live(|events| outlet.events(events))?;
+        }
+        self.malformed += reading.malformed;
+        self.drain(outlet)?;
+        outlet.events(vec![Event::PassEnded { at }]);
+        let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
+        outlet.report(Report::PassEnded { request, counts });
+        self.served = request;
+        Ok(())
+    }
+
+    fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        self.malformed += self.closed_records.drain(|events| outlet.events(events))?;
+        Ok(())
+    }
+
+    fn may_look_for_owners(&self) -> bool {
+        self.programs.can_settle_owners() && Instant::now() >= self.owners_after
+    }
+
+    fn look_for_owners(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        let start = Instant::now();
+        self.programs.settle_owners(|events| outlet.events(events))?;
+        let pause = (start.elapsed() * OWNER_PAUSE_FACTOR).max(OWNER_PAUSE_MIN);
+        self.owners_after = Instant::now() + pause;
+        Ok(())
+    }
+
+    /// Returns when there is something to do: a request, a ring that is half full, or the time to look.
+    fn wait(&self) -> Result<(), CollectError> {
+        let ring = self.closed_records.descriptor();
+        let mut descriptors = [
+            PollFd::from_borrowed_fd(ring, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.shared.wake.as_fd(), PollFlags::IN),
+        ];
+        let timeout = Timespec::try_from(DRAIN_INTERVAL).expect("100 ms fit");
+        match poll(&mut descriptors, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                let source = io::Error::from(error);
+                return Err(CollectError::System { operation: "wait for the ring buffer", source });
+            }
+        }
+        // Empty it, so that the next wait waits. It fails when nobody wrote, which is fine.
+        let _ = rustix::io::read(&self.shared.wake, &mut [0u8; 8]);
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! What the kernel side counted, added up over the CPUs.
+
+/// Totals since the programs were loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KernelCounts {
+    /// Slots claimed: connections and listeners followed.
+    pub claimed: u64,
+    /// Final records handed over.
+    pub closed: u64,
+    /// Final records for which the ring buffer had no room.
+    pub ring_full_connections: u64,
+    /// Payload bytes of those.
+    pub ring_full_bytes: u64,
+    /// Sockets for which the table had no slot.
+    pub table_full: u64,
+    /// Closes of sockets that were not followed.
+    pub closed_unclaimed: u64,
+    /// Final records that waited for the owner to close.
+    pub deferred: u64,
+    /// Records that could not be decoded.
+    pub malformed: u64,
+}

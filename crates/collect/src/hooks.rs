@@ -1,0 +1,104 @@
+//! The hooks: which capability is served by which kernel attach points, best alternative first.
+
+use std::fmt;
+
+/// Something the tracer can do, if the kernel lets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Live TCP connections and listeners.
+    TcpLive,
+    /// Final counters of closed TCP connections.
+    TcpClosed,
+    /// TCP sockets that are older than the tracer.
+    TcpAdopted,
+    /// The process that holds an accepted connection, while it lives.
+    TcpOwner,
+}
+
+/// One way to serve a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Alternative {
+    /// What it serves.
+    pub capability: Capability,
+    /// The attach points, as the kernel names them.
+    pub hook: &'static str,
+    /// True when tracing makes no sense without it.
+    pub required: bool,
+    /// What is missing where it is refused.
+    pub without: &'static str,
+}
+
+/// All alternatives, in the order in which they are tried.
+pub(crate) const HOOKS: [Alternative; 4] = [
+    Alternative {
+        capability: Capability::TcpLive,
+        hook: "iter/bpf_map_elem",
+        required: true,
+        without: "nothing is known of live TCP connections",
+    },
+    Alternative {
+        capability: Capability::TcpClosed,
+        hook: "tp_btf/inet_sock_set_state, tp_btf/tcp_destroy_sock",
+        required: true,
+        without: "nothing is known of TCP connections",
+    },
+    Alternative {
+        capability: Capability::TcpAdopted,
+        hook: "iter/tcp",
+        required: false,
+        without: "TCP sockets older than the tracer and held by no process are not followed",
+    },
+    Alternative {
+        capability: Capability::TcpOwner,
+        hook: "iter/task_file",
+        required: false,
+        without: "the owner of a live accepted connection stays a guess: the owner of the listener",
+    },
+];
+
+/// How a capability is served on this kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapabilityState {
+    /// The capability.
+    pub capability: Capability,
+    /// The hook that serves it; absent when none could.
+    pub served_by: Option<&'static str>,
+    /// Why it is not served as well as it could be, and what follows.
+    pub degradation: Option<String>,
+}
+
+impl Capability {
+    /// The name in lower case, stable.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::TcpLive => "tcp live",
+            Capability::TcpClosed => "tcp closed",
+            Capability::TcpAdopted => "tcp adopted",
+            Capability::TcpOwner => "tcp owner",
+        }
+    }
+
+    /// The hook that serves this capability.
+    #[must_use]
+    pub(crate) fn alternative(self) -> &'static Alternative {
+        HOOKS.iter().find(|hook| hook.capability == self).expect("every capability has a row")
+    }
+}
+
+impl CapabilityState {
+    pub(crate) fn served(capability: Capability) -> Self {
+        Self { capability, served_by: Some(capability.alternative().hook), degradation: None }
+    }
+
+    pub(crate) fn refused(capability: Capability, reason: &str) -> Self {
+        let without = capability.alternative().without;
+        Self { capability, served_by: None, degradation: Some(format!("{without} ({reason})")) }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

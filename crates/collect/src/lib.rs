@@ -1,0 +1,42 @@
+//! From the kernel to events.
+//!
+//! Owns all BPF: the C programs in `bpf/`, their loading, and the reading of what they tell. Gives plain
+//! [`connections::Event`]s and knows nothing of clients, HTTP or configuration files. The only crate with
+//! `unsafe` code.
+
+mod bpf;
+mod clock;
+mod collector;
+mod counts;
+mod error;
+mod hooks;
+mod namespaces;
+mod privilege;
+mod record;
+
+pub use clock::{kernel_now, wall_offset};
+pub use collector::{Collector, PassRequests, Report, Support};
+pub use counts::KernelCounts;
+pub use error::CollectError;
+pub use hooks::{Capability, CapabilityState};
+pub use privilege::{MissingPrivilege, check_privileges};
+
+/// Bounds of the kernel side.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectLimits {
+    /// Sockets that can be followed at once: connections and listeners. Rounded up to a power of two; 112
+    /// bytes of kernel memory each.
+    pub tcp_slots: u32,
+    /// Bytes of the ring buffer for closed connections. Rounded up to a power of two of at least a page;
+    /// 224 bytes hold one.
+    pub ring_bytes: u32,
+    /// Final records that can wait for their owner at once; beyond, they are told without one. 280 bytes of
+    /// kernel memory each while used.
+    pub deferred_records: u32,
+}
+
+impl Default for CollectLimits {
+    fn default() -> Self {
+        Self { tcp_slots: 262_144, ring_bytes: 8 << 20, deferred_records: 16_384 }
+    }
+}

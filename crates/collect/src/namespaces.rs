@@ -1,0 +1,89 @@
+//! The network namespaces of the host, and working inside one of them.
+//!
+//! Finds those of running processes and those that are mounted (`ip netns`, container runtimes). One that is
+//! held by an open descriptor alone is not found.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// All network namespaces that can be found, each once, open.
+pub(crate) fn open_all() -> Vec<File> {
+    let mut found = BTreeMap::new();
+    let of_processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in of_processes.filter(|entry| is_number(&entry.file_name().to_string_lossy())) {
+        note(&mut found, &process.path().join("ns/net"));
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for path in mounts.lines().filter_map(mounted_namespace) {
+        note(&mut found, Path::new(path));
+    }
+    found.into_values().collect()
+}
+
+/// The mount point, if the line of mountinfo mounts a network namespace: its root is `net:[inode]`.
+fn mounted_namespace(line: &str) -> Option<&str> {
+    let mut fields = line.split(' ').skip(3);
+    let root = fields.next()?;
+    let mount_point = fields.next()?;
+    root.starts_with("net:[").then_some(mount_point)
+}
+
+fn note(found: &mut BTreeMap<(u64, u64), File>, path: &Path) {
+    // A process may have ended, and a foreign one may be closed to us: neither is an error.
+    let Ok(metadata) = fs::metadata(path) else { return };
+    let key = (metadata.dev(), metadata.ino());
+    if let std::collections::btree_map::Entry::Vacant(vacant) = found.entry(key)
+        && let Ok(file) = File::open(path)
+    {
+        vacant.insert(file);
+    }
+}
+
+fn is_number(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Runs `work` in the network namespace, on this thread, and returns to the thread's own one.
+///
+/// # Errors
+/// The outer error means that the thread could not return, and must not go on; the inner that the namespace
+/// could not be entered.
+pub(crate) fn inside<T>(namespace: &File, work: impl FnOnce() -> T) -> io::Result<io::Result<T>> {
+    let home = File::open("/proc/thread-self/ns/net")?;
+    if let Err(refused) = enter(namespace) {
+        return Ok(Err(refused));
+    }
+    let result = work();
+    enter(&home)?;
+    Ok(Ok(result))
+}
+
+fn enter(namespace: &File) -> io::Result<()> {
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mounted_namespace_is_recognised() {
+        let line = "611 24 0:4 net:[4026532275] /run/netns/blue rw shared:1 - nsfs nsfs rw";
+        assert_eq!(mounted_namespace(line), Some("/run/netns/blue"));
+        assert_eq!(mounted_namespace("31 23 0:28 / /sys rw - sysfs sysfs rw"), None);
+        assert_eq!(mounted_namespace(""), None);
+    }
+
+    #[test]
+    fn the_own_namespace_is_found() {
+        let own = fs::metadata("/proc/thread-self/ns/net").expect("proc is mounted").ino();
+        let found = open_all();
+        assert!(found.iter().any(|file| file.metadata().is_ok_and(|metadata| metadata.ino() == own)));
+    }
+}

@@ -1,0 +1,223 @@
+//! Bytes of the kernel to events.
+//!
+//! The bytes are untrusted: lengths are checked, unknown values become `None`, and nothing is indexed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use connections::{
+    Command, ConnectionId, Direction, Ending, Event, KernelTime, Listener, Observation, Owner, OwnerSource,
+    Protocol, RawCounters, State, TcpFacts, Tuple,
+};
+
+use crate::bpf::types::{connection_record, owner_record};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const KIND_LIVE: u8 = 1;
+const KIND_ADOPTED: u8 = 2;
+const KIND_CLOSED: u8 = 3;
+const DIRECTION_LISTENING: u8 = 3;
+const FACT_ABSENT: u32 = u32::MAX;
+
+/// Size of a record in bytes.
+pub(crate) const RECORD_BYTES: usize = size_of::<connection_record>();
+
+const _: () = assert!(RECORD_BYTES == 216 && size_of::<owner_record>() == 48, "as in record.h");
+
+/// The bytes are no record of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Decodes one record. Not every record is an event: an adopted listener is read again by the next pass.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Event>, Malformed> {
+    let record = record_from(bytes).ok_or(Malformed)?;
+    event(&record).ok_or(Malformed)
+}
+
+fn event(record: &connection_record) -> Option<Option<Event>> {
+    let (local, remote) = ends(record)?;
+    let id = ConnectionId { cookie: record.cookie, claimed_at: KernelTime(record.claimed_at_ns) };
+    let owner = owner(&record.owner);
+    if record.direction == DIRECTION_LISTENING {
+        let local = Tuple::canonical(Protocol::Tcp, record.netns, local, remote).local;
+        let listener = Listener { id, netns: record.netns, local, owner };
+        return match record.kind {
+            KIND_LIVE => Some(Some(Event::Listening(listener))),
+            KIND_CLOSED => Some(Some(Event::ListenerClosed(listener))),
+            _ => Some(None),
+        };
+    }
+    let observation = Observation {
+        id,
+        tuple: Tuple::canonical(Protocol::Tcp, record.netns, local, remote),
+        direction: direction(record.direction)?,
+        owner,
+        state: state(record.state)?,
+        established_at: present(record.established_at_ns).map(KernelTime),
+        pre_existing: record.pre_existing != 0,
+        counters: RawCounters {
+            sent_bytes: record.sent_bytes,
+            received_bytes: record.received_bytes,
+            sent_packets: record.sent_packets,
+            received_packets: record.received_packets,
+            retransmits: record.retransmits,
+        },
+        tcp: facts(record),
+    };
+    match record.kind {
+        KIND_LIVE => Some(Some(Event::Read(observation))),
+        KIND_ADOPTED => Some(Some(Event::Adopted(observation))),
+        KIND_CLOSED => {
+            let ending = Ending {
+                closed_at: KernelTime(record.closed_at_ns),
+                state_before: state(record.state_before)?,
+                errno: record.error,
+            };
+            Some(Some(Event::Closed(observation, ending)))
+        }
+        _ => None,
+    }
+}
+
+fn record_from(bytes: &[u8]) -> Option<connection_record> {
+    if bytes.len() != RECORD_BYTES {
+        return None;
+    }
+    // SAFETY: the length was checked, the read need not be aligned, and every field is an integer or an array
+    // of integers, for which all bit patterns are valid.
+    #[expect(unsafe_code, reason = "the generated type has no safe conversion from bytes")]
+    Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<connection_record>()) })
+}
+
+fn ends(record: &connection_record) -> Option<(SocketAddr, SocketAddr)> {
+    let end = |address: &[u8; 16], port| match record.family {
+        AF_INET => {
+            let [a, b, c, d, ..] = *address;
+            Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port))
+        }
+        AF_INET6 => {
+            let address = Ipv6Addr::from(*address);
+            Some(SocketAddr::V6(SocketAddrV6::new(address, port, 0, record.scope_id)))
+        }
+        _ => None,
+    };
+    Some((end(&record.local_address, record.local_port)?, end(&record.remote_address, record.remote_port)?))
+}
+
+fn owner(record: &owner_record) -> Option<Owner> {
+    let source = match record.source {
+        1 => OwnerSource::Close,
+        2 => OwnerSource::Descriptor,
+        3 => OwnerSource::Connect,
+        _ => return None,
+    };
+    Some(Owner {
+        pid: record.tgid,
+        tid: record.tid,
+        uid: record.uid,
+        command: Command(record.command),
+        cgroup_id: present(record.cgroup_id),
+        started_at_boot_ns: record.started_at_boot_ns,
+        kernel: record.kernel_thread != 0,
+        source,
+    })
+}
+
+fn direction(number: u8) -> Option<Direction> {
+    match number {
+        0 => Some(Direction::Unknown),
+        1 => Some(Direction::Incoming),
+        2 => Some(Direction::Outgoing),
+        _ => None,
+    }
+}
+
+/// The states of `include/net/tcp_states.h`.
+fn state(number: u8) -> Option<State> {
+    match number {
+        1 => Some(State::Established),
+        2 => Some(State::SynSent),
+        3 => Some(State::SynReceived),
+        4 => Some(State::FinWait1),
+        5 => Some(State::FinWait2),
+        6 | 7 => Some(State::Closed),
+        8 => Some(State::CloseWait),
+        9 => Some(State::LastAck),
+        10 => Some(State::Closed),
+        11 => Some(State::Closing),
+        _ => None,
+    }
+}
+
+fn facts(record: &connection_record) -> TcpFacts {
+    // Before the first sample srtt is 0, the deviation a default, and the minimum all ones.
+    let sampled = record.srtt_us != 0;
+    TcpFacts {
+        srtt_us: sampled.then_some(record.srtt_us),
+        rttvar_us: sampled.then_some(record.rttvar_us),
+        min_rtt_us: (record.min_rtt_us != u32::MAX && sampled).then_some(record.min_rtt_us),
+        cwnd_packets: record.cwnd_packets,
+        retransmitted_bytes: record.retransmitted_bytes,
+        unacknowledged_bytes: record.unacknowledged_bytes,
+        unread_bytes: record.unread_bytes,
+        lost_packets: record.lost_packets,
+        reordering_events: record.reordering_events,
+        out_of_order_packets: record.out_of_order_packets,
+        delivered_ce_packets: record.delivered_ce_packets,
+        rtos: (record.rtos != FACT_ABSENT).then_some(record.rtos),
+    }
+}
+
+fn present(value: u64) -> Option<u64> {
+    (value != 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(change: impl FnOnce(&mut connection_record)) -> Vec<u8> {
+        let mut record = connection_record {
+            family: AF_INET,
+            kind: KIND_LIVE,
+            state: 1,
+            local_address: [10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            local_port: 80,
+            cookie: 7,
+            ..connection_record::default()
+        };
+        change(&mut record);
+        // SAFETY: the record is made of integers without padding, so all of its bytes are initialized.
+        #[expect(unsafe_code, reason = "the generated type has no safe conversion to bytes")]
+        unsafe { std::slice::from_raw_parts((&raw const record).cast::<u8>(), RECORD_BYTES) }.to_vec()
+    }
+
+    #[test]
+    fn a_record_of_another_length_is_refused() {
+        let whole = bytes(|_| ());
+        assert!(decode(&whole).is_ok());
+        assert_eq!(decode(whole.get(1..).expect("not empty")), Err(Malformed));
+        assert_eq!(decode(&[whole, vec![0]].concat()), Err(Malformed));
+        assert_eq!(decode(&[]), Err(Malformed));
+    }
+
+    #[test]
+    fn unknown_numbers_are_refused() {
+        assert_eq!(decode(&bytes(|record| record.kind = 9)), Err(Malformed));
+        assert_eq!(decode(&bytes(|record| record.family = 1)), Err(Malformed));
+        assert_eq!(decode(&bytes(|record| record.state = 0)), Err(Malformed));
+        assert_eq!(decode(&bytes(|record| record.direction = 7)), Err(Malformed));
+    }
+
+    #[test]
+    fn facts_without_a_sample_are_absent() {
+        let Ok(Some(Event::Read(observation))) =
+            decode(&bytes(|record| (record.min_rtt_us, record.rtos) = (u32::MAX, FACT_ABSENT)))
+        else {
+            panic!("a live record is a reading")
+        };
+        assert_eq!(observation.tcp, TcpFacts::default());
+        assert_eq!(observation.owner, None);
+        assert_eq!(observation.tuple.local.to_string(), "10.0.0.1:80");
+    }
+}

@@ -1,0 +1,65 @@
+//! What `collect` tells: the closed list of events that change the table.
+
+use crate::connection::{ConnectionId, Direction};
+use crate::counters::RawCounters;
+use crate::listeners::Listener;
+use crate::owner::Owner;
+use crate::state::State;
+use crate::tcp::TcpFacts;
+use crate::time::KernelTime;
+use crate::tuple::Tuple;
+
+/// One observation of a connection by the kernel side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// Its name.
+    pub id: ConnectionId,
+    /// Both ends.
+    pub tuple: Tuple,
+    /// Which end opened it, as far as the kernel side saw it.
+    pub direction: Direction,
+    /// The owner, as far as the kernel side knows it.
+    pub owner: Option<Owner>,
+    /// State at the observation; for a closed connection [`State::Closed`].
+    pub state: State,
+    /// When it was established, if that was seen.
+    pub established_at: Option<KernelTime>,
+    /// True when the socket is older than the tracer.
+    pub pre_existing: bool,
+    /// Counters since the socket was opened.
+    pub counters: RawCounters,
+    /// TCP facts.
+    pub tcp: TcpFacts,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// When.
+    pub closed_at: KernelTime,
+    /// The state that was left.
+    pub state_before: State,
+    /// The socket's error at that moment, 0 for none.
+    pub errno: u16,
+}
+
+/// A change of the live table. Within a pass: readings first, then the closes that the kernel queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A socket older than the tracer was taken over; its counters are what was before.
+    Adopted(Observation),
+    /// A live connection was read.
+    Read(Observation),
+    /// A connection ended; its counters are final.
+    Closed(Observation, Ending),
+    /// A listening socket was read.
+    Listening(Listener),
+    /// A listening socket was closed.
+    ListenerClosed(Listener),
+    /// Every live connection and listener has been read once since the last event of this kind, and `at` is
+    /// when that pass began.
+    PassEnded {
+        /// Start of the pass.
+        at: KernelTime,
+    },
+}

@@ -1,0 +1,35 @@
+//! The connections of the host: the words of the domain, the events that change them, and the live table.
+//!
+//! Owns what a connection *is* and how observations of the kernel become one true, monotonic record of it.
+//! Does not read the kernel (`collect` does), does not know who asks (`deltas` does) and has no wire form
+//! (`encode` has).
+//!
+//! Nothing here does IO, reads a clock, starts a thread or fails: time comes in as [`KernelTime`], and odd
+//! input is counted as an anomaly and answered with the best value.
+
+mod connection;
+mod counters;
+mod event;
+mod failure;
+mod listeners;
+mod loss;
+mod owner;
+mod state;
+mod table;
+mod tcp;
+mod time;
+mod tombstones;
+mod tuple;
+
+pub use connection::{Connection, ConnectionId, Direction};
+pub use counters::{Counters, RawCounters};
+pub use event::{Ending, Event, Observation};
+pub use failure::{Failure, FailureKind};
+pub use listeners::{Listener, Listeners};
+pub use loss::{Loss, Losses};
+pub use owner::{Command, Owner, OwnerSource};
+pub use state::State;
+pub use table::{Table, TableCounts};
+pub use tcp::TcpFacts;
+pub use time::{KernelTime, WallOffset};
+pub use tuple::{Protocol, Tuple};

@@ -1,0 +1,230 @@
+//! One client: its baselines and its pending answer.
+
+use std::collections::HashMap;
+
+use connections::{Connection, ConnectionId, Counters, KernelTime, Loss, OwnerSource, State, Table};
+use foldhash::fast::RandomState;
+
+use crate::client_id::Peer;
+use crate::closed_log::ClosedLog;
+use crate::delta::{Change, Coverage, Health};
+
+/// A registered client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) owner: Peer,
+    /// Tells registrations under one id apart.
+    pub(crate) generation: u64,
+    pub(crate) ttl_ns: u64,
+    pub(crate) heard_at: KernelTime,
+    /// Number of the last answer made.
+    pub(crate) sequence: u64,
+    pub(crate) baseline: Baseline,
+    pub(crate) pending: Option<Pending>,
+    /// What this client lost because the closed log was full.
+    pub(crate) lost_in_log: Loss,
+    /// Counters that went backwards in its deltas.
+    pub(crate) anomalies: u64,
+}
+
+/// What the client is known to have.
+#[derive(Debug)]
+pub(crate) struct Baseline {
+    /// Number of the acknowledged answer.
+    pub(crate) sequence: u64,
+    /// End of the acknowledged answer.
+    pub(crate) to: KernelTime,
+    pub(crate) health: Health,
+    /// Position in the closed log of the first connection that was not told.
+    pub(crate) closed_position: u64,
+    told: HashMap<ConnectionId, Told, RandomState>,
+}
+
+/// What was told of one live connection: 48 bytes, kept per client and live connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    counters: Counters,
+    state: State,
+    owner_source: Option<OwnerSource>,
+}
+
+/// An answer that was made and whose fate is not known yet.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) sequence: u64,
+    to: KernelTime,
+    health: Health,
+    closed_position: u64,
+    live: HashMap<ConnectionId, Told, RandomState>,
+    closed: Vec<ConnectionId>,
+    /// What left the log meanwhile, and is lost if this answer arrives.
+    lost_if_delivered: Loss,
+    /// What left the log meanwhile, and is lost if this answer does not arrive.
+    lost_if_undelivered: Loss,
+}
+
+/// An answer in the making: what to tell, and its coverage.
+pub(crate) struct Answer {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) coverage: Coverage,
+}
+
+impl Client {
+    pub(crate) fn new(owner: Peer, generation: u64, ttl_ns: u64, now: KernelTime, start: Baseline) -> Self {
+        Self {
+            owner,
+            generation,
+            ttl_ns,
+            heard_at: now,
+            sequence: 0,
+            baseline: start,
+            pending: None,
+            lost_in_log: Loss::default(),
+            anomalies: 0,
+        }
+    }
+
+    /// True when nothing was heard for the time to live and no answer is on its way.
+    pub(crate) fn expired(&self, now: KernelTime) -> bool {
+        self.pending.is_none() && now.nanoseconds_since(self.heard_at) > self.ttl_ns
+    }
+
+    /// How many baselines are kept.
+    pub(crate) fn told_count(&self) -> usize {
+        self.baseline.told.len()
+    }
+
+    /// Builds the next answer from the acknowledged baseline and makes it pending.
+    pub(crate) fn answer(
+        &mut self,
+        table: &Table,
+        log: &ClosedLog,
+        to: KernelTime,
+        mut health: Health,
+    ) -> Answer {
+        health.losses.closed_log_full = self.lost_in_log;
+        self.sequence += 1;
+        let mut changes = Vec::new();
+        let mut live = HashMap::default();
+        for connection in table.connections() {
+            let told = Told::of(connection);
+            let before = self.baseline.told.get(&connection.id);
+            if before != Some(&told) {
+                changes.push(change(connection, before, &mut self.anomalies));
+                live.insert(connection.id, told);
+            }
+        }
+        let mut closed = Vec::new();
+        for connection in log.from(self.baseline.closed_position) {
+            let before = self.baseline.told.get(&connection.id);
+            closed.extend(before.is_some().then_some(connection.id));
+            changes.push(change(connection, before, &mut self.anomalies));
+        }
+        health.anomalies = health.anomalies.saturating_add(self.anomalies);
+        let coverage = health.since(&self.baseline.health, to.nanoseconds_since(self.baseline.to));
+        self.pending = Some(Pending {
+            sequence: self.sequence,
+            to,
+            health,
+            closed_position: log.end(),
+            live,
+            closed,
+            lost_if_delivered: Loss::default(),
+            lost_if_undelivered: Loss::default(),
+        });
+        Answer { changes, coverage }
+    }
+
+    /// The pending answer arrived: it becomes the baseline.
+    pub(crate) fn acknowledge(&mut self) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let baseline = &mut self.baseline;
+        baseline.sequence = pending.sequence;
+        baseline.to = pending.to;
+        baseline.health = pending.health;
+        baseline.closed_position = baseline.closed_position.max(pending.closed_position);
+        baseline.told.extend(pending.live);
+        for id in pending.closed {
+            baseline.told.remove(&id);
+        }
+        if baseline.told.capacity() > 1024 && baseline.told.len() < baseline.told.capacity() / 4 {
+            baseline.told.shrink_to(baseline.told.len() * 2);
+        }
+        self.lost_in_log = self.lost_in_log.plus(pending.lost_if_delivered);
+    }
+
+    /// The pending answer was lost: the next one starts from the same baseline.
+    pub(crate) fn roll_back(&mut self) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        self.lost_in_log = self.lost_in_log.plus(pending.lost_if_undelivered);
+    }
+
+    /// The closed connection at `position` leaves the log; this client has not acknowledged it. What of it is
+    /// lost depends on the fate of the pending answer, which may have told it live, or closed.
+    pub(crate) fn give_up(&mut self, position: u64, connection: &Connection) {
+        self.baseline.closed_position = position + 1;
+        let told = self.baseline.told.remove(&connection.id);
+        let untold = untold_bytes(connection, told.as_ref());
+        let Some(pending) = &mut self.pending else {
+            self.lost_in_log.add(untold);
+            return;
+        };
+        pending.lost_if_undelivered.add(untold);
+        if position >= pending.closed_position {
+            let told = pending.live.remove(&connection.id).or(told);
+            pending.lost_if_delivered.add(untold_bytes(connection, told.as_ref()));
+        }
+    }
+}
+
+impl Baseline {
+    /// The baseline of a client that was told nothing: live connections count from the start of tracing,
+    /// closed ones from now on.
+    pub(crate) fn empty(began_at: KernelTime, closed_position: u64) -> Self {
+        Self {
+            sequence: 0,
+            to: began_at,
+            health: Health::default(),
+            closed_position,
+            told: HashMap::default(),
+        }
+    }
+}
+
+impl Told {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            counters: connection.total,
+            state: connection.state,
+            owner_source: connection.owner.map(|owner| owner.source),
+        }
+    }
+}
+
+impl Health {
+    fn since(&self, earlier: &Self, interval_ns: u64) -> Coverage {
+        Coverage {
+            interval_ns,
+            losses: self.losses.since(&earlier.losses),
+            untracked: self.untracked.saturating_sub(earlier.untracked),
+            anomalies: self.anomalies.saturating_sub(earlier.anomalies),
+        }
+    }
+}
+
+fn untold_bytes(connection: &Connection, told: Option<&Told>) -> u64 {
+    let told = told.map(|told| told.counters).unwrap_or_default();
+    let (untold, _) = connection.total.since(told);
+    untold.sent_bytes.saturating_add(untold.received_bytes)
+}
+
+fn change(connection: &Connection, before: Option<&Told>, anomalies: &mut u64) -> Change {
+    let told = before.map(|told| told.counters).unwrap_or_default();
+    let (delta, backwards) = connection.total.since(told);
+    *anomalies = anomalies.saturating_add(backwards);
+    Change { connection: *connection, delta }
+}

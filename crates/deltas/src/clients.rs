@@ -1,0 +1,281 @@
+//! The registered clients: registration, polls, delivery, expiry, and the closed log that they share.
+
+use std::collections::HashMap;
+
+use connections::{Connection, KernelTime, Table};
+use foldhash::fast::RandomState;
+
+use crate::client::{Baseline, Client};
+use crate::client_id::{ClientId, ClientKey, Peer};
+use crate::closed_log::ClosedLog;
+use crate::delta::{Delta, Health, Receipt};
+use crate::refusal::Refusal;
+
+/// Bounds on clients and on what is kept for them.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientLimits {
+    /// Clients in all.
+    pub clients: usize,
+    /// Clients of one user other than root.
+    pub clients_per_user: usize,
+    /// Closed connections kept until every client has been told.
+    pub closed_records: usize,
+    /// A client expires when nothing was heard from it for this long, in nanoseconds.
+    pub ttl_ns: u64,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self { clients: 64, clients_per_user: 16, closed_records: 131_072, ttl_ns: 120_000_000_000 }
+    }
+}
+
+/// Whether a registration made a client or found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// The client is new.
+    New,
+    /// The client was there; its expiry was put off.
+    Known,
+}
+
+/// A client as its owner may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientState {
+    /// Its id.
+    pub id: ClientId,
+    /// The user that it belongs to.
+    pub owner: Peer,
+    /// Number of the last answer made.
+    pub sequence: u64,
+    /// Number of the acknowledged answer.
+    pub acknowledged: u64,
+    /// Live connections with a baseline.
+    pub baselines: usize,
+    /// Closed connections that it has not been told of.
+    pub closed_waiting: u64,
+}
+
+/// All clients.
+#[derive(Debug)]
+pub struct Clients {
+    clients: HashMap<ClientKey, Client, RandomState>,
+    log: ClosedLog,
+    limits: ClientLimits,
+    began_at: KernelTime,
+    generation: u64,
+    expired: u64,
+}
+
+impl Clients {
+    /// No clients; tracing began at `began_at`.
+    #[must_use]
+    pub fn new(limits: ClientLimits, began_at: KernelTime) -> Self {
+        Self {
+            clients: HashMap::default(),
+            log: ClosedLog::default(),
+            limits,
+            began_at,
+            generation: 0,
+            expired: 0,
+        }
+    }
+
+    /// Registers a client, or puts off the expiry of a known one.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOwner`] when it belongs to another user; `TooMany…` when a limit is reached: no other
+    /// client is expired to make room.
+    pub fn register(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<Registration, Refusal> {
+        self.expire(now);
+        let key = ClientKey::new(id, peer);
+        if let Some(client) = self.clients.get_mut(&key) {
+            allow(peer, client)?;
+            client.heard_at = now;
+            return Ok(Registration::Known);
+        }
+        self.room_for(peer)?;
+        self.generation += 1;
+        let start = Baseline::empty(self.began_at, self.log.end());
+        self.clients.insert(key, Client::new(peer, self.generation, self.limits.ttl_ns, now, start));
+        Ok(Registration::New)
+    }
+
+    /// Removes a client and what was kept for it. An answer on its way is void.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownClient`] or [`Refusal::NotOwner`].
+    pub fn remove(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<(), Refusal> {
+        self.expire(now);
+        let key = ClientKey::new(id, peer);
+        allow(peer, self.clients.get(&key).ok_or(Refusal::UnknownClient)?)?;
+        self.clients.remove(&key);
+        self.trim();
+        Ok(())
+    }
+
+    /// Checks that a poll of this client can be answered now, and counts as hearing from it.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownClient`], [`Refusal::NotOwner`] or [`Refusal::AnswerPending`].
+    pub fn admit(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<(), Refusal> {
+        self.expire(now);
+        let client = self.clients.get_mut(&ClientKey::new(id, peer)).ok_or(Refusal::UnknownClient)?;
+        allow(peer, client)?;
+        if client.pending.is_some() {
+            return Err(Refusal::AnswerPending);
+        }
+        client.heard_at = now;
+        Ok(())
+    }
+
+    /// Answers a poll from the table as of a pass that began at `to`. The answer stays pending until
+    /// [`Clients::acknowledge`] or [`Clients::roll_back`] gets its receipt; until then the client has no other.
+    ///
+    /// # Errors
+    /// As [`Clients::admit`].
+    pub fn poll(
+        &mut self,
+        id: &ClientId,
+        peer: Peer,
+        table: &Table,
+        health: Health,
+        to: KernelTime,
+    ) -> Result<Delta, Refusal> {
+        self.admit(id, peer, to)?;
+        let key = ClientKey::new(id, peer);
+        let client = self.clients.get_mut(&key).ok_or(Refusal::UnknownClient)?;
+        let answer = client.answer(table, &self.log, to, health);
+        Ok(Delta {
+            client: id.clone(),
+            sequence: client.sequence,
+            acknowledged: client.baseline.sequence,
+            from: client.baseline.to,
+            to,
+            coverage: answer.coverage,
+            changes: answer.changes,
+            receipt: Receipt { key, generation: client.generation, sequence: client.sequence },
+        })
+    }
+
+    /// The answer arrived: what it told becomes the client's baseline. A receipt of an earlier registration
+    /// or of an answer that is no longer pending is void.
+    pub fn acknowledge(&mut self, receipt: &Receipt, now: KernelTime) {
+        if let Some(client) = self.pending(receipt) {
+            client.acknowledge();
+            client.heard_at = now;
+            self.trim();
+        }
+    }
+
+    /// The answer was lost: the next one starts from the same baseline.
+    pub fn roll_back(&mut self, receipt: &Receipt, now: KernelTime) {
+        if let Some(client) = self.pending(receipt) {
+            client.roll_back();
+            client.heard_at = now;
+        }
+    }
+
+    /// Keeps a closed connection until every client has been told of it. At the limit the oldest is given
+    /// up, and counted as lost for each client that was not told.
+    pub fn keep_closed(&mut self, connection: Connection) {
+        if self.clients.is_empty() {
+            return;
+        }
+        if self.log.len() >= self.limits.closed_records {
+            self.give_up_oldest();
+        }
+        self.log.append(connection);
+    }
+
+    /// Removes the clients from which nothing was heard for their time to live.
+    pub fn expire(&mut self, now: KernelTime) {
+        let before = self.clients.len();
+        self.clients.retain(|_, client| !client.expired(now));
+        let expired = before - self.clients.len();
+        if expired > 0 {
+            self.expired += expired as u64;
+            self.trim();
+        }
+    }
+
+    /// All clients, in the order of their ids.
+    #[must_use]
+    pub fn list(&self) -> Vec<ClientState> {
+        let mut entries: Vec<_> = self.clients.iter().collect();
+        entries.sort_by_key(|(key, _)| *key);
+        entries.into_iter().map(|(key, client)| self.describe(key, client)).collect()
+    }
+
+    /// One client.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownClient`] or [`Refusal::NotOwner`].
+    pub fn state(&self, id: &ClientId, peer: Peer) -> Result<ClientState, Refusal> {
+        let key = ClientKey::new(id, peer);
+        let client = self.clients.get(&key).ok_or(Refusal::UnknownClient)?;
+        allow(peer, client)?;
+        Ok(self.describe(&key, client))
+    }
+
+    /// Closed connections kept for clients.
+    #[must_use]
+    pub fn closed_kept(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Clients that expired since tracing began.
+    #[must_use]
+    pub fn expired_count(&self) -> u64 {
+        self.expired
+    }
+
+    fn describe(&self, key: &ClientKey, client: &Client) -> ClientState {
+        ClientState {
+            id: key.id().clone(),
+            owner: client.owner,
+            sequence: client.sequence,
+            acknowledged: client.baseline.sequence,
+            baselines: client.told_count(),
+            closed_waiting: self.log.end() - client.baseline.closed_position,
+        }
+    }
+
+    fn pending(&mut self, receipt: &Receipt) -> Option<&mut Client> {
+        let client = self.clients.get_mut(&receipt.key)?;
+        let pending = client.pending.as_ref()?.sequence;
+        (client.generation == receipt.generation && pending == receipt.sequence).then_some(client)
+    }
+
+    fn room_for(&self, peer: Peer) -> Result<(), Refusal> {
+        if self.clients.len() >= self.limits.clients {
+            return Err(Refusal::TooManyClients { limit: self.limits.clients });
+        }
+        let of_user = self.clients.values().filter(|client| client.owner == peer).count();
+        if peer != Peer::ROOT && of_user >= self.limits.clients_per_user {
+            return Err(Refusal::TooManyClientsOfUser { limit: self.limits.clients_per_user });
+        }
+        Ok(())
+    }
+
+    fn give_up_oldest(&mut self) {
+        let Some((position, connection)) = self.log.remove_oldest() else {
+            return;
+        };
+        for client in self.clients.values_mut() {
+            if client.baseline.closed_position <= position {
+                client.give_up(position, &connection);
+            }
+        }
+    }
+
+    fn trim(&mut self) {
+        let end = self.log.end();
+        let told_to_all = self.clients.values().map(|client| client.baseline.closed_position).min();
+        self.log.trim(told_to_all.unwrap_or(end));
+    }
+}
+
+fn allow(peer: Peer, client: &Client) -> Result<(), Refusal> {
+    if peer.may_use(client.owner) { Ok(()) } else { Err(Refusal::NotOwner) }
+}

@@ -1,0 +1,75 @@
+//! An answer to a poll: what one client has not seen yet, owned and independent of the state.
+
+use connections::{Connection, Counters, KernelTime, Losses};
+
+use crate::client_id::{ClientId, ClientKey};
+
+/// What a client has not seen yet.
+#[derive(Debug)]
+pub struct Delta {
+    /// The client.
+    pub client: ClientId,
+    /// Number of this answer; increases with each answer to this client.
+    pub sequence: u64,
+    /// Number of the newest answer that the client is known to have; 0 for none.
+    pub acknowledged: u64,
+    /// End of the acknowledged answer; for the first answer, when tracing began.
+    pub from: KernelTime,
+    /// When the kernel pass began that this answer was built from.
+    pub to: KernelTime,
+    /// How far the answer can be trusted.
+    pub coverage: Coverage,
+    /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
+    pub changes: Vec<Change>,
+    /// What to hand back to [`crate::Clients`] when the fate of the answer is known.
+    pub receipt: Receipt,
+}
+
+/// A changed connection and by how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The connection as it is now.
+    pub connection: Connection,
+    /// What was added since the client's acknowledged baseline.
+    pub delta: Counters,
+}
+
+/// How complete the counting is, as totals since tracing began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Losses by cause.
+    pub losses: Losses,
+    /// Connections that could not be followed.
+    pub untracked: u64,
+    /// Contradictions in what the kernel said.
+    pub anomalies: u64,
+}
+
+/// How complete one answer is: the changes of [`Health`] over the answer's interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// Length of the interval in nanoseconds.
+    pub interval_ns: u64,
+    /// Losses in the interval by cause.
+    pub losses: Losses,
+    /// Connections that could not be followed in the interval.
+    pub untracked: u64,
+    /// Contradictions in the interval.
+    pub anomalies: u64,
+}
+
+impl Coverage {
+    /// True when nothing is known to be missing.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.untracked == 0 && self.losses == Losses::default()
+    }
+}
+
+/// Names one answer to one registration of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub(crate) key: ClientKey,
+    pub(crate) generation: u64,
+    pub(crate) sequence: u64,
+}

@@ -1,0 +1,24 @@
+//! What each registered client has not seen yet.
+//!
+//! Owns clients, their baselines and the log of closed connections. Takes the live table by reference and
+//! gives owned [`Delta`]s. Does not know bytes or HTTP (`encode` and `endpoints` do), and never changes the
+//! table.
+//!
+//! The promise: for every connection, the sum of the deltas that a client acknowledged equals the
+//! connection's total, whatever the order of polls, closes and lost answers. Nothing here does IO, reads a
+//! clock or fails but by a typed [`Refusal`].
+
+mod client;
+mod client_id;
+mod clients;
+mod closed_log;
+mod delta;
+mod refusal;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use client_id::{ClientId, InvalidClientId, Peer};
+pub use clients::{ClientLimits, ClientState, Clients, Registration};
+pub use delta::{Change, Coverage, Delta, Health, Receipt};
+pub use refusal::Refusal;

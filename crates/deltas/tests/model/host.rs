@@ -1,0 +1,196 @@
+//! The host, and what happens to it and to the clients.
+
+use std::collections::BTreeMap;
+
+use connections::{
+    ConnectionId, Counters, Ending, Event, KernelTime, Observation, RawCounters, State, Table,
+};
+use deltas::{ClientId, ClientLimits, Clients, Delta, Health, Peer, Receipt, Refusal};
+use proptest::prelude::*;
+
+use crate::fixtures::observation;
+
+const SOCKETS: usize = 5;
+pub(crate) const READERS: usize = 3;
+const SECOND: u64 = 1_000_000_000;
+pub(crate) const TTL: u64 = 20 * SECOND;
+pub(crate) const UNBOUNDED: usize = 1000;
+pub(crate) const USER: Peer = Peer { uid: 1000 };
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// Traffic on the connection of a socket; begins one if there is none. No reading sees it yet.
+    Grow {
+        socket: usize,
+        sent: u32,
+        received: u32,
+    },
+    /// The other end closes its half.
+    HalfClose(usize),
+    /// A reading.
+    Read(usize),
+    /// The connection ends with a final record.
+    Close(usize),
+    /// The connection ends without one: three passes in a row read all others.
+    Vanish(usize),
+    Register(usize),
+    Remove(usize),
+    Poll(usize),
+    /// The pending answer arrived.
+    Acknowledge(usize),
+    /// The pending answer was lost.
+    RollBack(usize),
+    /// An old receipt comes again.
+    Replay {
+        reader: usize,
+        acknowledge: bool,
+    },
+    Wait(u64),
+}
+
+impl Step {
+    /// The client that takes this step; absent for what happens to the host.
+    pub(crate) fn reader(self) -> Option<usize> {
+        match self {
+            Step::Register(reader) | Step::Remove(reader) | Step::Poll(reader) => Some(reader),
+            Step::Acknowledge(reader) | Step::RollBack(reader) | Step::Replay { reader, .. } => Some(reader),
+            Step::Grow { .. } | Step::HalfClose(_) | Step::Read(_) => None,
+            Step::Close(_) | Step::Vanish(_) | Step::Wait(_) => None,
+        }
+    }
+}
+
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let socket = || 0..SOCKETS;
+    let reader = || 0..READERS;
+    let step = prop_oneof![
+        6 => (socket(), 0..1000u32, 0..1000u32)
+            .prop_map(|(socket, sent, received)| Step::Grow { socket, sent, received }),
+        1 => socket().prop_map(Step::HalfClose),
+        6 => socket().prop_map(Step::Read),
+        4 => socket().prop_map(Step::Close),
+        1 => socket().prop_map(Step::Vanish),
+        2 => reader().prop_map(Step::Register),
+        1 => reader().prop_map(Step::Remove),
+        8 => reader().prop_map(Step::Poll),
+        4 => reader().prop_map(Step::Acknowledge),
+        3 => reader().prop_map(Step::RollBack),
+        1 => (reader(), any::<bool>()).prop_map(|(reader, acknowledge)| Step::Replay { reader, acknowledge }),
+        2 => (0..8u64).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..150)
+}
+
+pub(crate) fn closed_records() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(UNBOUNDED), 1..5usize]
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Socket {
+    id: ConnectionId,
+    counters: RawCounters,
+    state: State,
+}
+
+/// The host, the table and the clients under test.
+pub(crate) struct Host {
+    pub(crate) now: u64,
+    pass_at: u64,
+    sockets: [Option<Socket>; SOCKETS],
+    pub(crate) table: Table,
+    pub(crate) clients: Clients,
+    /// Final totals, of the closed.
+    pub(crate) finals: BTreeMap<ConnectionId, Counters>,
+    pub(crate) receipts: [Vec<Receipt>; READERS],
+}
+
+impl Host {
+    pub(crate) fn new(closed_records: usize) -> Self {
+        let limits = ClientLimits { closed_records, ttl_ns: TTL, ..ClientLimits::default() };
+        Self {
+            now: 0,
+            pass_at: 0,
+            sockets: [None; SOCKETS],
+            table: Table::new(UNBOUNDED),
+            clients: Clients::new(limits, KernelTime(0)),
+            finals: BTreeMap::new(),
+            receipts: [vec![], vec![], vec![]],
+        }
+    }
+
+    /// Does what is no business of a client; gives the connections that closed.
+    pub(crate) fn take(&mut self, step: Step) -> Vec<ConnectionId> {
+        self.now += 1;
+        match step {
+            Step::Grow { socket, sent, received } => {
+                let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
+                let new = Socket { id, counters: RawCounters::default(), state: State::Established };
+                let socket = self.sockets[socket].get_or_insert(new);
+                socket.counters.sent_bytes += u64::from(sent);
+                socket.counters.received_bytes += u64::from(received);
+                socket.counters.sent_packets += 1;
+            }
+            Step::HalfClose(socket) => {
+                self.sockets[socket].iter_mut().for_each(|socket| socket.state = State::CloseWait);
+            }
+            Step::Read(socket) => self.read(socket),
+            Step::Close(socket) => {
+                if let Some(socket) = self.sockets[socket].take() {
+                    let ending =
+                        Ending { closed_at: KernelTime(self.now), state_before: State::LastAck, errno: 0 };
+                    self.table.apply(Event::Closed(observed(socket), ending));
+                }
+            }
+            Step::Vanish(socket) => self.vanish(socket),
+            Step::Wait(seconds) => self.now += seconds * SECOND,
+            _ => {}
+        }
+        self.clients.expire(KernelTime(self.now));
+        let closed = self.table.take_closed();
+        for connection in &closed {
+            self.finals.insert(connection.id, connection.total);
+            self.clients.keep_closed(*connection);
+        }
+        closed.iter().map(|connection| connection.id).collect()
+    }
+
+    fn read(&mut self, socket: usize) {
+        if let Some(socket) = self.sockets[socket] {
+            self.table.apply(Event::Read(observed(socket)));
+        }
+    }
+
+    fn vanish(&mut self, socket: usize) {
+        self.sockets[socket] = None;
+        for _ in 0..4 {
+            (0..SOCKETS).for_each(|other| self.read(other));
+            self.pass_at += 5 * SECOND;
+            self.table.apply(Event::PassEnded { at: KernelTime(self.pass_at) });
+        }
+    }
+
+    pub(crate) fn poll(&mut self, reader: usize) -> Result<Delta, Refusal> {
+        let now = KernelTime(self.now);
+        let delta = self.clients.poll(&client(reader), USER, &self.table, Health::default(), now)?;
+        self.receipts[reader].push(delta.receipt.clone());
+        Ok(delta)
+    }
+
+    pub(crate) fn resolve(&mut self, receipt: &Receipt, delivered: bool) {
+        let now = KernelTime(self.now);
+        if delivered {
+            self.clients.acknowledge(receipt, now);
+        } else {
+            self.clients.roll_back(receipt, now);
+        }
+    }
+}
+
+fn observed(socket: Socket) -> Observation {
+    let Socket { id, counters, state } = socket;
+    Observation { id, counters, state, ..observation(id.cookie, 0) }
+}
+
+pub(crate) fn client(reader: usize) -> ClientId {
+    ClientId::parse(&format!("reader-{reader}")).expect("a valid id")
+}

@@ -1,0 +1,250 @@
+//! One connection in our own JSON form.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use connections::{
+    Connection, Counters, Failure, KernelTime, Owner, OwnerSource, Protocol, TcpFacts, Tuple, WallOffset,
+};
+use deltas::Change;
+use serde::{Serialize, Serializer};
+
+use crate::wall_time::WallTime;
+
+const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
+
+#[derive(Serialize)]
+pub(super) struct ConnectionWire<'a> {
+    id: String,
+    protocol: &'static str,
+    state: &'static str,
+    direction: &'static str,
+    netns: u32,
+    local: EndWire,
+    remote: EndWire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerWire<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_at: Option<WallTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    established_at: Option<WallTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_at: Option<WallTime>,
+    pre_existing: bool,
+    total: CountersWire,
+    delta: CountersWire,
+    /// What was counted before tracing began; only for connections older than the tracer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<CountersWire>,
+    tcp: TcpWire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureWire>,
+}
+
+impl<'a> ConnectionWire<'a> {
+    pub(super) fn new(change: &'a Change, wall: WallOffset) -> Self {
+        let Change { connection, delta } = change;
+        let Connection {
+            id,
+            tuple,
+            direction,
+            owner,
+            state,
+            opened_at,
+            established_at,
+            closed_at,
+            pre_existing,
+            total,
+            before,
+            tcp,
+            failure,
+        } = connection;
+        let Tuple { protocol, netns, local, remote } = *tuple;
+        let at = |time: KernelTime| WallTime::of(time, wall);
+        Self {
+            id: id.to_string(),
+            protocol: protocol_name(protocol),
+            state: state.name(),
+            direction: direction.name(),
+            netns,
+            local: EndWire::new(local),
+            remote: EndWire::new(remote),
+            owner: owner.as_ref().map(OwnerWire::new),
+            opened_at: opened_at.map(at),
+            established_at: established_at.map(at),
+            closed_at: closed_at.map(at),
+            pre_existing: *pre_existing,
+            total: CountersWire::new(*total),
+            delta: CountersWire::new(*delta),
+            before: pre_existing.then(|| CountersWire::new(*before)),
+            tcp: TcpWire::new(*tcp),
+            failure: failure.map(|failure| FailureWire::new(failure, *opened_at, *closed_at)),
+        }
+    }
+}
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+    }
+}
+
+#[derive(Serialize)]
+struct EndWire {
+    address: AddressWire,
+    port: u16,
+}
+
+impl EndWire {
+    fn new(end: SocketAddr) -> Self {
+        Self { address: AddressWire(end), port: end.port() }
+    }
+}
+
+/// The address as text; a link-local one with its interface index, as in `fe80::1%3`.
+struct AddressWire(SocketAddr);
+
+impl Serialize for AddressWire {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0, self.0.ip()) {
+            (SocketAddr::V6(v6), IpAddr::V6(ip)) if v6.scope_id() != 0 => {
+                serializer.collect_str(&format_args!("{ip}%{}", v6.scope_id()))
+            }
+            (_, ip) => serializer.collect_str(&ip),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerWire<'a> {
+    pid: u32,
+    tid: u32,
+    uid: u32,
+    command: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_id: Option<u64>,
+    source: &'static str,
+    /// Present, and true, only for threads of the kernel itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    kernel: bool,
+}
+
+impl<'a> OwnerWire<'a> {
+    fn new(owner: &'a Owner) -> Self {
+        // The start of the process is of a clock that the answer has no offset for; it is not told yet.
+        let Owner { pid, tid, uid, command, cgroup_id, started_at_boot_ns: _, kernel, source } = owner;
+        Self {
+            pid: *pid,
+            tid: *tid,
+            uid: *uid,
+            command: command.text(),
+            cgroup_id: *cgroup_id,
+            source: source_name(*source),
+            kernel: *kernel,
+        }
+    }
+}
+
+fn source_name(source: OwnerSource) -> &'static str {
+    match source {
+        OwnerSource::Listener => "listener",
+        OwnerSource::Close => "close",
+        OwnerSource::Descriptor => "descriptor",
+        OwnerSource::Connect => "connect",
+    }
+}
+
+#[derive(Serialize)]
+struct CountersWire {
+    sent_bytes: u64,
+    received_bytes: u64,
+    sent_packets: u64,
+    received_packets: u64,
+    retransmits: u64,
+}
+
+impl CountersWire {
+    fn new(counters: Counters) -> Self {
+        let Counters { sent_bytes, received_bytes, sent_packets, received_packets, retransmits } = counters;
+        Self { sent_bytes, received_bytes, sent_packets, received_packets, retransmits }
+    }
+}
+
+#[derive(Serialize)]
+struct TcpWire {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    srtt_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rttvar_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_rtt_us: Option<u32>,
+    cwnd_packets: u32,
+    retransmitted_bytes: u64,
+    unacknowledged_bytes: u32,
+    unread_bytes: u32,
+    lost_packets: u32,
+    reordering_events: u32,
+    out_of_order_packets: u32,
+    delivered_ce_packets: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtos: Option<u32>,
+}
+
+impl TcpWire {
+    fn new(facts: TcpFacts) -> Self {
+        let TcpFacts {
+            srtt_us,
+            rttvar_us,
+            min_rtt_us,
+            cwnd_packets,
+            retransmitted_bytes,
+            unacknowledged_bytes,
+            unread_bytes,
+            lost_packets,
+            reordering_events,
+            out_of_order_packets,
+            delivered_ce_packets,
+            rtos,
+        } = facts;
+        Self {
+            srtt_us,
+            rttvar_us,
+            min_rtt_us,
+            cwnd_packets,
+            retransmitted_bytes,
+            unacknowledged_bytes,
+            unread_bytes,
+            lost_packets,
+            reordering_events,
+            out_of_order_packets,
+            delivered_ce_packets,
+            rtos,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FailureWire {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<u16>,
+    /// The kernel's name of the errno; absent for rare ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    /// From opening to failing; absent when the opening was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_us: Option<u64>,
+}
+
+impl FailureWire {
+    fn new(failure: Failure, opened_at: Option<KernelTime>, closed_at: Option<KernelTime>) -> Self {
+        let Failure { kind, errno } = failure;
+        let lived = closed_at.zip(opened_at).map(|(closed, opened)| closed.nanoseconds_since(opened));
+        Self {
+            kind: kind.name(),
+            errno,
+            name: failure.errno_name(),
+            after_us: lived.map(|ns| ns / NANOSECONDS_PER_MICROSECOND),
+        }
+    }
+}

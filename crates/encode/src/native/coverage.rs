@@ -1,0 +1,50 @@
+//! How far an answer can be trusted, in our own JSON form.
+
+use connections::{Loss, Losses};
+use deltas::Coverage;
+use serde::{Serialize, Serializer};
+
+const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
+
+/// The coverage of one answer. Nothing is rolled up yet, so it says nothing about roll-ups.
+#[derive(Serialize)]
+pub(super) struct CoverageWire<'a> {
+    interval_ms: u64,
+    lost: LostWire,
+    untracked: u64,
+    anomalies: u64,
+    degradations: &'a [String],
+    complete: bool,
+}
+
+impl<'a> CoverageWire<'a> {
+    pub(super) fn new(coverage: &Coverage, degradations: &'a [String]) -> Self {
+        let Coverage { interval_ns, losses, untracked, anomalies } = *coverage;
+        Self {
+            interval_ms: interval_ns / NANOSECONDS_PER_MILLISECOND,
+            lost: LostWire(losses),
+            untracked,
+            anomalies,
+            degradations,
+            complete: coverage.complete(),
+        }
+    }
+}
+
+/// The causes by which something was lost; a cause without a loss is absent.
+struct LostWire(Losses);
+
+#[derive(Serialize)]
+struct LossWire {
+    connections: u64,
+    bytes: u64,
+}
+
+impl Serialize for LostWire {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let causes = self.0.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
+        serializer.collect_map(
+            causes.map(|(cause, Loss { connections, bytes })| (cause, LossWire { connections, bytes })),
+        )
+    }
+}

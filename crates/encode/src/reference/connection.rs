@@ -1,0 +1,171 @@
+//! One connection as the reference's `Connection` message.
+
+use std::net::{IpAddr, SocketAddr};
+
+use connections::{
+    Connection, Counters, Direction, Failure, KernelTime, Owner, Protocol, State, TcpFacts, Tuple,
+};
+use deltas::Change;
+use serde::{Serialize, Serializer};
+
+use super::no_fact::NoFact;
+use super::text::Text;
+
+/// True when the client of an answer that begins at `from` learns something from this change: the dialect
+/// tells neither states nor owners' sources, so a change of only those says nothing.
+pub(super) fn worth_telling(change: &Change, from: KernelTime) -> bool {
+    let Change { connection, delta } = change;
+    let opened = connection.opened_at.is_some_and(|at| at >= from);
+    *delta != Counters::default() || opened || connection.closed_at.is_some() || connection.failure.is_some()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConnectionWire {
+    pid: i32,
+    laddr: Addr,
+    raddr: Addr,
+    family: &'static str,
+    #[serde(rename = "type")]
+    protocol: &'static str,
+    last_bytes_sent: Text<u64>,
+    last_bytes_received: Text<u64>,
+    last_retransmits: u32,
+    direction: &'static str,
+    #[serde(rename = "netNS")]
+    netns: u32,
+    rtt: u32,
+    rtt_var: u32,
+    intra_host: bool,
+    last_tcp_established: u32,
+    last_tcp_closed: u32,
+    last_packets_sent: Text<u64>,
+    last_packets_received: Text<u64>,
+    tcp_failures_by_err_code: FailureCounts,
+    #[serde(flatten)]
+    no_fact: NoFact,
+}
+
+impl ConnectionWire {
+    pub(super) fn new(change: &Change) -> Self {
+        let Change { connection, delta } = *change;
+        let newly_established = newly_established(&connection, delta);
+        // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
+        let Connection {
+            id: _,
+            tuple,
+            direction,
+            owner,
+            state,
+            opened_at: _,
+            established_at: _,
+            closed_at: _,
+            pre_existing: _,
+            total: _,
+            before: _,
+            tcp,
+            failure,
+        } = connection;
+        let Tuple { protocol, netns, local, remote } = tuple;
+        let Counters { sent_bytes, received_bytes, sent_packets, received_packets, retransmits } = delta;
+        let (rtt, rtt_var) = round_trip(tcp);
+        Self {
+            pid: owner.map_or(0, pid),
+            laddr: Addr::new(local),
+            raddr: Addr::new(remote),
+            family: if tuple.is_ipv4() { "v4" } else { "v6" },
+            protocol: protocol_name(protocol),
+            last_bytes_sent: Text(sent_bytes),
+            last_bytes_received: Text(received_bytes),
+            last_retransmits: u32::try_from(retransmits).unwrap_or(u32::MAX),
+            direction: direction_name(direction),
+            netns,
+            rtt,
+            rtt_var,
+            // Not known before both ends are looked up in all namespaces.
+            intra_host: false,
+            last_tcp_established: u32::from(newly_established),
+            last_tcp_closed: u32::from(state == State::Closed),
+            last_packets_sent: Text(sent_packets),
+            last_packets_received: Text(received_packets),
+            tcp_failures_by_err_code: FailureCounts(failure),
+            no_fact: NoFact::default(),
+        }
+    }
+}
+
+/// True when this client learns only now that the connection was established.
+///
+/// An answer does not say what the client was told before, but it follows from the counters: an established
+/// connection has received a segment at least (the SYN-ACK, or the ACK that completed it), and one that is
+/// connecting has received none. So it is news exactly when no received segment was told before.
+fn newly_established(connection: &Connection, delta: Counters) -> bool {
+    connection.established_at.is_some() && connection.total.received_packets == delta.received_packets
+}
+
+/// Process id, the only thing that the dialect tells of an owner. Kernels have at most 2^22 of them.
+fn pid(owner: Owner) -> i32 {
+    let Owner { pid, tid: _, uid: _, command: _, cgroup_id: _, started_at_boot_ns: _, kernel: _, source: _ } =
+        owner;
+    i32::try_from(pid).unwrap_or(0)
+}
+
+/// Round-trip time and its mean deviation in microseconds, 0 before the first sample. Of the other facts the
+/// dialect has changes since the last answer or nothing, and what is known are totals.
+fn round_trip(facts: TcpFacts) -> (u32, u32) {
+    let TcpFacts {
+        srtt_us,
+        rttvar_us,
+        min_rtt_us: _,
+        cwnd_packets: _,
+        retransmitted_bytes: _,
+        unacknowledged_bytes: _,
+        unread_bytes: _,
+        lost_packets: _,
+        reordering_events: _,
+        out_of_order_packets: _,
+        delivered_ce_packets: _,
+        rtos: _,
+    } = facts;
+    (srtt_us.unwrap_or(0), rttvar_us.unwrap_or(0))
+}
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+    }
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Unknown => "unspecified",
+        Direction::Incoming => "incoming",
+        Direction::Outgoing => "outgoing",
+    }
+}
+
+/// One end. The dialect has no scope for link-local addresses.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Addr {
+    ip: IpAddr,
+    port: i32,
+    container_id: &'static str,
+    host_name: &'static str,
+}
+
+impl Addr {
+    fn new(end: SocketAddr) -> Self {
+        Self { ip: end.ip(), port: end.port().into(), container_id: "", host_name: "" }
+    }
+}
+
+/// How often which errno ended the connection: at most one, once. A failure without errno has no place here.
+struct FailureCounts(Option<Failure>);
+
+impl Serialize for FailureCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let errno = self.0.and_then(|Failure { kind: _, errno }| errno);
+        serializer.collect_map(errno.map(|errno| (errno, 1)))
+    }
+}

@@ -1,0 +1,48 @@
+//! The coverage of an answer as entries of `connTelemetryMap`.
+//!
+//! The reference's own entries are left out: none of them is known exactly for the interval of one answer.
+
+use connections::{Loss, Losses};
+use deltas::Coverage;
+use serde::{Serialize, Serializer};
+
+use super::text::Text;
+
+/// Entries `sockeye.coverage.…`; the values are signed 64-bit integers. Every cause of loss is present, also
+/// with 0, since the reader of this dialect expects zeros.
+pub(super) struct TelemetryMap {
+    complete: bool,
+    untracked: u64,
+    anomalies: u64,
+    losses: Losses,
+}
+
+impl TelemetryMap {
+    pub(super) fn new(coverage: &Coverage) -> Self {
+        // The interval has no entry: the reader measures its own.
+        let Coverage { interval_ns: _, losses, untracked, anomalies } = *coverage;
+        Self { complete: coverage.complete(), untracked, anomalies, losses }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (String, u64)> {
+        let counts = [
+            ("complete", u64::from(self.complete)),
+            ("untracked", self.untracked),
+            ("anomalies", self.anomalies),
+        ];
+        let losses = self.losses.by_cause().into_iter().flat_map(|(cause, Loss { connections, bytes })| {
+            [(format!("lost.{cause}.connections"), connections), (format!("lost.{cause}.bytes"), bytes)]
+        });
+        counts.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(losses)
+    }
+}
+
+impl Serialize for TelemetryMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let entries = self.entries();
+        serializer.collect_map(
+            entries.map(|(name, value)| (format!("sockeye.coverage.{name}"), Text(signed(value)))),
+        )
+    }
+}

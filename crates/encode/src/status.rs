@@ -1,0 +1,67 @@
+//! The answer of `GET /v1/status`: what runs, what serves which capability, limits and counters.
+//!
+//! Filled by the process, which alone knows all of it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::wall_time::WallTime;
+
+/// State of the tracer. Holds no data of any client and no connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Names this run of the tracer.
+    pub instance: String,
+    /// When tracing began.
+    pub started_at: WallTime,
+    /// Release of the kernel, as `uname -r` prints it.
+    pub kernel: String,
+    /// Every capability and what serves it.
+    pub capabilities: Vec<Capability>,
+    /// Every limit by name; the unit is at the end of the name.
+    pub limits: BTreeMap<String, u64>,
+    /// Every counter by name, since tracing began.
+    pub counters: BTreeMap<String, u64>,
+    /// Registered clients.
+    pub clients: u64,
+    /// Connections that are live now.
+    pub live_connections: u64,
+    /// Programs loaded into the kernel; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Program>,
+}
+
+/// One capability of the tracer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Capability {
+    /// Its name.
+    pub name: String,
+    /// The alternative that serves it; absent when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
+    /// What is missing; absent when the best alternative serves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degradation: Option<DegradationView>,
+}
+
+/// Something that this run of the tracer cannot do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DegradationView {
+    /// Its name, the same as in `coverage.degradations`.
+    pub name: String,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+/// A program loaded into the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// Its id in the kernel, as `bpftool prog` shows it; absent when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+}

@@ -1,0 +1,134 @@
+//! The rules of the dialects, read from what they write.
+
+use std::io;
+
+use encode::{native, reference};
+use serde_json::Value;
+
+use crate::world;
+
+fn native_json() -> Value {
+    let text = world::written(native::write_delta, &world::delta());
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+fn reference_json() -> Value {
+    let text = world::written(reference::write_connections, &world::delta());
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+#[test]
+fn unknown_facts_are_absent_in_the_native_dialect() {
+    let pre_existing = &native_json()["connections"][1];
+    for absent in ["owner", "opened_at", "established_at", "closed_at", "failure"] {
+        assert!(pre_existing.get(absent).is_none(), "{absent}: {pre_existing}");
+    }
+    for absent in ["srtt_us", "rttvar_us", "min_rtt_us", "rtos"] {
+        assert!(pre_existing["tcp"].get(absent).is_none(), "{absent}: {pre_existing}");
+    }
+    assert_eq!(pre_existing["before"]["sent_bytes"], 1000);
+    let outgoing = &native_json()["connections"][0];
+    assert_eq!(outgoing["tcp"]["rtos"], 0, "a known zero is told");
+    assert!(outgoing.get("before").is_none() && outgoing["owner"].get("kernel").is_none());
+    assert!(native_json()["connections"][2]["owner"].get("cgroup_id").is_none());
+}
+
+#[test]
+fn link_local_addresses_keep_their_scope_in_the_native_dialect() {
+    let json = native_json();
+    assert_eq!(json["connections"][1]["local"]["address"], "fe80::1%3");
+    assert_eq!(json["connections"][3]["local"]["address"], "2001:db8::1");
+}
+
+#[test]
+fn a_failure_says_how_long_it_took() {
+    let failure = &native_json()["connections"][2]["failure"];
+    assert_eq!(failure["name"], "ECONNREFUSED");
+    assert_eq!(failure["after_us"], 90);
+}
+
+#[test]
+fn coverage_names_only_causes_with_a_loss_in_the_native_dialect() {
+    let coverage = &native_json()["coverage"];
+    let lost = coverage["lost"].as_object().expect("an object");
+    assert_eq!(lost.keys().collect::<Vec<_>>(), ["ring_full"]);
+    assert_eq!(
+        (&coverage["complete"], &coverage["interval_ms"]),
+        (&Value::Bool(false), &Value::from(30_000))
+    );
+}
+
+#[test]
+fn large_integers_are_text_and_small_ones_numbers_in_the_reference_dialect() {
+    let json = reference_json();
+    let outgoing = &json["conns"][0];
+    for text in ["lastBytesSent", "lastBytesReceived", "lastPacketsSent", "dnsSuccessLatencySum"] {
+        assert!(outgoing[text].is_string(), "{text}: {outgoing}");
+    }
+    assert_eq!(outgoing["lastBytesSent"], u64::MAX.to_string());
+    for number in ["pid", "lastRetransmits", "netNS", "rtt", "lastTcpClosed", "routeIdx"] {
+        assert!(outgoing[number].is_number(), "{number}: {outgoing}");
+    }
+    let telemetry = json["connTelemetryMap"].as_object().expect("a map");
+    assert!(telemetry.values().all(|value| value.as_str().is_some_and(|text| text.parse::<i64>().is_ok())));
+    assert_eq!(telemetry["sockeye.coverage.complete"], "0");
+    assert_eq!(telemetry["sockeye.coverage.lost.ring_full.bytes"], "4096");
+}
+
+#[test]
+fn every_field_of_the_reference_is_present_in_every_connection() {
+    for connection in reference_json()["conns"].as_array().expect("a list") {
+        let fields = connection.as_object().expect("an object");
+        assert_eq!(fields.len(), 53, "{:?}", fields.keys());
+    }
+    assert_eq!(reference_json().as_object().map(serde_json::Map::len), Some(13));
+}
+
+#[test]
+fn the_reference_dialect_leaves_out_what_has_no_news_for_it() {
+    let json = reference_json();
+    let ports: Vec<_> =
+        json["conns"].as_array().expect("a list").iter().map(|c| &c["laddr"]["port"]).collect();
+    assert_eq!(ports, [40112, 22, 40113, 700]);
+}
+
+#[test]
+fn establishing_and_closing_are_told_once_in_the_reference_dialect() {
+    let json = reference_json();
+    let told = |index: usize| {
+        let connection = &json["conns"][index];
+        (connection["lastTcpEstablished"].as_u64(), connection["lastTcpClosed"].as_u64())
+    };
+    assert_eq!(told(0), (Some(1), Some(0)), "established since the last answer");
+    assert_eq!(told(1), (Some(0), Some(0)), "older than the tracer");
+    assert_eq!(told(2), (Some(0), Some(1)), "refused");
+    assert_eq!(told(3), (Some(0), Some(1)), "established before the last answer");
+    assert_eq!(json["conns"][2]["tcpFailuresByErrCode"]["111"], 1);
+}
+
+#[test]
+fn an_answer_without_news_is_whole_in_both_dialects() {
+    let delta = world::empty_delta();
+    let native = world::written(native::write_delta, &delta);
+    let reference = world::written(reference::write_connections, &delta);
+    assert!(native.ends_with("\"complete\":true},\"connections\":[]}"), "{native}");
+    assert!(reference.starts_with("{\"conns\":[],\"dns\":{},\"connTelemetry\":null,"), "{reference}");
+}
+
+#[test]
+fn an_error_of_the_writer_is_reported() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let delta = world::delta();
+    let answer = encode::Answer { delta: &delta, wall: world::WALL, instance: "", degradations: &[] };
+    let error = native::write_delta(&mut Full, &answer).expect_err("the writer fails");
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert!(reference::write_connections(&mut Full, &answer).is_err());
+}

@@ -1,0 +1,165 @@
+//! A fixed answer that shows every rule of the wire: an outgoing connection with all facts, one older than
+//! the tracer with hardly any, a refused one, an orderly closed one of the kernel, and one whose only news is
+//! its state.
+
+use connections::{
+    Command, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, KernelTime, Loss, Losses,
+    Owner, OwnerSource, Protocol, State, Table, TcpFacts, Tuple, WallOffset,
+};
+use deltas::{Change, ClientId, ClientLimits, Clients, Coverage, Delta, Health, Peer};
+use encode::Answer;
+
+/// The kernel's clock at the start of the interval, in nanoseconds.
+const FROM: u64 = 5_000_000_000;
+
+pub(crate) const WALL: WallOffset = WallOffset(1_795_341_595_000_000_001);
+
+/// Both dialects of the fixed delta, for the functions of `encode`.
+pub(crate) fn written(
+    write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
+    delta: &Delta,
+) -> String {
+    let degradations = ["tcp_owner".to_owned()];
+    let answer = Answer { delta, wall: WALL, instance: "4c1d-1795341595", degradations: &degradations };
+    let mut bytes = Vec::new();
+    write(&mut bytes, &answer).expect("a vector takes everything");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+pub(crate) fn delta() -> Delta {
+    let losses = Losses { ring_full: Loss { connections: 2, bytes: 4096 }, ..Losses::default() };
+    Delta {
+        sequence: 7,
+        acknowledged: 6,
+        from: KernelTime(FROM),
+        to: KernelTime(FROM + 30_000_500_000),
+        coverage: Coverage { interval_ns: 30_000_500_000, losses, untracked: 0, anomalies: 1 },
+        changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()],
+        ..empty_delta()
+    }
+}
+
+/// An answer without news.
+pub(crate) fn empty_delta() -> Delta {
+    let mut clients = Clients::new(ClientLimits::default(), KernelTime(FROM));
+    let id = ClientId::parse("a").expect("a valid id");
+    clients.register(&id, Peer::ROOT, KernelTime(FROM)).expect("there is room");
+    clients
+        .poll(&id, Peer::ROOT, &Table::new(1), Health::default(), KernelTime(FROM))
+        .expect("the client is registered")
+}
+
+fn outgoing() -> Change {
+    let owner = Owner { cgroup_id: Some(4242), ..owner("curl") };
+    let tcp = TcpFacts {
+        srtt_us: Some(180),
+        rttvar_us: Some(40),
+        min_rtt_us: Some(120),
+        cwnd_packets: 10,
+        retransmitted_bytes: 1448,
+        unacknowledged_bytes: 5,
+        unread_bytes: 6,
+        lost_packets: 1,
+        reordering_events: 2,
+        out_of_order_packets: 3,
+        delivered_ce_packets: 4,
+        rtos: Some(0),
+    };
+    let connection = Connection {
+        owner: Some(owner),
+        opened_at: Some(KernelTime(FROM + 1_000_000_000)),
+        established_at: Some(KernelTime(FROM + 1_000_180_000)),
+        total: counters(u64::MAX),
+        tcp,
+        ..connection(1, "10.0.0.1:40112", "10.0.0.2:443")
+    };
+    Change { connection, delta: counters(u64::MAX) }
+}
+
+fn pre_existing() -> Change {
+    let connection = Connection {
+        direction: Direction::Incoming,
+        state: State::CloseWait,
+        pre_existing: true,
+        total: counters(9),
+        before: counters(1000),
+        ..connection(2, "[fe80::1%3]:22", "[fe80::2%3]:50000")
+    };
+    Change { connection, delta: Counters { sent_bytes: 1, ..Counters::default() } }
+}
+
+fn refused() -> Change {
+    let delta = Counters { sent_packets: 1, received_packets: 1, ..Counters::default() };
+    let connection = Connection {
+        owner: Some(owner("na\u{ef}ve")),
+        state: State::Closed,
+        opened_at: Some(KernelTime(FROM + 2_000_000_000)),
+        closed_at: Some(KernelTime(FROM + 2_000_090_999)),
+        total: delta,
+        failure: Some(Failure { kind: FailureKind::Refused, errno: Some(111) }),
+        ..connection(3, "10.0.0.1:40113", "10.0.0.2:81")
+    };
+    Change { connection, delta }
+}
+
+fn closed() -> Change {
+    let connection = Connection {
+        owner: Some(Owner { kernel: true, source: OwnerSource::Close, ..owner("kworker/0:1") }),
+        state: State::Closed,
+        opened_at: Some(KernelTime(FROM - 9)),
+        established_at: Some(KernelTime(FROM - 8)),
+        closed_at: Some(KernelTime(FROM + 3_000_000_000)),
+        total: counters(50),
+        ..connection(4, "[2001:db8::1]:700", "[2001:db8::2]:2049")
+    };
+    Change { connection, delta: Counters::default() }
+}
+
+fn only_its_state() -> Change {
+    let connection = Connection {
+        direction: Direction::Unknown,
+        state: State::FinWait2,
+        opened_at: Some(KernelTime(FROM - 7)),
+        total: counters(3),
+        ..connection(5, "10.0.0.1:40114", "10.0.0.2:80")
+    };
+    Change { connection, delta: Counters::default() }
+}
+
+fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
+    let end = |text: &str| text.parse().expect("a test address");
+    Connection {
+        id: ConnectionId { cookie, claimed_at: KernelTime(FROM) },
+        tuple: Tuple::canonical(Protocol::Tcp, 4_026_531_840, end(local), end(remote)),
+        direction: Direction::Outgoing,
+        owner: None,
+        state: State::Established,
+        opened_at: None,
+        established_at: None,
+        closed_at: None,
+        pre_existing: false,
+        total: Counters::default(),
+        before: Counters::default(),
+        tcp: TcpFacts::default(),
+        failure: None,
+    }
+}
+
+fn owner(name: &str) -> Owner {
+    let mut command = [0; 16];
+    command.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    Owner {
+        pid: 812,
+        tid: 813,
+        uid: 1000,
+        command: Command(command),
+        cgroup_id: None,
+        started_at_boot_ns: 77,
+        kernel: false,
+        source: OwnerSource::Connect,
+    }
+}
+
+fn counters(sent_bytes: u64) -> Counters {
+    Counters { sent_bytes, received_bytes: 2, sent_packets: 3, received_packets: 4, retransmits: 1 }
+}

@@ -1,0 +1,34 @@
+//! The HTTP API.
+//!
+//! Owns the socket, the accept loop, the routes, who may ask what at once, and the knowledge whether an
+//! answer arrived. Does not own the state (it asks a [`Backend`]), what a client is told (`deltas`) or the
+//! form of it (`encode`).
+//!
+//! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
+//! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations` and
+//! `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
+//! became of it, `problem` is every other ending.
+
+mod admission;
+mod api;
+mod body;
+mod delivery;
+mod error;
+mod limits;
+mod link;
+mod link_io;
+mod polls;
+mod probes;
+mod problem;
+mod query;
+mod registrations;
+mod request;
+mod routes;
+mod serve;
+mod socket;
+
+pub use error::EndpointError;
+pub use limits::HttpLimits;
+pub use query::{Backend, Identity, PollAnswer, Query, Registered, Reply, Unavailable};
+pub use serve::{Drained, serve};
+pub use socket::BoundSocket;

@@ -1,0 +1,106 @@
+//! Everything that the API asks of the state, and who answers.
+//!
+//! The state is owned by one thread that takes one [`Query`] after the other; what a query does to it is not
+//! decided here.
+
+use connections::WallOffset;
+use deltas::{ClientId, ClientState, Delta, Peer, Receipt, Refusal, Registration};
+use encode::Status;
+use tokio::sync::oneshot;
+
+/// Where an answer goes. Sending does not wait. Dropped unsent, the request is answered with 503.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// A question to the state. The state must take them in the order in which they were asked.
+#[derive(Debug)]
+pub enum Query {
+    /// Register a client, or put off its expiry.
+    Register {
+        /// The client.
+        id: ClientId,
+        /// Who asks.
+        peer: Peer,
+        /// The client afterwards.
+        reply: Reply<Result<Registered, Refusal>>,
+    },
+    /// Remove a client.
+    Remove {
+        /// The client.
+        id: ClientId,
+        /// Who asks.
+        peer: Peer,
+        /// Sent when it is gone.
+        reply: Reply<Result<(), Refusal>>,
+    },
+    /// What a client has not seen yet. For every answer that could be sent exactly one
+    /// [`Query::Resolve`] follows, also when nobody waits for it any more.
+    Poll {
+        /// The client.
+        id: ClientId,
+        /// Who asks.
+        peer: Peer,
+        /// True when an unknown client is to be registered first.
+        create: bool,
+        /// The answer.
+        reply: Reply<Result<PollAnswer, Refusal>>,
+    },
+    /// The fate of an answer to a poll.
+    Resolve {
+        /// The receipt of that answer.
+        receipt: Receipt,
+        /// True when the other end has read all of it; false when it may have read none or a part.
+        delivered: bool,
+    },
+    /// The state of the tracer.
+    Status {
+        /// The answer.
+        reply: Reply<Status>,
+    },
+}
+
+/// A registered client.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// Whether it is new.
+    pub registration: Registration,
+    /// Its state now.
+    pub client: ClientState,
+}
+
+/// The answer to a poll.
+#[derive(Debug)]
+pub struct PollAnswer {
+    /// What the client has not seen yet.
+    pub delta: Delta,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
+}
+
+/// What names this run of the tracer in every answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The run: totals count from its start.
+    pub instance: String,
+    /// Names of what it cannot do.
+    pub degradations: Vec<String>,
+}
+
+/// The state takes no queries any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the state takes no queries")]
+pub struct Unavailable;
+
+/// The way to the state.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Hands a query over, waiting while the queue of the state is full.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the state has ended.
+    fn ask(&self, query: Query) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// What names this run of the tracer.
+    fn identity(&self) -> &Identity;
+
+    /// True when polls are answered from a tracer that has begun.
+    fn ready(&self) -> bool;
+}

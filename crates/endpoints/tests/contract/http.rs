@@ -1,0 +1,168 @@
+//! HTTP spoken by hand, so that a test can stop in the middle of it.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+
+use crate::world::in_time;
+
+/// One connection to the API.
+pub(crate) struct Http {
+    stream: UnixStream,
+    read: Vec<u8>,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// False when the connection ended before the answer did.
+    pub(crate) complete: bool,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// Panics unless this is the problem `name` in the form of RFC 9457.
+    pub(crate) fn assert_problem(&self, status: u16, name: &str) {
+        let json = self.json();
+        assert_eq!(self.status, status, "{json}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(json["type"], format!("/problems/{name}"));
+        assert_eq!(json["status"], status);
+        assert!(json["title"].is_string() && json["detail"].is_string(), "{json}");
+        assert_eq!(json["request_id"].as_str(), self.header("x-request-id"));
+    }
+}
+
+impl Http {
+    pub(crate) async fn connect(path: &Path) -> Self {
+        let stream = in_time("a connection", UnixStream::connect(path)).await;
+        Self::new(stream.expect("the API listens"))
+    }
+
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.expect("the API takes the request");
+    }
+
+    pub(crate) async fn request(&mut self, method: &str, path: &str) {
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path).await;
+        self.answer().await
+    }
+
+    /// Reads one answer.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        in_time("an answer", async {
+            let head = self.head().await;
+            let mut lines = head.split("\r\n");
+            let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+            let headers: Vec<(String, String)> = lines
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let status = status.unwrap_or_else(|| panic!("no status: {head:?}"));
+            let mut answer = Answer { status, headers, body: Vec::new(), complete: true };
+            if answer.header("transfer-encoding") == Some("chunked") {
+                answer.complete = self.chunks(&mut answer.body).await.is_some();
+            } else if status != 204 {
+                let length = answer.header("content-length").and_then(|length| length.parse().ok());
+                let length = length.unwrap_or(0);
+                answer.complete = self.fill(length).await;
+                answer.body = self.read.drain(..length.min(self.read.len())).collect();
+            }
+            answer
+        })
+        .await
+    }
+
+    /// Reads the head of an answer and leaves its body in the socket as far as it is not read yet.
+    pub(crate) async fn head(&mut self) -> String {
+        let end = self.find(b"\r\n\r\n").await.expect("the head of an answer");
+        let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
+        self.read.drain(..end + 4);
+        head
+    }
+
+    /// Waits until the API closes; answers what came before.
+    pub(crate) async fn closed(&mut self) -> Vec<u8> {
+        in_time("the end of the connection", async { while self.more().await {} }).await;
+        std::mem::take(&mut self.read)
+    }
+
+    /// Waits for the first bytes of an answer without reading them; answers how many wait.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let count = || match rustix::io::ioctl_fionread(self.stream.as_fd())? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            waiting => Ok(waiting),
+        };
+        let counted = self.stream.async_io(Interest::READABLE, count);
+        in_time("an answer", counted).await.expect("the socket has a queue")
+    }
+
+    /// Reads exactly this many bytes and forgets them.
+    pub(crate) async fn skip(&mut self, bytes: usize) {
+        self.stream.read_exact(&mut vec![0; bytes]).await.expect("the bytes are there");
+    }
+
+    async fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
+        loop {
+            let end = self.find(b"\r\n").await?;
+            let size = usize::from_str_radix(&String::from_utf8_lossy(&self.read[..end]), 16).ok()?;
+            self.read.drain(..end + 2);
+            if !self.fill(size + 2).await {
+                return None;
+            }
+            body.extend_from_slice(&self.read[..size]);
+            self.read.drain(..size + 2);
+            if size == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    async fn find(&mut self, text: &[u8]) -> Option<usize> {
+        loop {
+            if let Some(at) = self.read.windows(text.len()).position(|window| window == text) {
+                return Some(at);
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    async fn fill(&mut self, bytes: usize) -> bool {
+        while self.read.len() < bytes {
+            if !self.more().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn more(&mut self) -> bool {
+        matches!(self.stream.read_buf(&mut self.read).await, Ok(1..))
+    }
+}

@@ -1,0 +1,114 @@
+//! The configuration: what can be set, its defaults, and where values come from.
+//!
+//! One TOML file, overridden by the environment, overridden by flags. Layering and the words for bad input
+//! are in `layers`.
+
+mod layers;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use layers::ConfigError;
+
+/// Everything that can be configured. `Default` is what runs without a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where requests come in.
+    pub listen: Listen,
+    /// What is logged.
+    pub log: Log,
+    /// Clients of the API.
+    pub clients: ClientDefaults,
+    /// Bounds on memory and work.
+    pub limits: Limits,
+}
+
+/// Where requests come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Path of the unix socket. A stale socket there is replaced; anything else is refused. Change it to run
+    /// a second tracer or to suit a client with a path of its own.
+    pub socket: PathBuf,
+    /// Permissions of the socket as an octal number, as text. Who may write to it may use the API.
+    pub mode: String,
+    /// Group that owns the socket, by name or number. Empty: the group of the process.
+    pub group: String,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { socket: "/run/sockeye/sockeye.sock".into(), mode: "0660".into(), group: String::new() }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
+
+/// Clients of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientDefaults {
+    /// A client expires when nothing was heard from it for this many seconds, 10 to 3600. Raise it for
+    /// clients that poll rarely: what closes meanwhile is kept for them, within `limits.closed_records`.
+    pub ttl_s: u32,
+}
+
+impl Default for ClientDefaults {
+    fn default() -> Self {
+        Self { ttl_s: 120 }
+    }
+}
+
+/// Bounds on memory and work; ARCHITECTURE.md has the memory behind each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Live connections that are followed.
+    pub live_connections: u32,
+    /// Sockets, listeners included, that the kernel side has room for. Rounded up to a power of two.
+    pub tcp_slots: u32,
+    /// Bytes of the ring buffer for closed connections. Rounded up to a power of two.
+    pub ring_bytes: u32,
+    /// Reset connections that can wait for their owner at once.
+    pub deferred_records: u32,
+    /// Closed connections kept until every client has been told.
+    pub closed_records: u32,
+    /// Clients in all.
+    pub clients: u32,
+    /// Clients of one user other than root.
+    pub clients_per_user: u32,
+    /// Polls in flight in all.
+    pub polls: u32,
+    /// HTTP connections at once.
+    pub http_connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            live_connections: 262_144,
+            tcp_slots: 262_144,
+            ring_bytes: 8 << 20,
+            deferred_records: 16_384,
+            closed_records: 131_072,
+            clients: 64,
+            clients_per_user: 16,
+            polls: 32,
+            http_connections: 256,
+        }
+    }
+}

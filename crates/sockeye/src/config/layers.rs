@@ -1,0 +1,249 @@
+//! Layers of configuration: defaults, file, environment, flags; and clear words for bad input.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::Config;
+use crate::cli::Overrides;
+
+const DEFAULT_FILE: &str = "/etc/sockeye/sockeye.toml";
+const PREFIX: &str = "SOCKEYE_";
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was asked for cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is no TOML.
+    #[error("{} is no TOML", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// No such key.
+    #[error("{origin}: unknown key {key}{}", suggestion(.nearest.as_deref()))]
+    UnknownKey {
+        /// The file or variable.
+        origin: String,
+        /// The key, with its section.
+        key: String,
+        /// The key that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type.
+    #[error("bad value: {0}")]
+    Value(Box<toml::de::Error>),
+    /// A value out of range.
+    #[error("{key} = {value}: {allowed}")]
+    Range {
+        /// The key, with its section.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!(", did you mean {nearest}?")).unwrap_or_default()
+}
+
+impl Config {
+    /// Loads the configuration: flags above environment above file above defaults. The default file need not
+    /// exist; one that was asked for must. Only variables with `__` in their name are configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or variable and the key.
+    pub fn load(
+        overrides: &Overrides,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = file(overrides.config.as_deref())?;
+        for (name, value) in environment {
+            let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
+                continue;
+            };
+            set_from_environment(&mut layers, name, value)?;
+        }
+        let mut config: Config =
+            Value::Table(layers).try_into().map_err(|error| ConfigError::Value(Box::new(error)))?;
+        if let Some(socket) = &overrides.socket {
+            config.listen.socket.clone_from(socket);
+        }
+        if let Some(level) = &overrides.log_level {
+            config.log.level.clone_from(level);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Permissions of the socket.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`] when `listen.mode` is no octal number up to 0777.
+    pub fn socket_mode(&self) -> Result<u32, ConfigError> {
+        let mode = u32::from_str_radix(&self.listen.mode, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.ok_or_else(|| ConfigError::Range {
+            key: "listen.mode",
+            value: format!("\"{}\"", self.listen.mode),
+            allowed: "an octal number as text, such as \"0660\"",
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.socket_mode()?;
+        let limits = &self.limits;
+        let at_least_one = [
+            ("limits.live_connections", limits.live_connections),
+            ("limits.tcp_slots", limits.tcp_slots),
+            ("limits.ring_bytes", limits.ring_bytes),
+            ("limits.deferred_records", limits.deferred_records),
+            ("limits.closed_records", limits.closed_records),
+            ("limits.clients", limits.clients),
+            ("limits.clients_per_user", limits.clients_per_user),
+            ("limits.polls", limits.polls),
+            ("limits.http_connections", limits.http_connections),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 || value > 1 << 30 {
+                return Err(ConfigError::Range { key, value: value.to_string(), allowed: "1 to 2^30" });
+            }
+        }
+        let ttl_s = self.clients.ttl_s;
+        if !(10..=3600).contains(&ttl_s) {
+            let allowed = "10 to 3600 seconds";
+            return Err(ConfigError::Range { key: "clients.ttl_s", value: ttl_s.to_string(), allowed });
+        }
+        Ok(())
+    }
+}
+
+fn file(asked_for: Option<&Path>) -> Result<Table, ConfigError> {
+    let path = asked_for.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && asked_for.is_none() => {
+            return Ok(Table::new());
+        }
+        Err(source) => {
+            return Err(ConfigError::Read { path: path.into(), source });
+        }
+    };
+    let table: Table =
+        text.parse().map_err(|source| ConfigError::Syntax { path: path.into(), source: Box::new(source) })?;
+    for (section, value) in &table {
+        let keys = value.as_table().map(|keys| keys.keys().map(String::as_str).collect());
+        for key in keys.unwrap_or(vec![""]) {
+            check_known(&path.display().to_string(), section, key)?;
+        }
+    }
+    Ok(table)
+}
+
+fn set_from_environment(layers: &mut Table, name: &str, value: &str) -> Result<(), ConfigError> {
+    let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+        return Ok(());
+    };
+    let (section, key) = (section.to_lowercase(), key.to_lowercase());
+    let expected = check_known(name, &section, &key)?;
+    let value = match expected {
+        Value::Integer(_) => value.parse().map(Value::Integer).unwrap_or_else(|_| value.into()),
+        Value::Boolean(_) => value.parse().map(Value::Boolean).unwrap_or_else(|_| value.into()),
+        _ => Value::from(value),
+    };
+    let entry = layers.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(keys) = entry.as_table_mut() {
+        keys.insert(key, value);
+    }
+    Ok(())
+}
+
+/// The default value of the key, whose type is the one expected.
+fn check_known(origin: &str, section: &str, key: &str) -> Result<Value, ConfigError> {
+    let known = Table::try_from(Config::default()).expect("the defaults are TOML");
+    if let Some(value) = known.get(section).and_then(|keys| keys.get(key)) {
+        return Ok(value.clone());
+    }
+    let name = |section: &str, key: &str| format!("{section}.{key}");
+    let all = known.iter().flat_map(|(section, keys)| {
+        keys.as_table().into_iter().flat_map(Table::keys).map(move |key| name(section, key))
+    });
+    let key = if key.is_empty() { section.to_owned() } else { name(section, key) };
+    let nearest = all.max_by(|one, two| strsim::jaro(one, &key).total_cmp(&strsim::jaro(two, &key)));
+    let nearest = nearest.filter(|nearest| strsim::jaro(nearest, &key) > 0.7);
+    Err(ConfigError::UnknownKey { origin: origin.to_owned(), key, nearest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)], overrides: Overrides) -> Result<Config, ConfigError> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sockeye-config-{}-{number}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("the temporary directory is writable");
+        let overrides = Overrides { config: Some(path.clone()), ..overrides };
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let config = Config::load(&overrides, environment);
+        std::fs::remove_file(path).expect("it was written above");
+        config
+    }
+
+    fn error(text: &str, environment: &[(&str, &str)]) -> String {
+        load(text, environment, Overrides::default()).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn flags_stand_above_environment_above_file_above_defaults() {
+        let text = "[listen]\nsocket = \"/file\"\n[log]\nlevel = \"warn\"\n[limits]\nclients = 5\n";
+        let environment =
+            [("SOCKEYE_LISTEN__SOCKET", "/environment"), ("SOCKEYE_LOG__LEVEL", "debug"), ("SOCKEYE_X", "y")];
+        let overrides = Overrides { log_level: Some("error".into()), ..Overrides::default() };
+        let config = load(text, &environment, overrides).expect("all is valid");
+        assert_eq!(config.listen.socket, PathBuf::from("/environment"));
+        assert_eq!(config.log.level, "error");
+        assert_eq!(config.limits, super::super::Limits { clients: 5, ..Default::default() });
+        assert_eq!(config.clients.ttl_s, 120);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_a_suggestion() {
+        let message = error("[limits]\nclosed_record = 5\n", &[]);
+        assert!(message.ends_with("unknown key limits.closed_record, did you mean limits.closed_records?"));
+        let message = error("", &[("SOCKEYE_LISTEN__SOKCET", "/a")]);
+        assert_eq!(message, "SOCKEYE_LISTEN__SOKCET: unknown key listen.sokcet, did you mean listen.socket?");
+        assert!(error("colour = 1\n", &[]).contains("unknown key colour"));
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        assert!(error("[limits]\nclients = 0\n", &[]).contains("limits.clients = 0: 1 to 2^30"));
+        assert!(error("[clients]\nttl_s = 5\n", &[]).contains("clients.ttl_s = 5: 10 to 3600 seconds"));
+        assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
+        assert!(error("[limits]\nclients = \"many\"\n", &[]).contains("bad value"));
+        assert!(error("", &[("SOCKEYE_LIMITS__CLIENTS", "-1")]).contains("bad value"));
+        assert!(error("[limits\n", &[]).contains("is no TOML"));
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_must_exist() {
+        let overrides =
+            Overrides { config: Some("/nonexistent/sockeye.toml".into()), ..Overrides::default() };
+        let message = Config::load(&overrides, []).expect_err("it does not exist").to_string();
+        assert_eq!(message, "cannot read /nonexistent/sockeye.toml");
+    }
+}

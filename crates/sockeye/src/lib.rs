@@ -1,0 +1,13 @@
+//! The process: command line, configuration, wiring, life cycle.
+//!
+//! The only crate that sees all others. Holds no logic of theirs: `collect` reads the kernel, `connections`
+//! and `deltas` decide, `encode` writes, `endpoints` speaks HTTP. A library only so that tests can start the
+//! parts that the binary starts.
+
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod logging;
+pub mod process;
+pub mod state;
+mod status;

@@ -1,0 +1,173 @@
+//! The life of the daemon: build, serve, drain.
+
+use anyhow::{Context, anyhow};
+use collect::{CollectError, CollectLimits, Collector, PassRequests, check_privileges, kernel_now};
+use deltas::ClientLimits;
+use endpoints::{BoundSocket, HttpLimits};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::state::{StateLimits, StateThread};
+
+/// Threads that serve HTTP; encoding has threads of its own, made when needed.
+const HTTP_THREADS: usize = 2;
+
+/// Runs until SIGINT or SIGTERM, then finishes the answers in flight and removes the socket.
+///
+/// # Errors
+/// A missing privilege as [`collect::MissingPrivilege`]; otherwise whatever kept the daemon from starting or
+/// from going on, with its causes.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    check_privileges()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(HTTP_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the HTTP threads")?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    let group = group_id(&config.listen.group)?;
+    let socket = BoundSocket::bind(&config.listen.socket, config.socket_mode()?, group)?;
+    let daemon = Daemon::build(config)?;
+    tracing::info!(socket = %socket.path().display(), instance = daemon.instance, "tracing");
+    daemon.serve(&runtime, socket, http_limits(config), signals)
+}
+
+/// What runs beside the HTTP threads.
+struct Daemon {
+    instance: String,
+    state: StateThread,
+    collector: Collector,
+}
+
+impl Daemon {
+    fn build(config: &Config) -> anyhow::Result<Self> {
+        let began_at = kernel_now();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let instance = format!("{}:{}", boot.trim(), began_at.0);
+        let requests = PassRequests::new()?;
+        let state = StateThread::start(state_limits(config), requests.clone(), &instance, began_at)?;
+        let collector = Collector::start(collect_limits(config), &requests, state.sink())?;
+        for capability in &collector.support().capabilities {
+            if let Some(degradation) = &capability.degradation {
+                tracing::warn!(capability = capability.capability.name(), "{degradation}");
+            }
+        }
+        Ok(Self { instance, state, collector })
+    }
+
+    fn serve(
+        self,
+        runtime: &tokio::runtime::Runtime,
+        socket: BoundSocket,
+        limits: HttpLimits,
+        signals: Signals,
+    ) -> anyhow::Result<()> {
+        let Self { instance, mut state, collector } = self;
+        let backend = state.open(&instance, collector.support());
+        let mut failure = None;
+        let end = async { failure = signals.or_failure(&mut state.failed).await };
+        let drained = runtime.block_on(endpoints::serve(socket, backend, limits, end))?;
+        // First the sender of events, then the owner of the state.
+        drop(collector);
+        state.join();
+        tracing::info!(answers_cut = drained.cut, "stopped");
+        match failure {
+            Some(error) => Err(anyhow!(error).context("tracing cannot go on")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits for a signal, or for the collector to fail.
+    async fn or_failure(mut self, failed: &mut oneshot::Receiver<CollectError>) -> Option<CollectError> {
+        tokio::select! {
+            _ = self.interrupt.recv() => None,
+            _ = self.terminate.recv() => None,
+            Ok(error) = failed => Some(error),
+        }
+    }
+}
+
+fn collect_limits(config: &Config) -> CollectLimits {
+    let limits = &config.limits;
+    CollectLimits {
+        tcp_slots: limits.tcp_slots,
+        ring_bytes: limits.ring_bytes,
+        deferred_records: limits.deferred_records,
+    }
+}
+
+fn state_limits(config: &Config) -> StateLimits {
+    let limits = &config.limits;
+    let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    let clients = ClientLimits {
+        clients: number(limits.clients),
+        clients_per_user: number(limits.clients_per_user),
+        closed_records: number(limits.closed_records),
+        ttl_ns: u64::from(config.clients.ttl_s) * 1_000_000_000,
+    };
+    let listed = vec![
+        ("live_connections", limits.live_connections.into()),
+        ("tcp_slots", limits.tcp_slots.into()),
+        ("ring_bytes", limits.ring_bytes.into()),
+        ("deferred_records", limits.deferred_records.into()),
+        ("closed_records", limits.closed_records.into()),
+        ("clients", limits.clients.into()),
+        ("clients_per_user", limits.clients_per_user.into()),
+        ("polls", limits.polls.into()),
+        ("http_connections", limits.http_connections.into()),
+    ];
+    StateLimits { live_connections: number(limits.live_connections), clients, listed }
+}
+
+fn http_limits(config: &Config) -> HttpLimits {
+    let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    HttpLimits {
+        polls: number(config.limits.polls),
+        connections: number(config.limits.http_connections),
+        ..HttpLimits::default()
+    }
+}
+
+/// The number of a group given by number or by its name in `/etc/group`; `None` for no group.
+fn group_id(group: &str) -> anyhow::Result<Option<u32>> {
+    if group.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(number) = group.parse() {
+        return Ok(Some(number));
+    }
+    let groups = std::fs::read_to_string("/etc/group").context("cannot read /etc/group")?;
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        (fields.next()? == group).then(|| fields.nth(1)?.parse().ok())?
+    };
+    let found = groups.lines().find_map(of_line);
+    found.map(Some).ok_or_else(|| anyhow!("listen.group = \"{group}\": there is no such group"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_id;
+
+    #[test]
+    fn groups_are_found_by_name_and_number() {
+        assert_eq!(group_id("").ok(), Some(None));
+        assert_eq!(group_id("1234").ok(), Some(Some(1234)));
+        assert_eq!(group_id("root").ok(), Some(Some(0)));
+        assert!(group_id("no such group").is_err());
+    }
+}

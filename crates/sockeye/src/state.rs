@@ -1,0 +1,297 @@
+//! The state thread: the one owner of the live table and of the clients.
+//!
+//! Receives one closed list of messages over a bounded queue, in order. Polls wait here for a kernel pass that
+//! began after they came; those that wait together share it. Never blocks on anybody: replies do not wait,
+//! and the collector is asked, not called.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use collect::{CollectError, KernelCounts, PassRequests, Report, Support, kernel_now, wall_offset};
+use connections::{Event, KernelTime, Loss, Losses, Table};
+use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
+use endpoints::{Backend, Identity, PollAnswer, Query, Registered, Reply, Unavailable};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::status::{self, Facts};
+
+/// Messages that may wait; a batch of readings is one message of at most 150 events.
+const QUEUE_MESSAGES: usize = 256;
+
+/// Everything that the state is told or asked.
+#[derive(Debug)]
+pub enum Message {
+    /// From the collector.
+    Report(Report),
+    /// What the kernel took: sent once, before the first query.
+    Started(Support),
+    /// From the API.
+    Query(Query),
+}
+
+/// Bounds of the state.
+#[derive(Debug, Clone)]
+pub struct StateLimits {
+    /// Live connections.
+    pub live_connections: usize,
+    /// Clients and closed connections.
+    pub clients: ClientLimits,
+    /// All limits by name, for the status.
+    pub listed: Vec<(&'static str, u64)>,
+}
+
+/// The running state thread.
+#[derive(Debug)]
+pub struct StateThread {
+    queue: mpsc::Sender<Message>,
+    thread: JoinHandle<()>,
+    /// Resolves when the collector cannot go on.
+    pub failed: oneshot::Receiver<CollectError>,
+}
+
+/// The way of the API to the state.
+#[derive(Debug, Clone)]
+pub struct StateQueue {
+    queue: mpsc::Sender<Message>,
+    identity: Arc<Identity>,
+}
+
+impl StateThread {
+    /// Starts the thread. Tracing begins at `began_at`; `instance` names this run.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(
+        limits: StateLimits,
+        requests: PassRequests,
+        instance: &str,
+        began_at: KernelTime,
+    ) -> anyhow::Result<Self> {
+        let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
+        let (failing, failed) = oneshot::channel();
+        let state = State {
+            table: Table::new(limits.live_connections),
+            clients: Clients::new(limits.clients, began_at),
+            requests,
+            waiting: Vec::new(),
+            passed_at: began_at,
+            passes: 0,
+            counts: KernelCounts::default(),
+            support: None,
+            failing: Some(failing),
+            instance: instance.to_owned(),
+            began_at,
+            listed_limits: limits.listed,
+        };
+        let thread = std::thread::Builder::new()
+            .name("state".into())
+            .spawn(move || state.run(messages))
+            .context("cannot start the state thread")?;
+        Ok(Self { queue, thread, failed })
+    }
+
+    /// Where the collector puts its reports; waits while the queue is full, and ends with the state.
+    pub fn sink(&self) -> impl FnMut(Report) -> ControlFlow<()> + Send + 'static {
+        let queue = self.queue.clone();
+        move |report| match queue.blocking_send(Message::Report(report)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// The way for the API, once it is known what the kernel took.
+    pub fn open(&self, instance: &str, support: &Support) -> StateQueue {
+        // The queue is as good as empty: the collector has waited for its start.
+        let _ = self.queue.blocking_send(Message::Started(support.clone()));
+        let degraded = support.capabilities.iter().filter(|state| state.degradation.is_some());
+        let degradations = degraded.map(|state| state.capability.name().to_owned()).collect();
+        let identity = Arc::new(Identity { instance: instance.to_owned(), degradations });
+        StateQueue { queue: self.queue.clone(), identity }
+    }
+
+    /// Waits for the end of the thread, which comes when every other sender is gone.
+    pub fn join(self) {
+        drop(self.queue);
+        // A panic of the thread has been printed; there is nothing to add.
+        let _ = self.thread.join();
+    }
+}
+
+impl Backend for StateQueue {
+    async fn ask(&self, query: Query) -> Result<(), Unavailable> {
+        self.queue.send(Message::Query(query)).await.map_err(|_| Unavailable)
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn ready(&self) -> bool {
+        !self.queue.is_closed()
+    }
+}
+
+struct State {
+    table: Table,
+    clients: Clients,
+    requests: PassRequests,
+    waiting: Vec<Waiting>,
+    /// When the last complete pass began.
+    passed_at: KernelTime,
+    passes: u64,
+    counts: KernelCounts,
+    support: Option<Support>,
+    failing: Option<oneshot::Sender<CollectError>>,
+    instance: String,
+    began_at: KernelTime,
+    listed_limits: Vec<(&'static str, u64)>,
+}
+
+/// A poll that waits for a pass.
+struct Waiting {
+    request: u64,
+    id: ClientId,
+    peer: Peer,
+    reply: Reply<Result<PollAnswer, Refusal>>,
+}
+
+impl State {
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        while let Some(message) = messages.blocking_recv() {
+            match message {
+                Message::Report(Report::Events(events)) => self.apply(events),
+                Message::Report(Report::PassEnded { request, counts }) => self.end_pass(request, counts),
+                Message::Report(Report::Failed(error)) => self.fail(error),
+                Message::Started(support) => self.support = Some(support),
+                Message::Query(query) => self.answer(query),
+            }
+        }
+    }
+
+    fn apply(&mut self, events: Vec<Event>) {
+        for event in events {
+            if let Event::PassEnded { at } = event {
+                self.passed_at = at;
+            }
+            self.table.apply(event);
+        }
+        for connection in self.table.take_closed() {
+            self.clients.keep_closed(connection);
+        }
+        self.clients.expire(kernel_now());
+    }
+
+    fn end_pass(&mut self, request: u64, counts: KernelCounts) {
+        self.counts = counts;
+        self.passes += 1;
+        let served = self.waiting.extract_if(.., |poll| poll.request <= request).collect::<Vec<_>>();
+        for poll in served {
+            self.answer_poll(poll);
+        }
+    }
+
+    fn fail(&mut self, error: CollectError) {
+        // Nobody is polled for again: dropping the replies tells the waiting ones.
+        self.waiting.clear();
+        if let Some(failing) = self.failing.take() {
+            let _ = failing.send(error);
+        }
+    }
+
+    fn answer(&mut self, query: Query) {
+        let now = kernel_now();
+        match query {
+            Query::Register { id, peer, reply } => {
+                let _ = reply.send(self.register(&id, peer, now));
+            }
+            Query::Remove { id, peer, reply } => {
+                let _ = reply.send(self.clients.remove(&id, peer, now));
+            }
+            Query::Poll { id, peer, create, reply } => self.begin_poll(id, peer, create, reply),
+            Query::Resolve { receipt, delivered: true } => self.clients.acknowledge(&receipt, now),
+            Query::Resolve { receipt, delivered: false } => self.clients.roll_back(&receipt, now),
+            Query::Status { reply } => {
+                let _ = reply.send(status::status(&self.facts()));
+            }
+        }
+    }
+
+    fn register(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<Registered, Refusal> {
+        let registration = self.clients.register(id, peer, now)?;
+        let client = self.clients.state(id, peer)?;
+        Ok(Registered { registration, client })
+    }
+
+    fn begin_poll(
+        &mut self,
+        id: ClientId,
+        peer: Peer,
+        create: bool,
+        reply: Reply<Result<PollAnswer, Refusal>>,
+    ) {
+        let now = kernel_now();
+        let registered = if create { self.clients.register(&id, peer, now).map(|_| ()) } else { Ok(()) };
+        match registered.and_then(|()| self.clients.admit(&id, peer, now)) {
+            Ok(()) => {
+                let request = self.requests.request();
+                self.waiting.push(Waiting { request, id, peer, reply });
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    fn answer_poll(&mut self, poll: Waiting) {
+        // Who does not wait any more gets no answer that would have to be taken back.
+        if poll.reply.is_closed() {
+            return;
+        }
+        let health = self.health();
+        let delta = self.clients.poll(&poll.id, poll.peer, &self.table, health, self.passed_at);
+        let answer = delta.map(|delta| PollAnswer { delta, wall: wall_offset() });
+        if let Err(Ok(unsent)) = poll.reply.send(answer) {
+            self.clients.roll_back(&unsent.delta.receipt, kernel_now());
+        }
+    }
+
+    fn health(&self) -> Health {
+        let table = self.table.counts();
+        let KernelCounts {
+            ring_full_connections,
+            ring_full_bytes,
+            table_full,
+            closed_unclaimed,
+            malformed,
+            ..
+        } = self.counts;
+        Health {
+            losses: Losses {
+                ring_full: Loss { connections: ring_full_connections, bytes: ring_full_bytes },
+                close_not_seen: table.close_not_seen,
+                closed_log_full: Loss::default(),
+            },
+            // A socket without a slot is counted when it is refused one, and again when it closes; one that
+            // adoption missed only when it closes.
+            untracked: table.untracked + table_full.max(closed_unclaimed),
+            anomalies: table.anomalies + malformed,
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            instance: &self.instance,
+            began_at: self.began_at,
+            support: self.support.as_ref(),
+            limits: &self.listed_limits,
+            table: self.table.counts(),
+            live_connections: self.table.live_count(),
+            kernel: self.counts,
+            clients: &self.clients,
+            polls_waiting: self.waiting.len(),
+            passes: self.passes,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The answer of `/v1/status`, put together from what every part knows of itself.
+
+use collect::{KernelCounts, Support, wall_offset};
+use connections::{KernelTime, TableCounts};
+use deltas::Clients;
+use encode::{Capability, DegradationView, Program, Status, WallTime};
+
+/// What the status is made from.
+pub(crate) struct Facts<'a> {
+    pub(crate) instance: &'a str,
+    pub(crate) began_at: KernelTime,
+    pub(crate) support: Option<&'a Support>,
+    pub(crate) limits: &'a [(&'static str, u64)],
+    pub(crate) table: TableCounts,
+    pub(crate) live_connections: usize,
+    /// As of the last pass.
+    pub(crate) kernel: KernelCounts,
+    pub(crate) clients: &'a Clients,
+    pub(crate) polls_waiting: usize,
+    pub(crate) passes: u64,
+}
+
+pub(crate) fn status(facts: &Facts<'_>) -> Status {
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: facts.instance.to_owned(),
+        started_at: WallTime::of(facts.began_at, wall_offset()),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        capabilities: facts.support.map(capabilities).unwrap_or_default(),
+        limits: facts.limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        counters: counters(facts).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        clients: count(facts.clients.list().len()),
+        live_connections: count(facts.live_connections),
+        programs: facts.support.map(programs).unwrap_or_default(),
+    }
+}
+
+fn capabilities(support: &Support) -> Vec<Capability> {
+    let view = |state: &collect::CapabilityState| Capability {
+        name: state.capability.name().to_owned(),
+        served_by: state.served_by.map(str::to_owned),
+        degradation: state.degradation.as_ref().map(|reason| DegradationView {
+            name: state.capability.name().to_owned(),
+            reason: reason.clone(),
+        }),
+    };
+    support.capabilities.iter().map(view).collect()
+}
+
+fn programs(support: &Support) -> Vec<Program> {
+    support.programs.iter().map(|(name, id)| Program { name: name.clone(), id: Some(*id) }).collect()
+}
+
+fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 16] {
+    let KernelCounts {
+        claimed,
+        closed,
+        ring_full_connections,
+        ring_full_bytes,
+        table_full,
+        closed_unclaimed,
+        deferred,
+        malformed,
+    } = facts.kernel;
+    let table = facts.table;
+    [
+        ("kernel_claimed", claimed),
+        ("kernel_closed", closed),
+        ("kernel_ring_full_connections", ring_full_connections),
+        ("kernel_ring_full_bytes", ring_full_bytes),
+        ("kernel_table_full", table_full),
+        ("kernel_closed_unclaimed", closed_unclaimed),
+        ("kernel_deferred", deferred),
+        ("records_malformed", malformed),
+        ("connections_closed", table.closed),
+        ("connections_close_not_seen", table.close_not_seen.connections),
+        ("observations_untracked", table.untracked),
+        ("anomalies", table.anomalies),
+        ("closed_records_kept", count(facts.clients.closed_kept())),
+        ("clients_expired", facts.clients.expired_count()),
+        ("polls_waiting", count(facts.polls_waiting)),
+        ("passes", facts.passes),
+    ]
+}
+
+fn count(number: usize) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}

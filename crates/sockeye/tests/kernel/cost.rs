@@ -1,0 +1,70 @@
+//! TCP data costs nothing: no program runs for it.
+
+use std::collections::BTreeMap;
+
+use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
+
+use crate::Test;
+use crate::harness::{Outcome, Tracer};
+use crate::peer::Peer;
+use crate::world::{RIGHT_V4, VethPair};
+
+pub const TESTS: &[Test] = &[("no_program_runs_for_tcp_messages", messages_run_nothing)];
+
+fn messages_run_nothing() -> Outcome {
+    const MESSAGES: u64 = 100_000;
+    let world = VethPair::new();
+    let tracer = Tracer::start();
+    let _counting = RunCounting::start();
+    let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
+    let port = server.listen("0.0.0.0");
+    client.connect("c", RIGHT_V4, port);
+    server.ask("accept s");
+    let before = run_counts(&tracer);
+    assert!(before.values().sum::<u64>() > 0, "the connect itself ran programs: {before:?}");
+    let answering = std::thread::spawn(move || {
+        server.ask(&format!("pong s {}", MESSAGES / 2));
+        server
+    });
+    client.ask(&format!("ping c {}", MESSAGES / 2));
+    let _server = answering.join().expect("the server answered");
+    // Other sockets of the host may open or close meanwhile: a few runs, never one for each message.
+    let after = run_counts(&tracer);
+    let runs: u64 = after.values().sum::<u64>() - before.values().sum::<u64>();
+    assert!(runs < MESSAGES / 1000, "{runs} runs for {MESSAGES} messages: {before:?} {after:?}");
+    let mut told = tracer.client("a");
+    let counted = |sum: u64| (sum == MESSAGES / 2).then_some(());
+    told.wait("the messages", |told| {
+        told.find(&world.right, port).and_then(|(sum, _)| counted(sum.sent_bytes))
+    });
+}
+
+/// Run counts of the tracer's programs by name.
+fn run_counts(tracer: &Tracer) -> BTreeMap<String, u64> {
+    let ours = &tracer.collector.support().programs;
+    let all = ProgInfoIter::with_query_opts(ProgInfoQueryOptions::default());
+    let name_of = |id: u32| ours.iter().find(|(_, ours)| *ours == id).map(|(name, _)| name.clone());
+    let counts: BTreeMap<String, u64> =
+        all.filter_map(|info| Some((name_of(info.id)?, info.run_cnt))).collect();
+    assert_eq!(counts.len(), ours.len(), "every program is found");
+    counts
+}
+
+/// The kernel counts program runs while this lives.
+struct RunCounting(String);
+
+const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+impl RunCounting {
+    fn start() -> Self {
+        let before = std::fs::read_to_string(SWITCH).expect("the kernel can count runs");
+        std::fs::write(SWITCH, "1").expect("root may switch it on");
+        Self(before)
+    }
+}
+
+impl Drop for RunCounting {
+    fn drop(&mut self) {
+        let _ = std::fs::write(SWITCH, &self.0);
+    }
+}

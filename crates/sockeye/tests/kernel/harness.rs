@@ -1,0 +1,146 @@
+//! The tracer inside the test: the same state and collector as in the binary, polled without HTTP.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use collect::{CollectLimits, Collector, PassRequests, kernel_now};
+use connections::Counters;
+use deltas::{Change, ClientId, ClientLimits, Delta};
+use endpoints::{Backend, Query};
+use sockeye::state::{StateLimits, StateQueue, StateThread};
+use tokio::sync::oneshot;
+
+use crate::world::NetNs;
+
+pub type Outcome = ();
+
+/// What is waited for comes within this time, or the test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct Tracer {
+    runtime: tokio::runtime::Runtime,
+    queue: StateQueue,
+    pub collector: Collector,
+}
+
+/// A client that keeps the sums of what it was told.
+pub struct Client<'a> {
+    tracer: &'a Tracer,
+    id: ClientId,
+    /// By connection id: sums of the deltas, and the last change.
+    pub told: BTreeMap<String, (Counters, Change)>,
+    pub closes: BTreeMap<String, u32>,
+}
+
+impl Tracer {
+    pub fn start() -> Self {
+        Self::with(CollectLimits { tcp_slots: 65_536, ..CollectLimits::default() })
+    }
+
+    pub fn with(limits: CollectLimits) -> Self {
+        let requests = PassRequests::new().expect("descriptors are left");
+        let state_limits =
+            StateLimits { live_connections: 262_144, clients: ClientLimits::default(), listed: Vec::new() };
+        let state =
+            StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
+        let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");
+        let queue = state.open("test", collector.support());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        Self { runtime, queue, collector }
+    }
+
+    pub fn client(&self, id: &str) -> Client<'_> {
+        let id = ClientId::parse(id).expect("a valid id");
+        let (reply, answer) = oneshot::channel();
+        self.ask(Query::Register { id: id.clone(), peer: deltas::Peer::ROOT, reply });
+        self.runtime.block_on(answer).expect("an answer").expect("registered");
+        Client { tracer: self, id, told: BTreeMap::new(), closes: BTreeMap::new() }
+    }
+
+    fn ask(&self, query: Query) {
+        self.runtime.block_on(self.queue.ask(query)).expect("the state runs");
+    }
+}
+
+impl Client<'_> {
+    /// Polls, acknowledges, and adds up.
+    pub fn poll(&mut self) -> Delta {
+        let (reply, answer) = oneshot::channel();
+        let (id, peer) = (self.id.clone(), deltas::Peer::ROOT);
+        self.tracer.ask(Query::Poll { id, peer, create: false, reply });
+        let delta = self.tracer.runtime.block_on(answer).expect("an answer").expect("not refused").delta;
+        self.tracer.ask(Query::Resolve { receipt: delta.receipt.clone(), delivered: true });
+        for change in &delta.changes {
+            let id = change.connection.id.to_string();
+            *self.closes.entry(id.clone()).or_default() += u32::from(change.connection.closed_at.is_some());
+            let sum = self.told.entry(id).or_insert((Counters::default(), *change));
+            *sum = (sum.0.plus(change.delta), *change);
+        }
+        delta
+    }
+
+    /// Polls until `found` finds something in what was told so far.
+    pub fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Self) -> Option<T>) -> T {
+        let begin = Instant::now();
+        loop {
+            self.poll();
+            if let Some(value) = found(self) {
+                return value;
+            }
+            assert!(begin.elapsed() < DEADLINE, "{what} did not come; told: {:#?}", self.told.values());
+        }
+    }
+
+    /// The newest change of the connection of this namespace with this local port, and the sum of its deltas.
+    pub fn find(&self, namespace: &NetNs, local_port: u16) -> Option<(Counters, Change)> {
+        self.find_all(namespace, local_port).pop()
+    }
+
+    /// All of them, in the order of their opening.
+    pub fn find_all(&self, namespace: &NetNs, local_port: u16) -> Vec<(Counters, Change)> {
+        let netns = namespace.inode();
+        let here = |change: &Change| {
+            change.connection.tuple.netns == netns && change.connection.tuple.local.port() == local_port
+        };
+        let mut found: Vec<_> = self.told.values().filter(|(_, change)| here(change)).copied().collect();
+        found.sort_by_key(|(_, change)| change.connection.id.claimed_at);
+        found
+    }
+
+    /// Waits for the close of that connection.
+    pub fn wait_closed(&mut self, namespace: &NetNs, local_port: u16) -> (Counters, Change) {
+        self.wait("the close", |client| {
+            client.find(namespace, local_port).filter(|(_, change)| change.connection.closed_at.is_some())
+        })
+    }
+
+    /// Waits for that connection to be told at all.
+    pub fn wait_found(&mut self, namespace: &NetNs, local_port: u16) -> (Counters, Change) {
+        self.wait("the connection", |client| client.find(namespace, local_port))
+    }
+}
+
+/// What the kernel itself says of a socket, through `ss`.
+pub fn kernel_counters(namespace: &NetNs, local_port: u16, remote_port: u16) -> Counters {
+    let filter = format!("sport = :{local_port} and dport = :{remote_port}");
+    let output = namespace.inside(|| crate::world::run("ss", &["-tinHO", &filter]));
+    let line = output.lines().next().unwrap_or_else(|| panic!("ss shows no socket for {filter}"));
+    let number = |name: &str| -> u64 {
+        let prefix = format!("{name}:");
+        let word = line.split(' ').find_map(|word| word.strip_prefix(&prefix));
+        // ss leaves out what is 0; retrans is "now/ever".
+        word.map_or(0, |word| word.rsplit('/').next().and_then(|n| n.parse().ok()).expect("a number"))
+    };
+    Counters {
+        sent_bytes: number("bytes_sent") - number("bytes_retrans"),
+        received_bytes: number("bytes_received"),
+        sent_packets: number("segs_out"),
+        received_packets: number("segs_in"),
+        retransmits: number("retrans"),
+    }
+}
+
+pub fn address(ip: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(ip.parse().expect("an address"), port)
+}

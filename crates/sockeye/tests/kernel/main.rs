@@ -1,0 +1,69 @@
+//! Tests of the kernel side against the kernel's own numbers: real sockets of real processes in namespaces
+//! made for the test.
+//!
+//! Has its own main, because it also serves as the processes that make the traffic (`peer`). Tests run one
+//! after the other; each loads its own programs.
+
+#![allow(unreachable_pub, clippy::print_stdout, reason = "a test binary; the peer answers on its output")]
+
+mod cost;
+mod ends;
+mod harness;
+mod live;
+mod older;
+mod owners;
+mod peer;
+mod short_lived;
+mod world;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use harness::Outcome;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(peer::ROLE) {
+        return peer::main(arguments);
+    }
+    let all = [live::TESTS, short_lived::TESTS, older::TESTS, owners::TESTS, ends::TESTS, cost::TESTS];
+    let trials = all.into_iter().flatten().map(|(name, test)| {
+        Trial::test(*name, move || match not_run_reason() {
+            Some(reason) => not_run(name, reason),
+            None => {
+                test();
+                Ok(())
+            }
+        })
+    });
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+/// Why these tests cannot run on this host; a host that could run them and does not load the programs fails.
+fn not_run_reason() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root");
+    }
+    if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Some("the kernel has no BTF");
+    }
+    let missing = ["ip", "ss"].into_iter().find(|program| !world::runs(program));
+    missing.map(|_| "iproute2 is missing")
+}
+
+fn not_run(name: &str, reason: &str) -> Result<(), Failed> {
+    use std::io::Write;
+    if let Some(path) = std::env::var_os("SOCKEYE_NOT_RUN") {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+        writeln!(file, "kernel\t{name}\t{reason}")?;
+    }
+    let required = std::env::var("SOCKEYE_REQUIRE").unwrap_or_default();
+    if required.split(',').any(|class| class == "kernel") {
+        return Err(format!("not run: {reason}").into());
+    }
+    Ok(())
+}
+
+/// A test: a sentence that names what it protects, and what it does.
+type Test = (&'static str, fn() -> Outcome);

@@ -1,0 +1,75 @@
+//! Who owns an accepted connection.
+
+use std::io::Read;
+
+use connections::OwnerSource;
+
+use crate::Test;
+use crate::harness::{Outcome, Tracer};
+use crate::peer::Peer;
+use crate::world::NetNs;
+
+pub const TESTS: &[Test] = &[
+    ("a_connection_accepted_by_a_pre_forked_worker_belongs_to_the_worker", worker_owns),
+    ("a_connection_that_nobody_accepted_is_guessed_to_be_the_listeners", never_accepted),
+    ("a_killed_process_owns_the_connections_that_its_death_closed", killed_owner),
+];
+
+fn worker_owns() -> Outcome {
+    let space = NetNs::new();
+    let tracer = Tracer::start();
+    let mut told = tracer.client("a");
+    let mut master = Peer::start(&space);
+    let port = master.listen("127.0.0.1");
+    for _ in 0..3 {
+        let worker: u32 = master.ask("worker").parse().expect("a pid");
+        let mut stream =
+            space.inside(|| std::net::TcpStream::connect(("127.0.0.1", port))).expect("the worker accepts");
+        let mut pid = [0; 4];
+        stream.read_exact(&mut pid).expect("the worker tells its pid");
+        assert_eq!(u32::from_be_bytes(pid), worker);
+        let settled = told.wait("the live owner", |told| {
+            let (_, change) = told.find(&space, port)?;
+            change.connection.owner.filter(|owner| owner.source == OwnerSource::Descriptor)
+        });
+        assert_eq!(settled.pid, worker);
+        drop(stream);
+        let (_, change) = told.wait_closed(&space, port);
+        assert_eq!(change.connection.owner.map(|owner| owner.pid), Some(worker));
+    }
+}
+
+fn never_accepted() -> Outcome {
+    let space = NetNs::new();
+    let tracer = Tracer::start();
+    let mut told = tracer.client("a");
+    let (mut server, mut client) = (Peer::start(&space), Peer::start(&space));
+    let port = server.listen("127.0.0.1");
+    client.connect("c", "127.0.0.1", port);
+    let (_, change) = told.wait_found(&space, port);
+    let owner = change.connection.owner.expect("guessed");
+    assert_eq!((owner.pid, owner.source), (server.pid(), OwnerSource::Listener));
+    server.ask("unlisten");
+    let (_, change) = told.wait_closed(&space, port);
+    assert_eq!(change.connection.owner.map(|owner| owner.pid), Some(server.pid()));
+}
+
+fn killed_owner() -> Outcome {
+    let space = NetNs::new();
+    let tracer = Tracer::start();
+    let mut told = tracer.client("a");
+    let (mut server, mut client) = (Peer::start(&space), Peer::start(&space));
+    let port = server.listen("127.0.0.1");
+    let local = client.connect("c", "127.0.0.1", port);
+    server.ask("accept s");
+    client.ask("send c 99");
+    server.ask("receive s 99");
+    let pid = server.pid();
+    server.kill();
+    client.ask("end c");
+    client.ask("close c");
+    let (sum, change) = told.wait_closed(&space, port);
+    assert_eq!(change.connection.owner.map(|owner| owner.pid), Some(pid));
+    assert_eq!(sum.received_bytes, 99);
+    assert_eq!(told.wait_closed(&space, local).0.sent_bytes, 99);
+}

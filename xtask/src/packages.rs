@@ -1,0 +1,156 @@
+//! The system packages that building, testing and running need: one table, and which rows this machine lacks.
+//!
+//! It installs nothing; `install` does.
+
+use std::path::{Path, PathBuf};
+
+use crate::programs;
+
+/// Oldest clang that compiles the BPF programs.
+const OLDEST_CLANG: u32 = 14;
+/// Newest versioned name that is looked for; a plain `clang` may be newer.
+const NEWEST_CLANG: u32 = 40;
+
+/// What a package is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Compiling the workspace.
+    Build,
+    /// Pasting the lines that `run` prints.
+    Paste,
+    /// Checking the format of the C sources.
+    Format,
+    /// Making namespaces and traffic in the kernel tests.
+    Kernel,
+    /// Real clients and servers in the end-to-end tests.
+    EndToEnd,
+}
+
+/// How the presence of a package is told.
+#[derive(Debug, Clone, Copy)]
+enum Probe {
+    /// Every one of these programs is found.
+    Programs(&'static [&'static str]),
+    /// The program is found as NAME or NAME-VERSION, and is at least as new as the oldest clang.
+    Clang(&'static str),
+    /// The file exists.
+    File(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Package {
+    /// What is looked for, in words.
+    pub(crate) what: &'static str,
+    probe: Probe,
+    /// Name on Debian and Ubuntu.
+    pub(crate) debian: &'static str,
+    /// Name on Fedora.
+    pub(crate) fedora: &'static str,
+    /// Name on Arch.
+    pub(crate) arch: &'static str,
+    /// Why it is needed.
+    pub(crate) why: &'static str,
+    uses: &'static [Use],
+}
+
+#[rustfmt::skip]
+static PACKAGES: &[Package] = &[
+    Package { what: "clang, 14 or newer", probe: Probe::Clang("clang"),
+        debian: "clang", fedora: "clang", arch: "clang",
+        why: "compiles the BPF programs", uses: &[Use::Build] },
+    Package { what: "a C compiler", probe: Probe::Programs(&["cc"]),
+        debian: "gcc", fedora: "gcc", arch: "gcc",
+        why: "compiles libbpf and links", uses: &[Use::Build] },
+    Package { what: "make", probe: Probe::Programs(&["make"]),
+        debian: "make", fedora: "make", arch: "make",
+        why: "drives the build of libbpf", uses: &[Use::Build] },
+    Package { what: "pkg-config", probe: Probe::Programs(&["pkg-config"]),
+        debian: "pkg-config", fedora: "pkgconf-pkg-config", arch: "pkgconf",
+        why: "finds libelf and zlib for libbpf", uses: &[Use::Build] },
+    Package { what: "headers of libelf", probe: Probe::File("/usr/include/gelf.h"),
+        debian: "libelf-dev", fedora: "elfutils-libelf-devel", arch: "libelf",
+        why: "libbpf reads BPF objects with it", uses: &[Use::Build] },
+    Package { what: "headers of zlib", probe: Probe::File("/usr/include/zlib.h"),
+        debian: "zlib1g-dev", fedora: "zlib-devel", arch: "zlib",
+        why: "libelf unpacks sections with it", uses: &[Use::Build] },
+    Package { what: "curl", probe: Probe::Programs(&["curl"]),
+        debian: "curl", fedora: "curl", arch: "curl",
+        why: "asks the daemon, by hand and in tests", uses: &[Use::Paste, Use::EndToEnd] },
+    Package { what: "clang-format, 14 or newer", probe: Probe::Clang("clang-format"),
+        debian: "clang-format", fedora: "clang-tools-extra", arch: "clang",
+        why: "checks the format of the BPF sources", uses: &[Use::Format] },
+    Package { what: "ip and ss", probe: Probe::Programs(&["ip", "ss"]),
+        debian: "iproute2", fedora: "iproute", arch: "iproute2",
+        why: "makes namespaces and links for tests, and reads the kernel's own counters", uses: &[Use::Kernel, Use::EndToEnd] },
+    Package { what: "nginx", probe: Probe::Programs(&["nginx"]),
+        debian: "nginx-light", fedora: "nginx", arch: "nginx",
+        why: "the real server of the end-to-end tests", uses: &[Use::EndToEnd] },
+];
+
+/// The packages that one of `uses` needs and this machine does not have.
+pub(crate) fn missing(uses: &[Use]) -> Vec<&'static Package> {
+    PACKAGES.iter().filter(|package| package.serves(uses) && !package.probe.finds()).collect()
+}
+
+/// The clang that the build would not take by itself: a versioned one beside a plain `clang` that is too old.
+pub(crate) fn overlooked_clang() -> Option<PathBuf> {
+    if programs::find("clang").is_none() || recent("clang").is_some() {
+        return None;
+    }
+    newest_versioned("clang")
+}
+
+/// The program of clang's family to call: NAME where it is new enough, else the newest NAME-VERSION.
+pub(crate) fn clang_program(name: &str) -> Option<PathBuf> {
+    recent(name).or_else(|| newest_versioned(name))
+}
+
+impl Package {
+    /// Whether one of `uses` needs it.
+    pub(crate) fn serves(&self, uses: &[Use]) -> bool {
+        uses.iter().any(|needed| self.uses.contains(needed))
+    }
+}
+
+impl Probe {
+    fn finds(self) -> bool {
+        match self {
+            Self::Programs(names) => names.iter().all(|name| programs::find(name).is_some()),
+            Self::Clang(name) => clang_program(name).is_some(),
+            Self::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+fn recent(name: &str) -> Option<PathBuf> {
+    programs::find(name)
+        .filter(|program| programs::major_version(program).is_some_and(|version| version >= OLDEST_CLANG))
+}
+
+fn newest_versioned(name: &str) -> Option<PathBuf> {
+    (OLDEST_CLANG..=NEWEST_CLANG).rev().find_map(|version| programs::find(&format!("{name}-{version}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_or_program_is_missing() {
+        assert!(!Probe::File("/usr/include/no-such-header.h").finds());
+        assert!(!Probe::Programs(&["sh", "no-such-program"]).finds());
+        assert!(!Probe::Clang("no-such-clang").finds());
+        assert!(Probe::Programs(&["sh"]).finds());
+    }
+
+    #[test]
+    fn building_needs_no_server_and_no_formatter() {
+        let names: Vec<_> = PACKAGES
+            .iter()
+            .filter(|package| package.serves(&[Use::Build]))
+            .map(|package| package.debian)
+            .collect();
+        assert_eq!(names, ["clang", "gcc", "make", "pkg-config", "libelf-dev", "zlib1g-dev"]);
+    }
+}

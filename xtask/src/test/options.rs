@@ -1,0 +1,91 @@
+//! The command line of `cargo x test`.
+//!
+//! It only reads; what follows from the options is decided where they are used.
+
+use super::layer::Layer;
+use crate::stop::Stop;
+
+/// What was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Classes in which not running is failing.
+    pub(crate) require: Vec<Layer>,
+    only: Vec<Layer>,
+    /// Parts of test names.
+    pub(crate) filters: Vec<String>,
+}
+
+impl Options {
+    /// Reads the arguments after `test`.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, Stop> {
+        let mut options = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let (flag, inline) = match argument.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (argument.as_str(), None),
+            };
+            let chosen = match flag {
+                "--require" => &mut options.require,
+                "--only" => &mut options.only,
+                other if other.starts_with('-') => {
+                    return Err(Stop::Usage(format!("`test` does not know `{other}`")));
+                }
+                _ => {
+                    options.filters.push(argument.clone());
+                    continue;
+                }
+            };
+            let names = inline.or_else(|| rest.next().map(String::as_str));
+            let names = names.ok_or_else(|| Stop::Usage(format!("`{flag}` needs a value")))?;
+            for name in names.split(',') {
+                let layer = Layer::named(name);
+                chosen.push(layer.ok_or_else(|| Stop::Usage(format!("`{flag}` does not know `{name}`")))?);
+            }
+        }
+        Ok(options)
+    }
+
+    /// The layers to run, in order. A filter speaks of tests, so it leaves the checks out unless `--only` names them.
+    pub(crate) fn layers(&self) -> Vec<Layer> {
+        let selected = |layer: &Layer| {
+            if self.only.is_empty() {
+                self.filters.is_empty() || layer.is_tests()
+            } else {
+                self.only.contains(layer)
+            }
+        };
+        Layer::ALL.into_iter().filter(selected).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, Stop> {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Options::parse(&arguments)
+    }
+
+    #[test]
+    fn classes_are_separated_by_commas() {
+        let options = parse(&["--require", "kernel,e2e", "--only=unit", "closed"]).unwrap();
+        assert_eq!(options.require, [Layer::Kernel, Layer::EndToEnd]);
+        assert_eq!(options.layers(), [Layer::Unit]);
+        assert_eq!(options.filters, ["closed"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_bad_usage() {
+        for arguments in [&["--require", "kernle"][..], &["--require"], &["--only", ""], &["--fast"]] {
+            assert!(matches!(parse(arguments), Err(Stop::Usage(_))), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_alone_runs_no_checks() {
+        assert_eq!(parse(&[]).unwrap().layers(), Layer::ALL);
+        assert!(parse(&["closed"]).unwrap().layers().iter().all(|layer| layer.is_tests()));
+    }
+}
