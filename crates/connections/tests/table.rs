@@ -289,6 +289,13 @@ fn the_direction_that_the_kernel_side_saw_is_not_replaced() {
 }
 
 #[test]
+fn the_direction_of_a_new_connection_is_never_guessed() {
+    let mut table = table([Event::Read(Observation { direction: Direction::Unknown, ..observation(1) })]);
+    end_pass(&mut table, 0);
+    assert_eq!(only_live(&table).direction, Direction::Unknown);
+}
+
+#[test]
 fn beyond_the_limit_connections_are_counted_and_their_closes_still_told_exactly() {
     let mut table = Table::new(1);
     table.apply(Event::Read(sent(1, 10)));

@@ -133,6 +133,7 @@ fn of_what_a_pending_answer_told_live_the_rest_is_lost() {
         } else {
             world.roll_back(&delta)
         }
+        assert_eq!(world.state("a").closed_waiting, 1);
         assert_eq!(lost(&mut world, "a"), Loss { connections: 1, bytes });
         assert_eq!((world.tell("a"), world.state("a").baselines), (vec![], 0));
     }
