@@ -19,13 +19,26 @@ static __always_inline void tell_overdue(struct slot *slot, __u64 cookie)
 		emit_deferred(slot, cookie, false);
 }
 
+static __always_inline void note_ticks(void)
+{
+	__u32 zero = 0;
+	struct ticks *ticks = bpf_map_lookup_elem(&pass_ticks, &zero);
+	if (ticks) {
+		ticks->jiffies = bpf_jiffies64();
+		ticks->at_ns = bpf_ktime_get_ns();
+	}
+}
+
 SEC("iter/bpf_map_elem")
 int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct bucket *bucket = ctx->value;
+	__u32 *index = ctx->key;
 	struct connection_record record;
-	if (!bucket)
+	if (!bucket || !index)
 		return 0;
+	if (*index == 0)
+		note_ticks();
 #pragma unroll
 	for (int way = 0; way < WAYS; way++) {
 		__u64 cookie = bucket->key[way];

@@ -53,6 +53,16 @@ enum {
 /* include/net/sock.h, enum sock_flags: the FIN of the other end was received */
 #define SOCK_DONE_BIT 1
 
+/* include/net/tcp_ecn.h, include/net/tcp.h: ECN was negotiated, as in RFC 3168 or accurately */
+#define TCP_ECN_NEGOTIATED 0x11
+
+/* include/linux/tcp.h, enum tcp_chrono: 0 is unspecified */
+enum {
+	TCP_CHRONO_BUSY = 1,
+	TCP_CHRONO_RWND_LIMITED = 2,
+	TCP_CHRONO_SNDBUF_LIMITED = 3,
+};
+
 /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000
 
@@ -162,6 +172,7 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u8 icsk_probes_out;
 };
 
 struct minmax_sample {
@@ -186,7 +197,16 @@ struct tcp_sock {
 	__u32 reord_seen;
 	__u32 rcv_ooopack;
 	__u32 delivered_ce;
-	__u16 total_rto; /* since 6.7 */
+	__u16 total_rto; /* this and the next since 6.7 */
+	__u16 total_rto_recoveries;
+	__u32 rate_delivered;
+	__u32 rate_interval_us;
+	__u32 mss_cache;
+	__u8 rate_app_limited : 1;
+	__u8 ecn_flags;
+	__u8 chrono_type;
+	__u32 chrono_start;
+	__u32 chrono_stat[3];
 	__u32 srtt_us; /* eighths of a microsecond */
 	__u32 mdev_us; /* quarters of a microsecond */
 	struct minmax rtt_min;

@@ -78,6 +78,20 @@ struct {
 	__type(value, struct kernel_counts);
 } counts SEC(".maps");
 
+/* The kernel's tick count and its time in nanoseconds, read together: what a jiffy is follows from two. */
+struct ticks {
+	__u64 jiffies;
+	__u64 at_ns;
+};
+
+/* Written by iter_connections at the start of each pass; read by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ticks);
+} pass_ticks SEC(".maps");
+
 /* Number of buckets less one. Set at load. */
 const volatile __u32 bucket_mask = 0;
 /* The consumer is woken when this much waits in the ring buffer: half of it. Set at load. */

@@ -115,18 +115,65 @@ static __always_inline void read_counters(struct connection_record *record, stru
 	record->retransmits = tcp->total_retrans;
 }
 
-static __always_inline void read_facts(struct connection_record *record, struct tcp_sock *tcp)
+/* How long the sender was busy, and held up by the receiver's window or its own buffer
+ * (tcp_get_info_chrono_stats). */
+static __always_inline void read_chronograph(struct connection_record *record, struct tcp_sock *tcp)
 {
+	__u32 running = BPF_CORE_READ_BITFIELD(tcp, chrono_type);
+	__u32 since_start = (__u32)bpf_jiffies64() - tcp->chrono_start;
+	__u32 busy = tcp->chrono_stat[0] + (running == TCP_CHRONO_BUSY ? since_start : 0);
+	__u32 rwnd = tcp->chrono_stat[1] + (running == TCP_CHRONO_RWND_LIMITED ? since_start : 0);
+	__u32 sndbuf = tcp->chrono_stat[2] + (running == TCP_CHRONO_SNDBUF_LIMITED ? since_start : 0);
+
+	/* Whoever is held up is busy too. */
+	record->busy_jiffies = busy + rwnd + sndbuf;
+	record->rwnd_limited_jiffies = rwnd;
+	record->sndbuf_limited_jiffies = sndbuf;
+}
+
+/* The initial sequence numbers, from how far the present ones have come. Both ends compute the same pair. */
+static __always_inline void read_isns(struct connection_record *record, struct tcp_sock *tcp, __u8 direction,
+				      int state)
+{
+	bool syn_counted = direction == DIRECTION_OUTGOING;
+	bool known = syn_counted || direction == DIRECTION_INCOMING;
+
+	record->has_isns = known && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
+	record->local_isn = tcp->snd_una - (__u32)tcp->bytes_acked - !syn_counted;
+	record->remote_isn = tcp->rcv_nxt - (__u32)tcp->bytes_received - 1;
+}
+
+static __always_inline void read_congestion(struct connection_record *record, struct tcp_sock *tcp)
+{
+	bool counts_rtos = bpf_core_field_exists(tcp->total_rto_recoveries);
+
 	record->lost_packets = tcp->lost;
 	record->reordering_events = tcp->reord_seen;
 	record->out_of_order_packets = tcp->rcv_ooopack;
 	record->delivered_ce_packets = tcp->delivered_ce;
-	record->rtos = bpf_core_field_exists(tcp->total_rto) ? tcp->total_rto : FACT_ABSENT;
+	record->rtos = counts_rtos ? tcp->total_rto : FACT_ABSENT;
+	record->rto_recoveries = counts_rtos ? tcp->total_rto_recoveries : FACT_ABSENT;
+	record->zero_window_probes_waiting = tcp->inet_conn.icsk_probes_out;
+	record->ecn_negotiated = (tcp->ecn_flags & TCP_ECN_NEGOTIATED) != 0;
+}
+
+static __always_inline void read_facts(struct connection_record *record, struct tcp_sock *tcp)
+{
+	__u32 interval_us = tcp->rate_interval_us;
+	__u32 unsent = tcp->write_seq - tcp->snd_nxt;
+	__u32 unacknowledged = tcp->snd_nxt - tcp->snd_una;
+
 	record->srtt_us = tcp->srtt_us >> 3;
 	record->rttvar_us = tcp->mdev_us >> 2;
 	record->min_rtt_us = tcp->rtt_min.s[0].v;
 	record->cwnd_packets = tcp->snd_cwnd;
-	record->unacknowledged_bytes = payload_only(tcp->write_seq - tcp->snd_una, own_syn_or_fin_waits(tcp));
+	record->delivery_bytes_per_s =
+	    interval_us ? (__u64)tcp->rate_delivered * tcp->mss_cache * 1000000 / interval_us : 0;
+	record->delivery_app_limited = BPF_CORE_READ_BITFIELD(tcp, rate_app_limited);
+	/* The own SYN or FIN waits behind the payload: it is the last to be sent and the last acknowledged.
+	 */
+	record->unsent_bytes = payload_only(unsent, own_syn_or_fin_waits(tcp));
+	record->unacknowledged_bytes = payload_only(unacknowledged, !unsent && own_syn_or_fin_waits(tcp));
 	record->unread_bytes = payload_only(tcp->rcv_nxt - tcp->copied_seq, fin_received(tcp));
 }
 
@@ -152,6 +199,9 @@ static __always_inline void read_connection(struct connection_record *record, st
 	/* The end that connected counts its SYN in bytes_acked; the other never does. */
 	read_counters(record, tcp, slot->direction == DIRECTION_OUTGOING, state);
 	read_facts(record, tcp);
+	read_congestion(record, tcp);
+	read_chronograph(record, tcp);
+	read_isns(record, tcp, slot->direction, state);
 }
 
 #endif

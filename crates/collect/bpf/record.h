@@ -57,6 +57,7 @@ struct connection_record {
 	__u64 retransmitted_bytes;
 	/* Payload in order, without the FIN that the kernel counts as a byte. */
 	__u64 received_bytes;
+	__u64 delivery_bytes_per_s;
 	__u32 sent_packets;
 	__u32 received_packets;
 	__u32 retransmits;
@@ -65,12 +66,21 @@ struct connection_record {
 	__u32 out_of_order_packets;
 	__u32 delivered_ce_packets;
 	__u32 rtos;
+	__u32 rto_recoveries;
 	__u32 srtt_us;
 	__u32 rttvar_us;
 	__u32 min_rtt_us;
 	__u32 cwnd_packets;
+	__u32 unsent_bytes;
 	__u32 unacknowledged_bytes;
 	__u32 unread_bytes;
+	/* The chronograph, in jiffies. */
+	__u32 busy_jiffies;
+	__u32 rwnd_limited_jiffies;
+	__u32 sndbuf_limited_jiffies;
+	/* Initial sequence numbers; only with has_isns. */
+	__u32 local_isn;
+	__u32 remote_isn;
 	__u32 netns;
 	__u32 scope_id;
 	__u8 local_address[16];
@@ -84,13 +94,17 @@ struct connection_record {
 	__u8 pre_existing;
 	__u8 state;
 	__u8 state_before;
+	__u8 has_isns;
+	__u8 ecn_negotiated;
+	__u8 zero_window_probes_waiting;
+	__u8 delivery_app_limited;
 	__u8 pad[3];
 };
 
 _Static_assert(sizeof(struct owner_record) == 48, "owner_record has no hidden padding");
-_Static_assert(sizeof(struct connection_record) == 216, "connection_record has no hidden padding");
-_Static_assert(__builtin_offsetof(struct connection_record, local_address) == 168, "offsets are fixed");
-_Static_assert(__builtin_offsetof(struct connection_record, kind) == 208, "offsets are fixed");
+_Static_assert(sizeof(struct connection_record) == 256, "connection_record has no hidden padding");
+_Static_assert(__builtin_offsetof(struct connection_record, local_address) == 204, "offsets are fixed");
+_Static_assert(__builtin_offsetof(struct connection_record, kind) == 244, "offsets are fixed");
 
 /* What the kernel side counts, per CPU; user space adds the CPUs up. */
 struct kernel_counts {

@@ -10,6 +10,7 @@ mod collector;
 mod counts;
 mod error;
 mod hooks;
+mod jiffies;
 mod namespaces;
 mod privilege;
 mod record;

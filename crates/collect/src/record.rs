@@ -10,6 +10,7 @@ use connections::{
 };
 
 use crate::bpf::types::{connection_record, owner_record};
+use crate::jiffies::JiffyRate;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -22,19 +23,20 @@ const FACT_ABSENT: u32 = u32::MAX;
 /// Size of a record in bytes.
 pub(crate) const RECORD_BYTES: usize = size_of::<connection_record>();
 
-const _: () = assert!(RECORD_BYTES == 216 && size_of::<owner_record>() == 48, "as in record.h");
+const _: () = assert!(RECORD_BYTES == 256 && size_of::<owner_record>() == 48, "as in record.h");
 
 /// The bytes are no record of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 /// Decodes one record. Not every record is an event: an adopted listener is read again by the next pass.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Event>, Malformed> {
+/// Without the length of a jiffy what the kernel counts in jiffies is absent.
+pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>) -> Result<Option<Event>, Malformed> {
     let record = record_from(bytes).ok_or(Malformed)?;
-    event(&record).ok_or(Malformed)
+    event(&record, jiffy).ok_or(Malformed)
 }
 
-fn event(record: &connection_record) -> Option<Option<Event>> {
+fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<Event>> {
     let (local, remote) = ends(record)?;
     let id = ConnectionId { cookie: record.cookie, claimed_at: KernelTime(record.claimed_at_ns) };
     let owner = owner(&record.owner);
@@ -61,8 +63,14 @@ fn event(record: &connection_record) -> Option<Option<Event>> {
             sent_packets: record.sent_packets,
             received_packets: record.received_packets,
             retransmits: record.retransmits,
+            rtos: present_fact(record.rtos).unwrap_or(0),
+            recoveries: present_fact(record.rto_recoveries).unwrap_or(0),
+            reordering: record.reordering_events,
+            out_of_order: record.out_of_order_packets,
+            delivered_ce: record.delivered_ce_packets,
         },
-        tcp: facts(record),
+        tcp: facts(record, jiffy),
+        isns: (record.has_isns != 0).then_some((record.local_isn, record.remote_isn)),
     };
     match record.kind {
         KIND_LIVE => Some(Some(Event::Read(observation))),
@@ -149,23 +157,33 @@ fn state(number: u8) -> Option<State> {
     }
 }
 
-fn facts(record: &connection_record) -> TcpFacts {
+fn facts(record: &connection_record, jiffy: Option<JiffyRate>) -> TcpFacts {
     // Before the first sample srtt is 0, the deviation a default, and the minimum all ones.
     let sampled = record.srtt_us != 0;
+    let delivered = record.delivery_bytes_per_s != 0;
     TcpFacts {
         srtt_us: sampled.then_some(record.srtt_us),
         rttvar_us: sampled.then_some(record.rttvar_us),
         min_rtt_us: (record.min_rtt_us != u32::MAX && sampled).then_some(record.min_rtt_us),
         cwnd_packets: record.cwnd_packets,
+        delivery_bytes_per_s: delivered.then_some(record.delivery_bytes_per_s),
+        delivery_app_limited: delivered.then_some(record.delivery_app_limited != 0),
+        busy_us: jiffy.map(|jiffy| jiffy.microseconds(record.busy_jiffies)),
+        rwnd_limited_us: jiffy.map(|jiffy| jiffy.microseconds(record.rwnd_limited_jiffies)),
+        sndbuf_limited_us: jiffy.map(|jiffy| jiffy.microseconds(record.sndbuf_limited_jiffies)),
         retransmitted_bytes: record.retransmitted_bytes,
+        unsent_bytes: record.unsent_bytes,
         unacknowledged_bytes: record.unacknowledged_bytes,
         unread_bytes: record.unread_bytes,
         lost_packets: record.lost_packets,
-        reordering_events: record.reordering_events,
-        out_of_order_packets: record.out_of_order_packets,
-        delivered_ce_packets: record.delivered_ce_packets,
-        rtos: (record.rtos != FACT_ABSENT).then_some(record.rtos),
+        zero_window_probes_waiting: record.zero_window_probes_waiting,
+        ecn_negotiated: record.ecn_negotiated != 0,
+        counts_rtos: present_fact(record.rtos).is_some(),
     }
+}
+
+fn present_fact(value: u32) -> Option<u32> {
+    (value != FACT_ABSENT).then_some(value)
 }
 
 fn present(value: u64) -> Option<u64> {
@@ -175,6 +193,10 @@ fn present(value: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<Option<Event>, Malformed> {
+        super::decode(bytes, None)
+    }
 
     fn bytes(change: impl FnOnce(&mut connection_record)) -> Vec<u8> {
         let mut record = connection_record {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::counters::Counters;
 use crate::failure::Failure;
+use crate::global_id::GlobalId;
 use crate::owner::Owner;
 use crate::state::State;
 use crate::tcp::TcpFacts;
@@ -55,6 +56,8 @@ impl Direction {
 pub struct Connection {
     /// Its name.
     pub id: ConnectionId,
+    /// Its name on both hosts; absent while it cannot be derived.
+    pub global_id: Option<GlobalId>,
     /// Both ends.
     pub tuple: Tuple,
     /// Which end opened it.

@@ -13,6 +13,16 @@ pub struct RawCounters {
     pub received_packets: u32,
     /// Segments sent again.
     pub retransmits: u32,
+    /// Retransmission time-outs; 0 where the kernel does not count them.
+    pub rtos: u32,
+    /// Recoveries from such time-outs; 0 where the kernel does not count them.
+    pub recoveries: u32,
+    /// Times that reordering was seen.
+    pub reordering: u32,
+    /// Segments received out of order.
+    pub out_of_order: u32,
+    /// Segments delivered with the congestion mark (ECN CE).
+    pub delivered_ce: u32,
 }
 
 /// Totals, or the difference of two totals.
@@ -28,6 +38,16 @@ pub struct Counters {
     pub received_packets: u64,
     /// Segments sent again.
     pub retransmits: u64,
+    /// Retransmission time-outs; meaningless unless [`crate::TcpFacts::counts_rtos`].
+    pub rtos: u64,
+    /// Recoveries from such time-outs; meaningless unless [`crate::TcpFacts::counts_rtos`].
+    pub recoveries: u64,
+    /// Times that reordering was seen.
+    pub reordering: u64,
+    /// Segments received out of order.
+    pub out_of_order: u64,
+    /// Segments delivered with the congestion mark (ECN CE).
+    pub delivered_ce: u64,
 }
 
 impl Counters {
@@ -40,6 +60,11 @@ impl Counters {
             sent_packets: raw.sent_packets.into(),
             received_packets: raw.received_packets.into(),
             retransmits: raw.retransmits.into(),
+            rtos: raw.rtos.into(),
+            recoveries: raw.recoveries.into(),
+            reordering: raw.reordering.into(),
+            out_of_order: raw.out_of_order.into(),
+            delivered_ce: raw.delivered_ce.into(),
         }
     }
 
@@ -63,6 +88,11 @@ impl Counters {
                 carried(self.received_packets, raw.received_packets),
             ),
             retransmits: keep(self.retransmits, carried(self.retransmits, raw.retransmits)),
+            rtos: keep(self.rtos, carried(self.rtos, raw.rtos)),
+            recoveries: keep(self.recoveries, carried(self.recoveries, raw.recoveries)),
+            reordering: keep(self.reordering, carried(self.reordering, raw.reordering)),
+            out_of_order: keep(self.out_of_order, carried(self.out_of_order, raw.out_of_order)),
+            delivered_ce: keep(self.delivered_ce, carried(self.delivered_ce, raw.delivered_ce)),
         };
         (totals, backwards)
     }
@@ -81,6 +111,11 @@ impl Counters {
             sent_packets: minus(self.sent_packets, earlier.sent_packets),
             received_packets: minus(self.received_packets, earlier.received_packets),
             retransmits: minus(self.retransmits, earlier.retransmits),
+            rtos: minus(self.rtos, earlier.rtos),
+            recoveries: minus(self.recoveries, earlier.recoveries),
+            reordering: minus(self.reordering, earlier.reordering),
+            out_of_order: minus(self.out_of_order, earlier.out_of_order),
+            delivered_ce: minus(self.delivered_ce, earlier.delivered_ce),
         };
         (difference, backwards)
     }
@@ -94,6 +129,11 @@ impl Counters {
             sent_packets: self.sent_packets.saturating_add(other.sent_packets),
             received_packets: self.received_packets.saturating_add(other.received_packets),
             retransmits: self.retransmits.saturating_add(other.retransmits),
+            rtos: self.rtos.saturating_add(other.rtos),
+            recoveries: self.recoveries.saturating_add(other.recoveries),
+            reordering: self.reordering.saturating_add(other.reordering),
+            out_of_order: self.out_of_order.saturating_add(other.out_of_order),
+            delivered_ce: self.delivered_ce.saturating_add(other.delivered_ce),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Observation {
     pub counters: RawCounters,
     /// TCP facts.
     pub tcp: TcpFacts,
+    /// Initial sequence numbers of this end and of the other; absent while they cannot be told.
+    pub isns: Option<(u32, u32)>,
 }
 
 /// How a connection ended.

@@ -11,6 +11,7 @@ use crate::connection::{Connection, ConnectionId, Direction};
 use crate::counters::{Counters, RawCounters};
 use crate::event::{Ending, Event, Observation};
 use crate::failure::Failure;
+use crate::global_id::GlobalId;
 use crate::listeners::{Listener, Listeners};
 use crate::loss::Loss;
 use crate::owner::{Owner, OwnerSource};
@@ -214,6 +215,7 @@ impl Entry {
         let since_opened = Counters::first(observation.counters);
         let connection = Connection {
             id: observation.id,
+            global_id: global_id(observation),
             tuple: observation.tuple,
             direction: observation.direction,
             owner: observation.owner.or_else(|| guessed_owner(observation, listeners)),
@@ -249,6 +251,7 @@ impl Entry {
         connection.state = observation.state;
         connection.established_at = connection.established_at.or(observation.established_at);
         connection.tcp = observation.tcp;
+        connection.global_id = connection.global_id.or(global_id(observation));
         let owner = observation.owner.or_else(|| guessed_owner(observation, listeners));
         connection.owner = more_trusted(connection.owner, owner);
         anomalies
@@ -273,6 +276,11 @@ impl Entry {
             None => Direction::Outgoing,
         };
     }
+}
+
+fn global_id(observation: &Observation) -> Option<GlobalId> {
+    let (local, remote) = observation.isns?;
+    GlobalId::of(observation.direction, local, remote)
 }
 
 fn guessed_owner(observation: &Observation, listeners: &Listeners) -> Option<Owner> {

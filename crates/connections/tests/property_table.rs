@@ -64,6 +64,7 @@ fn counters() -> impl Strategy<Value = Counters> {
             sent_packets,
             received_packets,
             retransmits,
+            ..Counters::default()
         },
     )
 }
@@ -269,6 +270,7 @@ fn observed(id: ConnectionId, pre_existing: bool, counters: Counters) -> Observa
         sent_packets: low(counters.sent_packets),
         received_packets: low(counters.received_packets),
         retransmits: low(counters.retransmits),
+        ..RawCounters::default()
     };
     Observation { id, pre_existing, counters, ..observation(id.cookie) }
 }

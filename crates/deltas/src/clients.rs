@@ -65,6 +65,8 @@ pub struct Clients {
     began_at: KernelTime,
     generation: u64,
     expired: u64,
+    refused: u64,
+    given_up: u64,
 }
 
 impl Clients {
@@ -78,6 +80,8 @@ impl Clients {
             began_at,
             generation: 0,
             expired: 0,
+            refused: 0,
+            given_up: 0,
         }
     }
 
@@ -94,7 +98,7 @@ impl Clients {
             client.heard_at = now;
             return Ok(Registration::Known);
         }
-        self.room_for(peer)?;
+        self.room_for(peer).inspect_err(|_| self.refused += 1)?;
         self.generation += 1;
         let start = Baseline::empty(self.began_at, self.log.end());
         self.clients.insert(key, Client::new(peer, self.generation, self.limits.ttl_ns, now, start));
@@ -230,6 +234,18 @@ impl Clients {
         self.expired
     }
 
+    /// Registrations refused because a limit was reached, since tracing began.
+    #[must_use]
+    pub fn refused_count(&self) -> u64 {
+        self.refused
+    }
+
+    /// Closed connections that left the full log before every client had been told, since tracing began.
+    #[must_use]
+    pub fn given_up_count(&self) -> u64 {
+        self.given_up
+    }
+
     fn describe(&self, key: &ClientKey, client: &Client) -> ClientState {
         ClientState {
             id: key.id().clone(),
@@ -262,6 +278,7 @@ impl Clients {
         let Some((position, connection)) = self.log.remove_oldest() else {
             return;
         };
+        self.given_up += 1;
         for client in self.clients.values_mut() {
             if client.baseline.closed_position <= position {
                 client.give_up(position, &connection);

@@ -8,6 +8,7 @@ use connections::{
 pub(crate) fn connection(cookie: u64) -> Connection {
     Connection {
         id: ConnectionId { cookie, claimed_at: KernelTime(1) },
+        global_id: None,
         tuple: Tuple {
             protocol: Protocol::Tcp,
             netns: 1,

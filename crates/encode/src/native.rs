@@ -6,6 +6,7 @@
 
 mod connection;
 mod coverage;
+mod tcp;
 
 use std::io;
 

@@ -12,18 +12,21 @@ use crate::limits::HttpLimits;
 use crate::link::Link;
 use crate::problem::Problem;
 use crate::query::{Backend, Query, Reply, Unavailable};
+use crate::tasks::Tasks;
 
 /// Shared by all requests.
 pub(crate) struct Api<B> {
     pub(crate) backend: B,
     pub(crate) limits: HttpLimits,
     pub(crate) admission: Arc<Admission>,
+    /// Polls until the fate of their answer is known.
+    pub(crate) polls: Tasks,
 }
 
 impl<B: Backend> Api<B> {
     pub(crate) fn new(backend: B, limits: HttpLimits) -> Arc<Self> {
         let admission = Admission::new(limits.polls, limits.polls_per_client, limits.poll_wait);
-        Arc::new(Self { backend, limits, admission })
+        Arc::new(Self { backend, limits, admission, polls: Tasks::default() })
     }
 
     /// Asks the state and waits for its reply.

@@ -26,6 +26,7 @@ mod request;
 mod routes;
 mod serve;
 mod socket;
+mod tasks;
 
 pub use error::EndpointError;
 pub use limits::HttpLimits;

@@ -25,7 +25,7 @@ pub struct HttpLimits {
     pub polls_per_client: usize,
     /// Longest time that a poll waits for another of its client.
     pub poll_wait: Duration,
-    /// Time to finish answers at the end.
+    /// Time to finish answers at the end, and for them to be read.
     pub drain: Duration,
 }
 

@@ -55,8 +55,8 @@ async fn answer<B: Backend>(call: Call<B>, id: ClientId, dialect: Dialect) -> Re
     let permit = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() }).await?;
     let (made, outcome) = oneshot::channel();
     let poll = Poll { id, create: dialect == Dialect::Reference, link: Arc::clone(&link), permit };
-    tokio::spawn(poll.run(Arc::clone(&api), made));
-    // The task ends without a word only when the runtime does.
+    api.polls.spawn(poll.run(Arc::clone(&api), made));
+    // The task ends without a word only when the API does.
     let made = outcome.await.map_err(|_| Problem::from(Unavailable))??;
     let Made { delta, wall, flushed } = made;
     let backend = api.backend.clone();

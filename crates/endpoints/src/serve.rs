@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{Api, Caller};
 use crate::error::EndpointError;
@@ -41,10 +41,11 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Serves the API on `socket` until `shutdown` is done, then finishes the answers in flight.
+/// Serves the API on `socket` until `shutdown` is done, then finishes the answers in flight and waits until
+/// they have been read, both within [`HttpLimits::drain`].
 ///
 /// The socket's file is removed, and no connection accepted, from the moment of `shutdown`. `backend` must
-/// answer until this returns.
+/// answer until this returns; then no clone of it is left but in an encoding that is about to be given up.
 ///
 /// # Errors
 /// [`EndpointError::Listen`] when the runtime cannot use the socket.
@@ -58,14 +59,18 @@ pub async fn serve<B: Backend>(
     let listen = |source| EndpointError::Listen { source };
     listener.set_nonblocking(true).map_err(listen)?;
     let listener = UnixListener::from_std(listener).map_err(listen)?;
-    let mut server = Server::new(router(Api::new(backend, limits)), limits);
+    let api = Api::new(backend, limits);
+    let mut server = Server::new(router(Arc::clone(&api)), limits);
     tokio::select! {
         never = server.accept_all(&listener) => match never {},
         () = shutdown => {}
     }
     // In the order of `BoundSocket`.
     drop((file, listener));
-    Ok(server.drain().await)
+    let deadline = Instant::now() + limits.drain;
+    let drained = server.drain(deadline).await;
+    api.polls.finish(deadline).await;
+    Ok(drained)
 }
 
 struct Server {
@@ -112,10 +117,10 @@ impl Server {
         }
     }
 
-    async fn drain(mut self) -> Drained {
+    async fn drain(mut self, deadline: Instant) -> Drained {
         self.stopping.send_replace(true);
         let all = async { while self.connections.join_next().await.is_some() {} };
-        if timeout(self.limits.drain, all).await.is_ok() {
+        if timeout_at(deadline, all).await.is_ok() {
             return Drained { cut: 0 };
         }
         let cut = self.connections.len();

@@ -51,7 +51,7 @@ fn programs(support: &Support) -> Vec<Program> {
     support.programs.iter().map(|(name, id)| Program { name: name.clone(), id: Some(*id) }).collect()
 }
 
-fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 16] {
+fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 18] {
     let KernelCounts {
         claimed,
         closed,
@@ -77,6 +77,8 @@ fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 16] {
         ("observations_untracked", table.untracked),
         ("anomalies", table.anomalies),
         ("closed_records_kept", count(facts.clients.closed_kept())),
+        ("closed_records_given_up", facts.clients.given_up_count()),
+        ("clients_refused", facts.clients.refused_count()),
         ("clients_expired", facts.clients.expired_count()),
         ("polls_waiting", count(facts.polls_waiting)),
         ("passes", facts.passes),

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use libbpf_rs::skel::Skel;
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, RingBuffer, RingBufferBuilder};
@@ -20,6 +21,7 @@ use crate::collector::Support;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
+use crate::jiffies::{APART_NS, JiffyRate, Ticks};
 use crate::namespaces;
 use crate::record::{Malformed, RECORD_BYTES, decode};
 use connections::Event;
@@ -42,6 +44,7 @@ pub(crate) struct Programs<'a> {
     connections: Link,
     adopting: Option<Link>,
     owners: Option<Link>,
+    jiffy: Option<JiffyRate>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
 }
@@ -57,11 +60,12 @@ pub(crate) struct ClosedRecords<'a> {
 pub(crate) struct Inbox {
     events: Vec<Event>,
     malformed: u64,
+    jiffy: Option<JiffyRate>,
 }
 
 impl Inbox {
     fn take_in(&mut self, bytes: &[u8]) {
-        match decode(bytes) {
+        match decode(bytes, self.jiffy) {
             Ok(event) => self.events.extend(event),
             Err(Malformed) => self.malformed += 1,
         }
@@ -71,6 +75,7 @@ impl Inbox {
 /// What an iterator gave.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
+    jiffy: Option<JiffyRate>,
     pub(crate) malformed: u64,
     /// Live connections without an owner, or with a guessed one.
     pub(crate) unsettled: u64,
@@ -91,14 +96,36 @@ impl<'a> Programs<'a> {
         };
         let adopting = served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp.attach()).transpose();
         let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
-        Ok(Self {
+        let mut programs = Self {
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
             adopting: adopting.map_err(attach("iter/tcp"))?,
             owners: owners.map_err(attach("iter/task_file"))?,
             _hooks: [set_state, destroy],
+            jiffy: None,
             skeleton,
             capabilities,
-        })
+        };
+        programs.jiffy = programs.measure_jiffy()?;
+        Ok(programs)
+    }
+
+    /// Takes a tenth of a second: two passes whose readings nobody needs, so far apart.
+    fn measure_jiffy(&self) -> Result<Option<JiffyRate>, CollectError> {
+        let earlier = self.ticks()?;
+        std::thread::sleep(Duration::from_nanos(APART_NS));
+        let later = self.ticks()?;
+        Ok(earlier.zip(later).and_then(|(earlier, later)| JiffyRate::between(earlier, later)))
+    }
+
+    fn ticks(&self) -> Result<Option<Ticks>, CollectError> {
+        self.read_live(|_| ())?;
+        let failed = |source| CollectError::Map { operation: "read", map: "pass_ticks", source };
+        let ticks =
+            self.skeleton.maps.pass_ticks.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
+        let bytes = ticks.unwrap_or_default();
+        let (words, _) = bytes.as_chunks::<8>();
+        let number = |index: usize| words.get(index).map(|word| u64::from_ne_bytes(*word));
+        Ok(number(0).zip(number(1)).map(|(jiffies, at_ns)| Ticks { jiffies, at_ns }))
     }
 
     /// What the kernel took.
@@ -122,6 +149,7 @@ impl<'a> Programs<'a> {
             inbox.borrow_mut().take_in(bytes);
             0
         };
+        inbox.borrow_mut().jiffy = self.jiffy;
         builder.add(&self.skeleton.maps.closed_records, take_in).map_err(failed)?;
         Ok(ClosedRecords { ring: builder.build().map_err(failed)?, inbox })
     }
@@ -142,7 +170,7 @@ impl<'a> Programs<'a> {
     pub(crate) fn settle_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
         let Some(link) = &self.owners else { return Ok(()) };
         self.begin_adoption()?;
-        let mut reading = Reading::default();
+        let mut reading = self.reading();
         read_all(link, "iter/task_file", |chunk| reading.hand_over(chunk, &mut events))
     }
 
@@ -160,9 +188,13 @@ impl<'a> Programs<'a> {
 
     /// Reads every live connection and listener once.
     pub(crate) fn read_live(&self, mut events: impl FnMut(Vec<Event>)) -> Result<Reading, CollectError> {
-        let mut reading = Reading::default();
+        let mut reading = self.reading();
         read_all(&self.connections, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
         Ok(reading)
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { jiffy: self.jiffy, ..Reading::default() }
     }
 
     /// What the kernel side counted so far.
@@ -183,6 +215,7 @@ fn adopt_namespace(
     namespace: &File,
     events: &mut impl FnMut(Vec<Event>),
 ) -> Result<(), CollectError> {
+    // Facts in jiffies come with the next reading.
     let mut reading = Reading::default();
     let pass = || read_all(link, "iter/tcp", |chunk| reading.hand_over(chunk, events));
     let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
@@ -194,7 +227,8 @@ fn adopt_namespace(
 
 impl Reading {
     fn hand_over(&mut self, chunk: &[[u8; RECORD_BYTES]], events: &mut impl FnMut(Vec<Event>)) {
-        let mut inbox = Inbox { events: Vec::with_capacity(chunk.len()), malformed: 0 };
+        let events_max = Vec::with_capacity(chunk.len());
+        let mut inbox = Inbox { events: events_max, malformed: 0, jiffy: self.jiffy };
         for record in chunk {
             inbox.take_in(record);
         }

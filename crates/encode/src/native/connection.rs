@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use connections::{
-    Connection, Counters, Failure, KernelTime, Owner, OwnerSource, Protocol, TcpFacts, Tuple, WallOffset,
+    Connection, Counters, Failure, KernelTime, Owner, OwnerSource, Protocol, Tuple, WallOffset,
 };
 use deltas::Change;
 use serde::{Serialize, Serializer};
 
+use super::tcp::TcpWire;
 use crate::wall_time::WallTime;
 
 const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
@@ -16,6 +17,8 @@ const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 #[derive(Serialize)]
 pub(super) struct ConnectionWire<'a> {
     id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global_id: Option<String>,
     protocol: &'static str,
     state: &'static str,
     direction: &'static str,
@@ -46,6 +49,7 @@ impl<'a> ConnectionWire<'a> {
         let Change { connection, delta } = change;
         let Connection {
             id,
+            global_id,
             tuple,
             direction,
             owner,
@@ -63,6 +67,7 @@ impl<'a> ConnectionWire<'a> {
         let at = |time: KernelTime| WallTime::of(time, wall);
         Self {
             id: id.to_string(),
+            global_id: global_id.map(|id| id.to_string()),
             protocol: protocol_name(protocol),
             state: state.name(),
             direction: direction.name(),
@@ -74,9 +79,9 @@ impl<'a> ConnectionWire<'a> {
             established_at: established_at.map(at),
             closed_at: closed_at.map(at),
             pre_existing: *pre_existing,
-            total: CountersWire::new(*total),
-            delta: CountersWire::new(*delta),
-            before: pre_existing.then(|| CountersWire::new(*before)),
+            total: CountersWire::new(*total, tcp.counts_rtos),
+            delta: CountersWire::new(*delta, tcp.counts_rtos),
+            before: pre_existing.then(|| CountersWire::new(*before, tcp.counts_rtos)),
             tcp: TcpWire::new(*tcp),
             failure: failure.map(|failure| FailureWire::new(failure, *opened_at, *closed_at)),
         }
@@ -161,64 +166,41 @@ struct CountersWire {
     sent_packets: u64,
     received_packets: u64,
     retransmits: u64,
+    /// Absent, as the next, where the kernel does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtos: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recoveries: Option<u64>,
+    reordering: u64,
+    out_of_order: u64,
+    delivered_ce: u64,
 }
 
 impl CountersWire {
-    fn new(counters: Counters) -> Self {
-        let Counters { sent_bytes, received_bytes, sent_packets, received_packets, retransmits } = counters;
-        Self { sent_bytes, received_bytes, sent_packets, received_packets, retransmits }
-    }
-}
-
-#[derive(Serialize)]
-struct TcpWire {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    srtt_us: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rttvar_us: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_rtt_us: Option<u32>,
-    cwnd_packets: u32,
-    retransmitted_bytes: u64,
-    unacknowledged_bytes: u32,
-    unread_bytes: u32,
-    lost_packets: u32,
-    reordering_events: u32,
-    out_of_order_packets: u32,
-    delivered_ce_packets: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rtos: Option<u32>,
-}
-
-impl TcpWire {
-    fn new(facts: TcpFacts) -> Self {
-        let TcpFacts {
-            srtt_us,
-            rttvar_us,
-            min_rtt_us,
-            cwnd_packets,
-            retransmitted_bytes,
-            unacknowledged_bytes,
-            unread_bytes,
-            lost_packets,
-            reordering_events,
-            out_of_order_packets,
-            delivered_ce_packets,
+    fn new(counters: Counters, counts_rtos: bool) -> Self {
+        let Counters {
+            sent_bytes,
+            received_bytes,
+            sent_packets,
+            received_packets,
+            retransmits,
             rtos,
-        } = facts;
+            recoveries,
+            reordering,
+            out_of_order,
+            delivered_ce,
+        } = counters;
         Self {
-            srtt_us,
-            rttvar_us,
-            min_rtt_us,
-            cwnd_packets,
-            retransmitted_bytes,
-            unacknowledged_bytes,
-            unread_bytes,
-            lost_packets,
-            reordering_events,
-            out_of_order_packets,
-            delivered_ce_packets,
-            rtos,
+            sent_bytes,
+            received_bytes,
+            sent_packets,
+            received_packets,
+            retransmits,
+            rtos: counts_rtos.then_some(rtos),
+            recoveries: counts_rtos.then_some(recoveries),
+            reordering,
+            out_of_order,
+            delivered_ce,
         }
     }
 }

@@ -42,6 +42,12 @@ pub(super) struct ConnectionWire {
     last_packets_sent: Text<u64>,
     last_packets_received: Text<u64>,
     tcp_failures_by_err_code: FailureCounts,
+    last_tcp_rto_count: u32,
+    last_tcp_recovery_count: u32,
+    last_tcp_reord_seen: u32,
+    last_tcp_rcv_ooo_pack: u32,
+    last_tcp_delivered_ce: u32,
+    tcp_ecn_negotiated: bool,
     #[serde(flatten)]
     no_fact: NoFact,
 }
@@ -53,6 +59,7 @@ impl ConnectionWire {
         // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
         let Connection {
             id: _,
+            global_id: _,
             tuple,
             direction,
             owner,
@@ -67,7 +74,19 @@ impl ConnectionWire {
             failure,
         } = connection;
         let Tuple { protocol, netns, local, remote } = tuple;
-        let Counters { sent_bytes, received_bytes, sent_packets, received_packets, retransmits } = delta;
+        let Counters {
+            sent_bytes,
+            received_bytes,
+            sent_packets,
+            received_packets,
+            retransmits,
+            rtos,
+            recoveries,
+            reordering,
+            out_of_order,
+            delivered_ce,
+        } = delta;
+        let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let (rtt, rtt_var) = round_trip(tcp);
         Self {
             pid: owner.map_or(0, pid),
@@ -77,7 +96,7 @@ impl ConnectionWire {
             protocol: protocol_name(protocol),
             last_bytes_sent: Text(sent_bytes),
             last_bytes_received: Text(received_bytes),
-            last_retransmits: u32::try_from(retransmits).unwrap_or(u32::MAX),
+            last_retransmits: narrow(retransmits),
             direction: direction_name(direction),
             netns,
             rtt,
@@ -89,6 +108,12 @@ impl ConnectionWire {
             last_packets_sent: Text(sent_packets),
             last_packets_received: Text(received_packets),
             tcp_failures_by_err_code: FailureCounts(failure),
+            last_tcp_rto_count: narrow(rtos),
+            last_tcp_recovery_count: narrow(recoveries),
+            last_tcp_reord_seen: narrow(reordering),
+            last_tcp_rcv_ooo_pack: narrow(out_of_order),
+            last_tcp_delivered_ce: narrow(delivered_ce),
+            tcp_ecn_negotiated: tcp.ecn_negotiated,
             no_fact: NoFact::default(),
         }
     }
@@ -110,22 +135,27 @@ fn pid(owner: Owner) -> i32 {
     i32::try_from(pid).unwrap_or(0)
 }
 
-/// Round-trip time and its mean deviation in microseconds, 0 before the first sample. Of the other facts the
-/// dialect has changes since the last answer or nothing, and what is known are totals.
+/// Round-trip time and its mean deviation in microseconds, 0 before the first sample. The dialect has no place
+/// for the other facts but one, `ecn_negotiated`.
 fn round_trip(facts: TcpFacts) -> (u32, u32) {
     let TcpFacts {
         srtt_us,
         rttvar_us,
         min_rtt_us: _,
         cwnd_packets: _,
+        delivery_bytes_per_s: _,
+        delivery_app_limited: _,
+        busy_us: _,
+        rwnd_limited_us: _,
+        sndbuf_limited_us: _,
         retransmitted_bytes: _,
+        unsent_bytes: _,
         unacknowledged_bytes: _,
         unread_bytes: _,
         lost_packets: _,
-        reordering_events: _,
-        out_of_order_packets: _,
-        delivered_ce_packets: _,
-        rtos: _,
+        zero_window_probes_waiting: _,
+        ecn_negotiated: _,
+        counts_rtos: _,
     } = facts;
     (srtt_us.unwrap_or(0), rttvar_us.unwrap_or(0))
 }

@@ -51,14 +51,8 @@ pub(super) struct NoFact {
     local_container_tags_index: i32,
     system_probe_conn: bool,
     resolv_conf_idx: i32,
-    // These six are changes since the last answer; only totals are known, and of few.
-    last_tcp_rto_count: u32,
-    last_tcp_recovery_count: u32,
-    last_tcp_reord_seen: u32,
-    last_tcp_rcv_ooo_pack: u32,
-    last_tcp_delivered_ce: u32,
+    // The kernel keeps no total of these probes.
     last_tcp_probe0_count: u32,
-    tcp_ecn_negotiated: bool,
     remote_service_tags_idx: i32,
 }
 
@@ -98,13 +92,7 @@ impl Default for NoFact {
             local_container_tags_index: 0,
             system_probe_conn: false,
             resolv_conf_idx: NOWHERE,
-            last_tcp_rto_count: 0,
-            last_tcp_recovery_count: 0,
-            last_tcp_reord_seen: 0,
-            last_tcp_rcv_ooo_pack: 0,
-            last_tcp_delivered_ce: 0,
             last_tcp_probe0_count: 0,
-            tcp_ecn_negotiated: false,
             remote_service_tags_idx: 0,
         }
     }

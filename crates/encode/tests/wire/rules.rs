@@ -23,12 +23,16 @@ fn unknown_facts_are_absent_in_the_native_dialect() {
     for absent in ["owner", "opened_at", "established_at", "closed_at", "failure"] {
         assert!(pre_existing.get(absent).is_none(), "{absent}: {pre_existing}");
     }
-    for absent in ["srtt_us", "rttvar_us", "min_rtt_us", "rtos"] {
+    for absent in ["srtt_us", "rttvar_us", "min_rtt_us", "delivery_bytes_per_s", "busy_us"] {
         assert!(pre_existing["tcp"].get(absent).is_none(), "{absent}: {pre_existing}");
+    }
+    for absent in ["rtos", "recoveries"] {
+        assert!(pre_existing["total"].get(absent).is_none(), "{absent}: {pre_existing}");
     }
     assert_eq!(pre_existing["before"]["sent_bytes"], 1000);
     let outgoing = &native_json()["connections"][0];
-    assert_eq!(outgoing["tcp"]["rtos"], 0, "a known zero is told");
+    assert_eq!(outgoing["tcp"]["rwnd_limited_us"], 0, "a known zero is told");
+    assert_eq!(outgoing["total"]["rtos"], 5);
     assert!(outgoing.get("before").is_none() && outgoing["owner"].get("kernel").is_none());
     assert!(native_json()["connections"][2]["owner"].get("cgroup_id").is_none());
 }

@@ -3,8 +3,8 @@
 //! its state.
 
 use connections::{
-    Command, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, KernelTime, Loss, Losses,
-    Owner, OwnerSource, Protocol, State, Table, TcpFacts, Tuple, WallOffset,
+    Command, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, Loss,
+    Losses, Owner, OwnerSource, Protocol, State, Table, TcpFacts, Tuple, WallOffset,
 };
 use deltas::{Change, ClientId, ClientLimits, Clients, Coverage, Delta, Health, Peer};
 use encode::Answer;
@@ -56,19 +56,25 @@ fn outgoing() -> Change {
         rttvar_us: Some(40),
         min_rtt_us: Some(120),
         cwnd_packets: 10,
+        delivery_bytes_per_s: Some(12_500_000),
+        delivery_app_limited: Some(true),
+        busy_us: Some(4000),
+        rwnd_limited_us: Some(0),
+        sndbuf_limited_us: Some(1000),
         retransmitted_bytes: 1448,
+        unsent_bytes: 4,
         unacknowledged_bytes: 5,
         unread_bytes: 6,
         lost_packets: 1,
-        reordering_events: 2,
-        out_of_order_packets: 3,
-        delivered_ce_packets: 4,
-        rtos: Some(0),
+        zero_window_probes_waiting: 2,
+        ecn_negotiated: true,
+        counts_rtos: true,
     };
     let connection = Connection {
         owner: Some(owner),
         opened_at: Some(KernelTime(FROM + 1_000_000_000)),
         established_at: Some(KernelTime(FROM + 1_000_180_000)),
+        global_id: Some(GlobalId(0x0123_4567_89ab_cdef)),
         total: counters(u64::MAX),
         tcp,
         ..connection(1, "10.0.0.1:40112", "10.0.0.2:443")
@@ -130,6 +136,7 @@ fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
     let end = |text: &str| text.parse().expect("a test address");
     Connection {
         id: ConnectionId { cookie, claimed_at: KernelTime(FROM) },
+        global_id: None,
         tuple: Tuple::canonical(Protocol::Tcp, 4_026_531_840, end(local), end(remote)),
         direction: Direction::Outgoing,
         owner: None,
@@ -161,5 +168,16 @@ fn owner(name: &str) -> Owner {
 }
 
 fn counters(sent_bytes: u64) -> Counters {
-    Counters { sent_bytes, received_bytes: 2, sent_packets: 3, received_packets: 4, retransmits: 1 }
+    Counters {
+        sent_bytes,
+        received_bytes: 2,
+        sent_packets: 3,
+        received_packets: 4,
+        retransmits: 1,
+        rtos: 5,
+        recoveries: 6,
+        reordering: 7,
+        out_of_order: 8,
+        delivered_ce: 9,
+    }
 }

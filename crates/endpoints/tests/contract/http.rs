@@ -1,11 +1,11 @@
 //! HTTP spoken by hand, so that a test can stop in the middle of it.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use crate::world::in_time;
@@ -113,12 +113,16 @@ impl Http {
 
     /// Waits for the first bytes of an answer without reading them; answers how many wait.
     pub(crate) async fn waiting(&self) -> u64 {
-        let count = || match rustix::io::ioctl_fionread(self.stream.as_fd())? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            waiting => Ok(waiting),
-        };
-        let counted = self.stream.async_io(Interest::READABLE, count);
-        in_time("an answer", counted).await.expect("the socket has a queue")
+        in_time("an answer", async {
+            loop {
+                match rustix::io::ioctl_fionread(self.stream.as_fd()).expect("a socket has a queue") {
+                    // A readiness event would not do: it stays when the bytes before are read, and at the end.
+                    0 => tokio::time::sleep(Duration::from_millis(1)).await,
+                    waiting => return waiting,
+                }
+            }
+        })
+        .await
     }
 
     /// Reads exactly this many bytes and forgets them.

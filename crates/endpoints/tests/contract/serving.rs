@@ -71,6 +71,21 @@ async fn a_stopping_api_finishes_the_answers_in_flight() {
     assert_eq!(stopping.drained().await, Drained { cut: 0 });
     http.closed().await;
     assert_eq!(until(state.resolved(), |resolved| !resolved.is_empty()).await, [true]);
+    assert_eq!(state.ways(), 1, "only the test's own is left");
+}
+
+#[tokio::test]
+async fn a_stopped_api_lets_go_of_the_state_though_an_answer_was_not_read() {
+    let limits = HttpLimits { drain: Duration::from_millis(50), ..HttpLimits::default() };
+    let world = limited(limits);
+    world.register("a").await;
+    let mut http = world.connect().await;
+    http.request("GET", "/v1/clients/a/connections").await;
+    assert!(http.waiting().await > 0);
+    let state = world.state.clone();
+    assert_eq!(world.stop().drained().await, Drained { cut: 0 }, "its connection had nothing to finish");
+    assert_eq!(state.ways(), 1, "only the test's own is left");
+    assert_eq!(http.answer().await.status, 200, "what is in the socket can still be read");
 }
 
 #[tokio::test]

@@ -83,6 +83,11 @@ impl Fake {
         self.controls.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// How many ways to the state there are.
+    pub(crate) fn ways(&self) -> usize {
+        self.queue.strong_count()
+    }
+
     pub(crate) fn polls_asked(&self) -> watch::Receiver<usize> {
         self.controls.polls_asked.subscribe()
     }
@@ -105,7 +110,7 @@ impl Owned {
         for cookie in 0..connections {
             table.apply(Event::Read(observation(cookie)));
         }
-        let limits = ClientLimits { clients, clients_per_user: 2, ..ClientLimits::default() };
+        let limits = ClientLimits { clients, clients_per_user: clients, ..ClientLimits::default() };
         Self { table, clients: Clients::new(limits, KernelTime(0)), now: 0 }
     }
 
@@ -194,5 +199,6 @@ fn observation(cookie: u64) -> Observation {
         pre_existing: false,
         counters: RawCounters { sent_bytes: 10, received_bytes: 20, ..RawCounters::default() },
         tcp: TcpFacts::default(),
+        isns: None,
     }
 }

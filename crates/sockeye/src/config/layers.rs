@@ -23,12 +23,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A file is no TOML.
-    #[error("{} is no TOML", .path.display())]
+    #[error("{} is no TOML: line {line}: {reason}", .path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
     },
     /// No such key.
     #[error("{origin}: unknown key {key}{}", suggestion(.nearest.as_deref()))]
@@ -41,8 +43,17 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
     /// A value of the wrong type.
-    #[error("bad value: {0}")]
-    Value(Box<toml::de::Error>),
+    #[error("{origin}: bad value: {key} = {value}: {reason}")]
+    Value {
+        /// The file or variable.
+        origin: String,
+        /// The key, with its section.
+        key: String,
+        /// The value, as TOML.
+        value: String,
+        /// What is expected.
+        reason: String,
+    },
     /// A value out of range.
     #[error("{key} = {value}: {allowed}")]
     Range {
@@ -77,7 +88,7 @@ impl Config {
             set_from_environment(&mut layers, name, value)?;
         }
         let mut config: Config =
-            Value::Table(layers).try_into().map_err(|error| ConfigError::Value(Box::new(error)))?;
+            Value::Table(layers).try_into().expect("each key and each value was checked");
         if let Some(socket) = &overrides.socket {
             config.listen.socket.clone_from(socket);
         }
@@ -140,15 +151,25 @@ fn file(asked_for: Option<&Path>) -> Result<Table, ConfigError> {
             return Err(ConfigError::Read { path: path.into(), source });
         }
     };
-    let table: Table =
-        text.parse().map_err(|source| ConfigError::Syntax { path: path.into(), source: Box::new(source) })?;
+    let table: Table = text.parse().map_err(|error| syntax_error(path, &text, &error))?;
+    let origin = path.display().to_string();
     for (section, value) in &table {
-        let keys = value.as_table().map(|keys| keys.keys().map(String::as_str).collect());
-        for key in keys.unwrap_or(vec![""]) {
-            check_known(&path.display().to_string(), section, key)?;
+        let Some(keys) = value.as_table() else {
+            check_known(&origin, section, "")?;
+            continue;
+        };
+        for (key, value) in keys {
+            check_known(&origin, section, key)?;
+            check_value(&origin, section, key, value)?;
         }
     }
     Ok(table)
+}
+
+fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    ConfigError::Syntax { path: path.into(), line, reason: error.message().to_owned() }
 }
 
 fn set_from_environment(layers: &mut Table, name: &str, value: &str) -> Result<(), ConfigError> {
@@ -162,11 +183,23 @@ fn set_from_environment(layers: &mut Table, name: &str, value: &str) -> Result<(
         Value::Boolean(_) => value.parse().map(Value::Boolean).unwrap_or_else(|_| value.into()),
         _ => Value::from(value),
     };
+    check_value(name, &section, &key, &value)?;
     let entry = layers.entry(section).or_insert_with(|| Value::Table(Table::new()));
     if let Some(keys) = entry.as_table_mut() {
         keys.insert(key, value);
     }
     Ok(())
+}
+
+/// Tries the value alone, so that an error can say where it comes from.
+fn check_value(origin: &str, section: &str, key: &str, value: &Value) -> Result<(), ConfigError> {
+    let keys = Table::from_iter([(key.to_owned(), value.clone())]);
+    let alone = Table::from_iter([(section.to_owned(), Value::Table(keys))]);
+    let Err(error) = alone.try_into::<Config>() else {
+        return Ok(());
+    };
+    let (origin, key, value) = (origin.to_owned(), format!("{section}.{key}"), value.to_string());
+    Err(ConfigError::Value { origin, key, value, reason: error.message().to_owned() })
 }
 
 /// The default value of the key, whose type is the one expected.
@@ -234,9 +267,15 @@ mod tests {
         assert!(error("[limits]\nclients = 0\n", &[]).contains("limits.clients = 0: 1 to 2^30"));
         assert!(error("[clients]\nttl_s = 5\n", &[]).contains("clients.ttl_s = 5: 10 to 3600 seconds"));
         assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
-        assert!(error("[limits]\nclients = \"many\"\n", &[]).contains("bad value"));
-        assert!(error("", &[("SOCKEYE_LIMITS__CLIENTS", "-1")]).contains("bad value"));
-        assert!(error("[limits\n", &[]).contains("is no TOML"));
+        let many = error("[limits]\nclients = \"many\"\n", &[]);
+        assert!(many.contains(".toml: bad value: limits.clients = \"many\": invalid type"), "{many}");
+        let negative = error("", &[("SOCKEYE_LIMITS__CLIENTS", "-1")]);
+        assert!(negative.starts_with("SOCKEYE_LIMITS__CLIENTS: bad value: limits.clients = -1: "));
+        let syntax = error("[log]\n\n[limits\n", &[]);
+        assert!(syntax.contains(".toml is no TOML: line 3: "), "{syntax}");
+        for message in [many, negative, syntax] {
+            assert!(!message.contains('\n'), "one line: {message}");
+        }
     }
 
     #[test]

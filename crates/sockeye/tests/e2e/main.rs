@@ -1,1 +1,30 @@
-//! End to end.
+//! End to end: the real binary, real clients, real servers. What one crate can show alone is not tested here.
+//!
+//! Each test owns its world: a daemon on a socket in a directory of its own, traffic in a network namespace of
+//! its own. Other connections of the host are traced too, so a test looks at its own namespace only, or tries
+//! again when the host was not quiet.
+
+#![allow(unreachable_pub, reason = "a test binary has no users")]
+
+mod curl;
+mod daemon;
+mod exchange;
+mod exits;
+mod full_log;
+mod ledger;
+mod limits;
+mod lost_answers;
+mod needs;
+mod nginx;
+#[path = "../fixtures/not_run.rs"]
+mod not_run;
+mod place;
+mod process;
+mod raw;
+mod restart;
+mod traffic;
+mod users;
+mod wait;
+#[allow(dead_code, reason = "shared with the kernel tests, which use all of it")]
+#[path = "../fixtures/world.rs"]
+mod world;

@@ -138,6 +138,7 @@ pub fn kernel_counters(namespace: &NetNs, local_port: u16, remote_port: u16) -> 
         sent_packets: number("segs_out"),
         received_packets: number("segs_in"),
         retransmits: number("retrans"),
+        ..Counters::default()
     }
 }
 

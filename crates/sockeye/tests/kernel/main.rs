@@ -10,10 +10,13 @@ mod cost;
 mod ends;
 mod harness;
 mod live;
+#[path = "../fixtures/not_run.rs"]
+mod not_run;
 mod older;
 mod owners;
 mod peer;
 mod short_lived;
+#[path = "../fixtures/world.rs"]
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -28,7 +31,7 @@ fn main() {
     let all = [live::TESTS, short_lived::TESTS, older::TESTS, owners::TESTS, ends::TESTS, cost::TESTS];
     let trials = all.into_iter().flatten().map(|(name, test)| {
         Trial::test(*name, move || match not_run_reason() {
-            Some(reason) => not_run(name, reason),
+            Some(reason) => not_run::not_run("kernel", name, reason).map_err(Failed::from),
             None => {
                 test();
                 Ok(())
@@ -50,19 +53,6 @@ fn not_run_reason() -> Option<&'static str> {
     }
     let missing = ["ip", "ss"].into_iter().find(|program| !world::runs(program));
     missing.map(|_| "iproute2 is missing")
-}
-
-fn not_run(name: &str, reason: &str) -> Result<(), Failed> {
-    use std::io::Write;
-    if let Some(path) = std::env::var_os("SOCKEYE_NOT_RUN") {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
-        writeln!(file, "kernel\t{name}\t{reason}")?;
-    }
-    let required = std::env::var("SOCKEYE_REQUIRE").unwrap_or_default();
-    if required.split(',').any(|class| class == "kernel") {
-        return Err(format!("not run: {reason}").into());
-    }
-    Ok(())
 }
 
 /// A test: a sentence that names what it protects, and what it does.

@@ -1,0 +1,38 @@
+//! The command line: which measurements, and how much of them. The defaults take less than 3 minutes.
+
+use clap::{Parser, ValueEnum};
+
+/// Measures what Sockeye costs
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub struct Arguments {
+    /// Only this measurement
+    #[arg(long, value_name = "NAME")]
+    only: Option<Measurement>,
+    /// Pairs of each comparison, and passes of the snapshot
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub rounds: u32,
+    /// Connections that are held, both ends counted, as the tracer counts them
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub connections: u32,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measurement {
+    /// Small messages over a connection that is open
+    PingPong,
+    /// Connections opened and closed
+    Connect,
+    /// Memory and CPU time of the daemon while nothing happens, and one answer
+    Daemon,
+    /// Time of a pass over the live connections
+    Snapshot,
+}
+
+impl Arguments {
+    /// What was asked for, in the order in which it is measured.
+    pub fn measurements(&self) -> Vec<Measurement> {
+        self.only.map_or_else(|| Measurement::value_variants().to_vec(), |only| vec![only])
+    }
+}

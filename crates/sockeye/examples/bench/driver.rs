@@ -1,0 +1,50 @@
+//! The thread that does the traced work: both ends of every connection, pinned to one CPU.
+//!
+//! It is measured by its own CPU time, in which other processes do not count. The kernel's receive path runs
+//! inside the sending call on loopback, so it does count, and so does every program that runs there. What
+//! cannot be kept out is what others leave behind in the caches.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::namespace::NetNs;
+use crate::sample::Sample;
+
+/// A reading is the median of so many pieces of work, so that a burst of the machine spoils pieces and not
+/// the reading. The first piece warms up and does not count.
+const PIECES: u32 = 16;
+
+/// Does `work` again and again in the namespace; answers the nanoseconds of CPU time that one takes.
+pub fn cpu_ns(
+    world: &NetNs,
+    per_piece: u32,
+    mut work: impl FnMut() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<f64> {
+    world.inside(|| {
+        pin()?;
+        let mut readings = Vec::new();
+        for _ in 0..=PIECES {
+            let before = thread_ns();
+            for _ in 0..per_piece {
+                work()?;
+            }
+            readings.push((thread_ns() - before) / f64::from(per_piece));
+        }
+        Ok(Sample::new(readings.split_off(1)).median())
+    })
+}
+
+/// Pins this thread to the last CPU that it may use: interrupts tend to be on the first.
+fn pin() -> anyhow::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu)).unwrap_or(0);
+    let mut only = CpuSet::new();
+    only.set(last);
+    Ok(sched_setaffinity(None, &only)?)
+}
+
+/// CPU time of this thread.
+fn thread_ns() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}

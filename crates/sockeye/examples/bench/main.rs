@@ -1,0 +1,68 @@
+//! What Sockeye costs: the traffic that it traces, and the machine that it runs on.
+//!
+//! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
+//! comparison is made stands in `pairs`; what is compared or measured in `ping_pong`, `connect_close`,
+//! `own_cost` and `snapshot`; what each row means in `docs/performance.md`. Runs as root, in a network
+//! namespace of its own.
+
+#![allow(clippy::print_stdout, reason = "the tables are the output")]
+#![allow(unreachable_pub, reason = "a program; nothing outside of it uses its parts")]
+
+mod arguments;
+mod connect_close;
+mod daemon;
+mod driver;
+mod held;
+mod machine;
+mod namespace;
+mod own_cost;
+mod pairs;
+mod ping_pong;
+mod program_runs;
+mod sample;
+mod snapshot;
+mod table;
+mod tracer;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Parser;
+
+use arguments::{Arguments, Measurement};
+use namespace::NetNs;
+use table::Table;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(held::ROLE) {
+        return held::hold(words).map(|()| ExitCode::SUCCESS);
+    }
+    let arguments = Arguments::parse();
+    // The numbers of a build without optimization would be read as if they meant something.
+    if cfg!(debug_assertions) {
+        bail!("this is not a release build: cargo x bench");
+    }
+    collect::check_privileges()?;
+    let met = measure(&arguments)?;
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures what was asked for; answers whether every limit was met.
+fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
+    println!("{}\n", machine::describe());
+    let world = NetNs::new()?;
+    let mut met = true;
+    for measurement in arguments.measurements() {
+        let load = machine::load();
+        let table: Box<dyn Table> = match measurement {
+            Measurement::PingPong => Box::new(ping_pong::measure(&world, arguments.rounds)?),
+            Measurement::Connect => Box::new(connect_close::measure(&world, arguments.rounds)?),
+            Measurement::Daemon => Box::new(own_cost::measure(&world, arguments.connections)?),
+            Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
+        };
+        println!("{}load before {load}, after {}\n", table.text(), machine::load());
+        met &= table.met();
+    }
+    Ok(met)
+}

@@ -1,0 +1,69 @@
+//! The network namespace of the measurements: loopback, and no sockets but theirs.
+//!
+//! It has a name, so that the tracer finds it although no process lives in it. A bench that is killed leaves
+//! it behind: `ip netns del sockeye-bench-PID`.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use anyhow::{Context, anyhow, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Far more than one run leaves behind: a table that fills half-way would change what a close costs.
+const TIME_WAIT_MAX: u32 = 4_000_000;
+
+/// A network namespace of its own, with loopback up.
+pub struct NetNs {
+    name: String,
+}
+
+impl NetNs {
+    pub fn new() -> anyhow::Result<Self> {
+        let name = format!("sockeye-bench-{}", std::process::id());
+        ip(&["netns", "add", &name])?;
+        let namespace = Self { name };
+        ip(&["-n", &namespace.name, "link", "set", "lo", "up"])?;
+        namespace.inside(|| {
+            std::fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", TIME_WAIT_MAX.to_string())
+                .context("cannot raise the limit of connections in TIME_WAIT")
+        })?;
+        Ok(namespace)
+    }
+
+    /// Inode number, as the tracer names it.
+    pub fn inode(&self) -> anyhow::Result<u32> {
+        Ok(u32::try_from(std::fs::metadata(self.path())?.ino())?)
+    }
+
+    /// Runs `work` on a thread of its own inside; processes that it starts live there too.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let file = File::open(self.path())?;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                    .context("cannot enter the namespace")?;
+                work()
+            });
+            thread.join().map_err(|_| anyhow!("the thread in the namespace panicked"))?
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+}
+
+impl Drop for NetNs {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("cannot start ip (iproute2)")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ip {}: {error}", arguments.join(" "));
+    Ok(())
+}

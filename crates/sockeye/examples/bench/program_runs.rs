@@ -1,0 +1,42 @@
+//! How often the kernel ran our programs.
+//!
+//! The kernel counts only while it is told to, for all programs of the host, and counting itself costs: so
+//! never while time is measured.
+
+use anyhow::{Context, ensure};
+use libbpf_rs::query::ProgInfoIter;
+
+use crate::tracer::Tracer;
+
+const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+/// The kernel counts while this lives.
+pub struct RunCounting {
+    programs: Vec<u32>,
+    before: String,
+}
+
+impl RunCounting {
+    pub fn start(tracer: &Tracer) -> anyhow::Result<Self> {
+        let before = std::fs::read_to_string(SWITCH).context("the kernel cannot count program runs")?;
+        std::fs::write(SWITCH, "1").context("cannot switch the counting of program runs on")?;
+        let programs = tracer.collector.support().programs.iter().map(|(_, id)| *id).collect();
+        Ok(Self { programs, before })
+    }
+
+    /// Runs of all our programs together.
+    pub fn runs(&self) -> anyhow::Result<u64> {
+        let ours: Vec<u64> = ProgInfoIter::default()
+            .filter(|program| self.programs.contains(&program.id))
+            .map(|program| program.run_cnt)
+            .collect();
+        ensure!(ours.len() == self.programs.len(), "the kernel does not list all of our programs");
+        Ok(ours.iter().sum())
+    }
+}
+
+impl Drop for RunCounting {
+    fn drop(&mut self) {
+        let _ = std::fs::write(SWITCH, &self.before);
+    }
+}

@@ -1,0 +1,35 @@
+//! Repeated readings of one thing: their middle and their range.
+
+/// Readings, at least one.
+#[derive(Debug, Clone)]
+pub struct Sample(Vec<f64>);
+
+impl Sample {
+    /// # Panics
+    /// Without a reading: whoever measures makes one first.
+    pub fn new(mut readings: Vec<f64>) -> Self {
+        assert!(!readings.is_empty(), "there is a reading");
+        readings.sort_by(f64::total_cmp);
+        Self(readings)
+    }
+
+    /// The middle one; of an even number the mean of the two in the middle.
+    pub fn median(&self) -> f64 {
+        let (low, high) = (self.0[(self.0.len() - 1) / 2], self.0[self.0.len() / 2]);
+        f64::midpoint(low, high)
+    }
+
+    pub fn min(&self) -> f64 {
+        self.0[0]
+    }
+
+    pub fn max(&self) -> f64 {
+        self.0[self.0.len() - 1]
+    }
+
+    /// The quarter in the middle, on either side of the median: what remains when the outliers are left out.
+    pub fn quartiles(&self) -> (f64, f64) {
+        let last = self.0.len() - 1;
+        (self.0[last / 4], self.0[last - last / 4])
+    }
+}

@@ -1,0 +1,68 @@
+//! Requests by the real `curl`, as any user. Knows HTTP as curl prints it, and nothing of the API.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Status line and header fields, as they came.
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The value of a header field.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    /// The `type` of a problem.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        self.json()["type"].as_str().expect("a problem has a type").to_owned()
+    }
+}
+
+pub fn get(socket: &Path, path: &str) -> Answer {
+    request(socket, 0, "GET", path)
+}
+
+/// Sends one request as the user and reads the whole answer.
+pub fn request(socket: &Path, uid: u32, method: &str, path: &str) -> Answer {
+    try_request(socket, uid, method, path)
+        .unwrap_or_else(|error| panic!("curl {method} {path} as {uid}: {error}"))
+}
+
+/// The same, where curl may fail; then what it says of it.
+pub fn try_request(socket: &Path, uid: u32, method: &str, path: &str) -> Result<Answer, String> {
+    let mut command = Command::new("curl");
+    command.args(["-q", "-sS", "-i", "--max-time", "20", "-X", method, "--unix-socket"]);
+    command.arg(socket).arg(format!("http://sockeye{path}"));
+    if uid != 0 {
+        command.uid(uid).gid(uid).current_dir("/");
+    }
+    let output = command.output().expect("curl is installed");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).expect("the API speaks UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer {
+        status: status.expect("a status line has a status"),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
+}

@@ -1,0 +1,74 @@
+//! A client that can misbehave: reads as much of an answer as a test wants, when it wants, or nothing at all.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::wait::DEADLINE;
+
+/// A request that was sent, and what was read of its answer. Dropped, the connection is closed.
+pub struct Raw {
+    stream: UnixStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    /// Sends `GET path`.
+    pub fn ask(socket: &Path, path: &str) -> Self {
+        Self::try_ask(socket, path).expect("the daemon listens")
+    }
+
+    /// Sends `GET path`, if somebody listens.
+    pub fn try_ask(socket: impl AsRef<Path>, path: &str) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: sockeye\r\n\r\n")?;
+        Ok(Self { stream, read: Vec::new() })
+    }
+
+    /// Waits until there is something to read, and reads nothing.
+    pub fn wait_answer(&self) {
+        let seconds = DEADLINE.as_secs().try_into().expect("a few seconds");
+        let mut ready = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+        let ready = poll(&mut ready, Some(&Timespec { tv_sec: seconds, tv_nsec: 0 }));
+        assert_eq!(ready, Ok(1), "no answer came");
+    }
+
+    /// Reads at least this much.
+    pub fn read_some(&mut self, bytes: usize) {
+        while self.read.len() < bytes {
+            let mut part = [0; 4096];
+            let length = self.stream.read(&mut part).expect("the answer goes on");
+            assert!(length > 0, "the answer ended after {} bytes", self.read.len());
+            self.read.extend_from_slice(&part[..length]);
+        }
+    }
+
+    /// The status, as soon as it is there.
+    pub fn status(mut self) -> Option<u16> {
+        let mut status = [0; 12];
+        self.stream.read_exact(&mut status).ok()?;
+        std::str::from_utf8(&status).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
+    }
+
+    /// Reads to the end of the connection, and gives the body of a chunked answer, whole.
+    pub fn chunked_body(mut self) -> String {
+        self.stream.read_to_end(&mut self.read).expect("the answer comes to its end");
+        let text = String::from_utf8(self.read).expect("the API speaks UTF-8");
+        let (head, mut rest) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.to_lowercase().contains("transfer-encoding: chunked"), "{head}");
+        let mut body = String::new();
+        loop {
+            let (size, chunk) = rest.split_once("\r\n").expect("a chunk has a size");
+            let size = usize::from_str_radix(size, 16).expect("sizes are hexadecimal");
+            if size == 0 {
+                return body;
+            }
+            body.push_str(chunk.get(..size).expect("the chunk is whole"));
+            rest = chunk.get(size + 2..).expect("a chunk ends with a line end");
+        }
+    }
+}
