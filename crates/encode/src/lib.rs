@@ -13,11 +13,34 @@
 mod answer;
 mod client_view;
 pub mod native;
+mod problem;
 pub mod reference;
 mod status;
 mod wall_time;
 
 pub use answer::Answer;
 pub use client_view::ClientView;
+pub use problem::{ErrorView, ProbeView, ProblemView};
 pub use status::{Capability, DegradationView, Program, Status};
 pub use wall_time::WallTime;
+
+/// A small answer as JSON.
+pub trait Json {
+    /// The bytes.
+    fn json(&self) -> Vec<u8>;
+}
+
+impl<T: View> Json for T {
+    fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("wire types have text keys and do not fail")
+    }
+}
+
+/// The small answers: streamed ones have functions of their own.
+trait View: serde::Serialize {}
+
+impl View for ClientView {}
+impl View for ErrorView<'_> {}
+impl View for ProbeView {}
+impl View for ProblemView<'_> {}
+impl View for Status {}

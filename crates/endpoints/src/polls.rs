@@ -19,11 +19,11 @@ use crate::admission::{Permit, PollKey};
 use crate::api::{Api, Call, Caller};
 use crate::body::{ChunkWriter, stream};
 use crate::delivery::delivered;
+use crate::dialect::Dialect;
 use crate::link::Link;
 use crate::problem::{Kind, Problem};
 use crate::query::{Backend, PollAnswer, Query, Unavailable};
 use crate::request;
-use crate::routes::Dialect;
 
 /// `GET /v1/clients/{id}/connections`.
 pub(crate) async fn native<B: Backend>(mut call: Call<B>) -> Result<Response, Problem> {

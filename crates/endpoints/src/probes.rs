@@ -2,17 +2,12 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use encode::ProbeView;
 
 use crate::api::Call;
 use crate::problem::{Kind, Problem};
 use crate::query::{Backend, Query};
-use crate::registrations::json;
-
-#[derive(Serialize)]
-struct Probe {
-    status: &'static str,
-}
+use crate::response::json;
 
 /// `GET /v1/status`.
 pub(crate) async fn status<B: Backend>(call: Call<B>) -> Result<Response, Problem> {
@@ -22,7 +17,7 @@ pub(crate) async fn status<B: Backend>(call: Call<B>) -> Result<Response, Proble
 
 /// `GET /livez`: the process answers. It asks nothing of the state.
 pub(crate) fn live() -> Response {
-    json(StatusCode::OK, &Probe { status: "live" })
+    json(StatusCode::OK, &ProbeView { status: "live" })
 }
 
 /// `GET /readyz`: polls are answered from a tracer that has begun.
@@ -30,5 +25,5 @@ pub(crate) fn ready<B: Backend>(call: &Call<B>) -> Result<Response, Problem> {
     if !call.api.backend.ready() {
         return Err(Problem::new(Kind::NotReady, "the tracer has not begun yet"));
     }
-    Ok(json(StatusCode::OK, &Probe { status: "ready" }))
+    Ok(json(StatusCode::OK, &ProbeView { status: "ready" }))
 }

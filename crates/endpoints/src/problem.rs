@@ -11,11 +11,11 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use deltas::Refusal;
-use serde::Serialize;
+use encode::{ErrorView, Json, ProblemView};
 
 use crate::admission::Crowded;
+use crate::dialect::Dialect;
 use crate::query::Unavailable;
-use crate::routes::Dialect;
 
 /// What went wrong, with a stable name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,13 +121,13 @@ impl Problem {
         let (status, content_type, body) = match dialect {
             Dialect::Native => {
                 let (detail, status_code) = (&*self.detail, status.as_u16());
-                let name = format!("/problems/{name}");
-                let body = json(&ProblemWire { name, title, status: status_code, detail, request_id });
-                (status, "application/problem+json", body)
+                let kind = format!("/problems/{name}");
+                let body = ProblemView { kind, title, status: status_code, detail, request_id };
+                (status, "application/problem+json", body.json())
             }
             Dialect::Reference => {
-                let body = json(&ErrorWire { error: &self.detail });
-                (reference_status(status), "application/json", body)
+                let body = ErrorView { error: &self.detail };
+                (reference_status(status), "application/json", body.json())
             }
         };
         let mut response = Response::new(Body::from(body));
@@ -147,25 +147,6 @@ impl Problem {
 /// The reference has no 503: what it cannot retrieve is a 500.
 fn reference_status(status: StatusCode) -> StatusCode {
     if status == StatusCode::SERVICE_UNAVAILABLE { StatusCode::INTERNAL_SERVER_ERROR } else { status }
-}
-
-fn json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).expect("text and numbers are serializable")
-}
-
-#[derive(Serialize)]
-struct ProblemWire<'a> {
-    #[serde(rename = "type")]
-    name: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    request_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct ErrorWire<'a> {
-    error: &'a str,
 }
 
 impl From<Refusal> for Problem {

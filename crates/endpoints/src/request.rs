@@ -7,7 +7,6 @@ use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use deltas::{ClientId, InvalidClientId};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::limits::HttpLimits;
@@ -27,9 +26,8 @@ pub(crate) async fn client_in_path(parts: &mut Parts) -> Result<ClientId, Proble
 /// # Errors
 /// The problem of an invalid id or an unreadable query.
 pub(crate) fn client_in_query(parts: &Parts) -> Result<ClientId, Problem> {
-    let parameters = parameters(parts)?;
-    let text = parameters.client_id.as_deref().filter(|text| !text.is_empty());
-    ClientId::parse(text.unwrap_or(ClientId::DEFAULT)).map_err(|_| invalid_id())
+    let text = parameter(parts, "client_id")?.filter(|text| !text.is_empty());
+    ClientId::parse(text.as_deref().unwrap_or(ClientId::DEFAULT)).map_err(|_| invalid_id())
 }
 
 /// Refuses what the native poll will understand later: ignoring it would break what it promises.
@@ -37,7 +35,7 @@ pub(crate) fn client_in_query(parts: &Parts) -> Result<ClientId, Problem> {
 /// # Errors
 /// The problem of an unsupported parameter or an unreadable query.
 pub(crate) fn refuse_after(parts: &Parts) -> Result<(), Problem> {
-    match parameters(parts)?.after {
+    match parameter(parts, "after")? {
         None => Ok(()),
         Some(_) => Err(Problem::new(
             Kind::NotSupported,
@@ -92,16 +90,16 @@ pub(crate) async fn empty_body(body: Body, limits: &HttpLimits) -> Result<(), Pr
     }
 }
 
-#[derive(Deserialize)]
-struct Parameters {
-    client_id: Option<String>,
-    after: Option<String>,
-}
-
-fn parameters(parts: &Parts) -> Result<Parameters, Problem> {
-    let Query(parameters) = Query::try_from_uri(&parts.uri)
+/// The value of a parameter of the query, if it is there. Given twice it says two things, which is refused.
+fn parameter(parts: &Parts, name: &str) -> Result<Option<String>, Problem> {
+    let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
         .map_err(|_| Problem::new(Kind::InvalidRequest, "the query of the request cannot be read"))?;
-    Ok(parameters)
+    let mut values = parameters.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Problem::new(Kind::InvalidRequest, format!("the parameter {name} is given twice"))),
+    }
 }
 
 /// All that the request accepts, in lower case. A header that is no text accepts nothing known.

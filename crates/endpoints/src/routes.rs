@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 
 use crate::api::{Api, Call, Caller};
+use crate::dialect::Dialect;
 use crate::problem::{Kind, Problem};
 use crate::query::Backend;
 use crate::{polls, probes, registrations};
@@ -42,21 +43,6 @@ enum Endpoint {
     Ready,
     ReferenceRegister,
     ReferencePoll,
-}
-
-/// Whose rules an answer follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// Our own.
-    Native,
-    /// The reference system's.
-    Reference,
-}
-
-impl Dialect {
-    fn of(path: &str) -> Self {
-        if path.starts_with("/network_tracer/") { Dialect::Reference } else { Dialect::Native }
-    }
 }
 
 /// The router of all routes. Requests need a [`Caller`] among their extensions.
