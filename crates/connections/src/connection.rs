@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::counters::Counters;
+use crate::direction::Direction;
 use crate::failure::Failure;
 use crate::global_id::GlobalId;
 use crate::owner::Owner;
@@ -25,29 +26,6 @@ pub struct ConnectionId {
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{:x}", self.cookie, self.claimed_at.0)
-    }
-}
-
-/// Which end opened the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Not known.
-    Unknown,
-    /// The other end connected to this one.
-    Incoming,
-    /// This end connected.
-    Outgoing,
-}
-
-impl Direction {
-    /// The name in lower case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Direction::Unknown => "unknown",
-            Direction::Incoming => "incoming",
-            Direction::Outgoing => "outgoing",
-        }
     }
 }
 

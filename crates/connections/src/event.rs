@@ -1,7 +1,8 @@
 //! What `collect` tells: the closed list of events that change the table.
 
-use crate::connection::{ConnectionId, Direction};
+use crate::connection::ConnectionId;
 use crate::counters::RawCounters;
+use crate::direction::Direction;
 use crate::listeners::Listener;
 use crate::owner::Owner;
 use crate::state::State;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::connection::Direction;
+use crate::direction::Direction;
 
 /// The two initial sequence numbers of a connection: the opener's in the upper half.
 ///

@@ -9,6 +9,7 @@
 
 mod connection;
 mod counters;
+mod direction;
 mod event;
 mod failure;
 mod global_id;
@@ -22,8 +23,9 @@ mod time;
 mod tombstones;
 mod tuple;
 
-pub use connection::{Connection, ConnectionId, Direction};
+pub use connection::{Connection, ConnectionId};
 pub use counters::{Counters, RawCounters};
+pub use direction::Direction;
 pub use event::{Ending, Event, Observation};
 pub use failure::{Failure, FailureKind};
 pub use global_id::GlobalId;

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::connection::{Connection, ConnectionId, Direction};
+use crate::connection::{Connection, ConnectionId};
 use crate::counters::{Counters, RawCounters};
+use crate::direction::Direction;
 use crate::event::{Ending, Event, Observation};
 use crate::failure::Failure;
 use crate::global_id::GlobalId;
