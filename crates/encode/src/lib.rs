@@ -41,6 +41,7 @@ trait View: serde::Serialize {}
 
 impl View for ClientView {}
 impl View for ErrorView<'_> {}
+impl View for native::ListenersView<'_> {}
 impl View for ProbeView {}
 impl View for ProblemView<'_> {}
 impl View for Status {}

@@ -6,6 +6,7 @@
 
 mod connection;
 mod coverage;
+mod listeners;
 mod tcp;
 
 use std::io;
@@ -18,6 +19,8 @@ use crate::answer::Answer;
 use crate::wall_time::WallTime;
 use connection::ConnectionWire;
 use coverage::CoverageWire;
+
+pub use listeners::ListenersView;
 
 /// Writes the delta as one JSON object, the connections last and one at a time.
 ///

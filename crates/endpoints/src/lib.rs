@@ -5,8 +5,8 @@
 //! form of it (`encode`).
 //!
 //! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
-//! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations` and
-//! `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
+//! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
+//! and `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
 //! became of it, `problem` is every other ending.
 
 mod admission;
@@ -18,6 +18,7 @@ mod error;
 mod limits;
 mod link;
 mod link_io;
+mod listings;
 mod polls;
 mod probes;
 mod problem;
@@ -32,6 +33,6 @@ mod tasks;
 
 pub use error::EndpointError;
 pub use limits::HttpLimits;
-pub use query::{Backend, Identity, PollAnswer, Query, Registered, Reply, Unavailable};
+pub use query::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
 pub use serve::{Drained, serve};
 pub use socket::BoundSocket;

@@ -3,7 +3,7 @@
 //! The state is owned by one thread that takes one [`Query`] after the other; what a query does to it is not
 //! decided here.
 
-use connections::WallOffset;
+use connections::{KernelTime, Listener, WallOffset};
 use deltas::{ClientId, ClientState, Delta, Peer, Receipt, Refusal, Registration};
 use encode::Status;
 use tokio::sync::oneshot;
@@ -51,6 +51,11 @@ pub enum Query {
         /// True when the other end has read all of it; false when it may have read none or a part.
         delivered: bool,
     },
+    /// The listening sockets of the host, from a pass that begins after the question.
+    Listeners {
+        /// The answer.
+        reply: Reply<ListenersAnswer>,
+    },
     /// The state of the tracer.
     Status {
         /// The answer.
@@ -72,6 +77,17 @@ pub struct Registered {
 pub struct PollAnswer {
     /// What the client has not seen yet.
     pub delta: Delta,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
+}
+
+/// The listening sockets of the host.
+#[derive(Debug)]
+pub struct ListenersAnswer {
+    /// All of them, in no order.
+    pub listeners: Vec<Listener>,
+    /// When the pass began that read them.
+    pub at: KernelTime,
     /// Distance of the kernel's clock to the wall clock.
     pub wall: WallOffset,
 }

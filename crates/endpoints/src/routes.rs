@@ -12,13 +12,14 @@ use crate::api::{Api, Call, Caller};
 use crate::dialect::Dialect;
 use crate::problem::{Kind, Problem};
 use crate::query::Backend;
-use crate::{polls, probes, registrations};
+use crate::{listings, polls, probes, registrations};
 
 /// Every route.
-static ROUTES: [Route; 8] = [
+static ROUTES: [Route; 9] = [
     Route { method: Method::PUT, path: "/v1/clients/{id}", endpoint: Endpoint::PutClient },
     Route { method: Method::DELETE, path: "/v1/clients/{id}", endpoint: Endpoint::DeleteClient },
     Route { method: Method::GET, path: "/v1/clients/{id}/connections", endpoint: Endpoint::Poll },
+    Route { method: Method::GET, path: "/v1/listeners", endpoint: Endpoint::Listeners },
     Route { method: Method::GET, path: "/v1/status", endpoint: Endpoint::Status },
     Route { method: Method::GET, path: "/livez", endpoint: Endpoint::Live },
     Route { method: Method::GET, path: "/readyz", endpoint: Endpoint::Ready },
@@ -38,6 +39,7 @@ enum Endpoint {
     PutClient,
     DeleteClient,
     Poll,
+    Listeners,
     Status,
     Live,
     Ready,
@@ -90,6 +92,7 @@ async fn respond<B: Backend>(
         Endpoint::PutClient => registrations::put(call).await,
         Endpoint::DeleteClient => registrations::delete(call).await,
         Endpoint::Poll => polls::native(call).await,
+        Endpoint::Listeners => listings::listeners(call).await,
         Endpoint::Status => probes::status(call).await,
         Endpoint::Live => Ok(probes::live()),
         Endpoint::Ready => probes::ready(&call),

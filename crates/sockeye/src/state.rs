@@ -12,7 +12,7 @@ use anyhow::Context;
 use collect::{CollectError, KernelCounts, PassRequests, Report, Support, kernel_now, wall_offset};
 use connections::{Event, KernelTime, Loss, Losses, Table};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
-use endpoints::{Backend, Identity, PollAnswer, Query, Registered, Reply, Unavailable};
+use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::status::{self, Facts};
@@ -149,9 +149,18 @@ struct State {
     listed_limits: Vec<(&'static str, u64)>,
 }
 
-/// A poll that waits for a pass.
+/// A question that waits for a pass.
 struct Waiting {
     request: u64,
+    question: Question,
+}
+
+enum Question {
+    Poll(Poll),
+    Listeners(Reply<ListenersAnswer>),
+}
+
+struct Poll {
     id: ClientId,
     peer: Peer,
     reply: Reply<Result<PollAnswer, Refusal>>,
@@ -186,9 +195,12 @@ impl State {
     fn end_pass(&mut self, request: u64, counts: KernelCounts) {
         self.counts = counts;
         self.passes += 1;
-        let served = self.waiting.extract_if(.., |poll| poll.request <= request).collect::<Vec<_>>();
-        for poll in served {
-            self.answer_poll(poll);
+        let served = self.waiting.extract_if(.., |waiting| waiting.request <= request).collect::<Vec<_>>();
+        for Waiting { question, .. } in served {
+            match question {
+                Question::Poll(poll) => self.answer_poll(poll),
+                Question::Listeners(reply) => self.answer_listeners(reply),
+            }
         }
     }
 
@@ -212,6 +224,7 @@ impl State {
             Query::Poll { id, peer, create, reply } => self.begin_poll(id, peer, create, reply),
             Query::Resolve { receipt, delivered: true } => self.clients.acknowledge(&receipt, now),
             Query::Resolve { receipt, delivered: false } => self.clients.roll_back(&receipt, now),
+            Query::Listeners { reply } => self.wait_for_pass(Question::Listeners(reply)),
             Query::Status { reply } => {
                 let _ = reply.send(status::status(&self.facts()));
             }
@@ -234,17 +247,25 @@ impl State {
         let now = kernel_now();
         let registered = if create { self.clients.register(&id, peer, now).map(|_| ()) } else { Ok(()) };
         match registered.and_then(|()| self.clients.admit(&id, peer, now)) {
-            Ok(()) => {
-                let request = self.requests.request();
-                self.waiting.push(Waiting { request, id, peer, reply });
-            }
+            Ok(()) => self.wait_for_pass(Question::Poll(Poll { id, peer, reply })),
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));
             }
         }
     }
 
-    fn answer_poll(&mut self, poll: Waiting) {
+    fn wait_for_pass(&mut self, question: Question) {
+        let request = self.requests.request();
+        self.waiting.push(Waiting { request, question });
+    }
+
+    fn answer_listeners(&self, reply: Reply<ListenersAnswer>) {
+        let listeners = self.table.listeners().iter().copied().collect();
+        // Who does not wait any more needs no answer.
+        let _ = reply.send(ListenersAnswer { listeners, at: self.passed_at, wall: wall_offset() });
+    }
+
+    fn answer_poll(&mut self, poll: Poll) {
         // Who does not wait any more gets no answer that would have to be taken back.
         if poll.reply.is_closed() {
             return;

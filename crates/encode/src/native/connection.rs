@@ -95,13 +95,13 @@ fn protocol_name(protocol: Protocol) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct EndWire {
+pub(super) struct EndWire {
     address: AddressWire,
     port: u16,
 }
 
 impl EndWire {
-    fn new(end: SocketAddr) -> Self {
+    pub(super) fn new(end: SocketAddr) -> Self {
         Self { address: AddressWire(end), port: end.port() }
     }
 }
@@ -121,7 +121,7 @@ impl Serialize for AddressWire {
 }
 
 #[derive(Serialize)]
-struct OwnerWire<'a> {
+pub(super) struct OwnerWire<'a> {
     pid: u32,
     tid: u32,
     uid: u32,
@@ -135,7 +135,7 @@ struct OwnerWire<'a> {
 }
 
 impl<'a> OwnerWire<'a> {
-    fn new(owner: &'a Owner) -> Self {
+    pub(super) fn new(owner: &'a Owner) -> Self {
         // The start of the process is of a clock that the answer has no offset for; it is not told yet.
         let Owner { pid, tid, uid, command, cgroup_id, started_at_boot_ns: _, kernel, source } = owner;
         Self {

@@ -106,3 +106,17 @@ async fn status_and_probes_answer() {
     world.state.hold();
     assert_eq!(world.ask("GET", "/livez").await.status, 200, "it asks nothing of the state");
 }
+
+#[tokio::test]
+async fn listeners_are_told_to_anybody_who_may_ask() {
+    let world = World::start();
+    let answer = world.ask("GET", "/v1/listeners").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let json = answer.json();
+    assert_eq!(json["instance"], "test-1");
+    assert!(json["at"].is_string() && json["listeners"].is_array(), "{json}");
+    world
+        .ask_with("GET", "/v1/listeners", "Accept: text/html\r\n", "")
+        .await
+        .assert_problem(406, "not-acceptable");
+}

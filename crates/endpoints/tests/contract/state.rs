@@ -9,7 +9,7 @@ use connections::{
 };
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
 use encode::{Status, WallTime};
-use endpoints::{Backend, Identity, PollAnswer, Query, Registered, Unavailable};
+use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Unavailable};
 use tokio::sync::{mpsc, watch};
 
 /// The way to the state, and what the test may turn and look at.
@@ -149,6 +149,11 @@ impl Owned {
                     false => self.clients.roll_back(&receipt, now),
                 }
                 return Some(delivered);
+            }
+            Query::Listeners { reply } => {
+                let listeners = self.table.listeners().iter().copied().collect();
+                let wall = WallOffset(1_795_341_600_000_000_000);
+                let _ = reply.send(ListenersAnswer { listeners, at: now, wall });
             }
             Query::Status { reply } => {
                 let _ = reply.send(self.status());

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use collect::{CollectLimits, Collector, PassRequests, kernel_now};
-use connections::Counters;
+use connections::{Counters, Listener};
 use deltas::{Change, ClientId, ClientLimits, Delta};
 use endpoints::{Backend, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
@@ -56,6 +56,14 @@ impl Tracer {
         self.ask(Query::Register { id: id.clone(), peer: deltas::Peer::ROOT, reply });
         self.runtime.block_on(answer).expect("an answer").expect("registered");
         Client { tracer: self, id, told: BTreeMap::new(), closes: BTreeMap::new() }
+    }
+
+    /// The listening sockets of this namespace.
+    pub fn listeners(&self, namespace: &NetNs) -> Vec<Listener> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Query::Listeners { reply });
+        let listeners = self.runtime.block_on(answer).expect("an answer").listeners;
+        listeners.into_iter().filter(|listener| listener.netns == namespace.inode()).collect()
     }
 
     fn ask(&self, query: Query) {

@@ -5,13 +5,14 @@ use std::io::Read;
 use connections::OwnerSource;
 
 use crate::Test;
-use crate::harness::{Outcome, Tracer};
+use crate::harness::{Outcome, Tracer, address};
 use crate::peer::Peer;
 use crate::world::NetNs;
 
 pub const TESTS: &[Test] = &[
     ("a_connection_accepted_by_a_pre_forked_worker_belongs_to_the_worker", worker_owns),
     ("a_connection_that_nobody_accepted_is_guessed_to_be_the_listeners", never_accepted),
+    ("listening_sockets_are_listed_with_their_owners_old_and_new", listeners_are_listed),
     ("a_killed_process_owns_the_connections_that_its_death_closed", killed_owner),
 ];
 
@@ -72,4 +73,30 @@ fn killed_owner() -> Outcome {
     assert_eq!(change.connection.owner.map(|owner| owner.pid), Some(pid));
     assert_eq!(sum.received_bytes, 99);
     assert_eq!(told.wait_closed(&space, local).0.sent_bytes, 99);
+}
+
+fn listeners_are_listed() -> Outcome {
+    let (space, other) = (NetNs::new(), NetNs::new());
+    let mut older = Peer::start(&space);
+    let older_port = older.listen("127.0.0.1");
+    let tracer = Tracer::start();
+    let mut newer = Peer::start(&space);
+    let newer_port = newer.listen("::");
+    let mut listed = tracer.listeners(&space);
+    listed.sort_by_key(|listener| listener.id.claimed_at);
+    let told: Vec<_> = listed
+        .iter()
+        .map(|listener| (listener.local, listener.owner.map(|owner| (owner.pid, owner.source))))
+        .collect();
+    let by = |peer: &Peer, source| Some((peer.pid(), source));
+    assert_eq!(
+        told,
+        [
+            (address("127.0.0.1", older_port), by(&older, OwnerSource::Descriptor)),
+            (address("::", newer_port), by(&newer, OwnerSource::Connect)),
+        ]
+    );
+    assert_eq!(tracer.listeners(&other), []);
+    newer.ask("unlisten");
+    assert_eq!(tracer.listeners(&space).len(), 1);
 }
