@@ -10,23 +10,6 @@
 /* A reset connection whose owner has not closed it after this time is told without waiting longer. */
 #define DEFER_NS 2000000000ull
 
-static __always_inline void count_ring_full(__u64 bytes)
-{
-	struct kernel_counts *count = this_cpu_counts();
-	if (count) {
-		count->ring_full_connections++;
-		count->ring_full_bytes += bytes;
-	}
-}
-
-/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is full. */
-static __always_inline void submit(struct connection_record *record)
-{
-	__u64 waiting = bpf_ringbuf_query(&closed_records, BPF_RB_AVAIL_DATA);
-	bpf_ringbuf_submit(record, waiting > ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-	COUNT(closed);
-}
-
 static __always_inline void read_final(struct connection_record *record, struct tcp_sock *tcp,
 				       struct slot *slot, __u64 cookie, int state_before)
 {
@@ -38,64 +21,64 @@ static __always_inline void read_final(struct connection_record *record, struct 
 	record->error = ((struct sock *)tcp)->sk_err;
 }
 
-static __always_inline void emit_final(struct tcp_sock *tcp, struct slot *slot, __u64 cookie,
-				       int state_before)
+/* The ring had no room: the record is kept whole beside it, and only without room there it is lost. */
+static __always_inline void keep_beside(struct connection_record *record)
 {
-	struct connection_record *record =
-	    bpf_ringbuf_reserve(&closed_records, sizeof(struct connection_record), 0);
-	if (!record) {
-		count_ring_full(payload_sent(tcp, slot->direction == DIRECTION_OUTGOING, state_before) +
-				tcp->bytes_received - fin_received(tcp));
+	struct overflow_key key = {.cookie = record->cookie, .claimed_at_ns = record->claimed_at_ns};
+	if (!bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY)) {
+		COUNT(overflowed);
 		return;
 	}
-	read_final(record, tcp, slot, cookie, state_before);
-	submit(record);
+	struct kernel_counts *count = this_cpu_counts();
+	if (count) {
+		count->ring_full_connections++;
+		count->ring_full_bytes += record->sent_bytes + record->received_bytes;
+	}
+}
+
+/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is full. */
+static __always_inline void tell(struct connection_record *record)
+{
+	__u64 waiting = bpf_ringbuf_query(&closed_records, BPF_RB_AVAIL_DATA);
+	__u64 wake = waiting > ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake))
+		keep_beside(record);
+	else
+		COUNT(closed);
 }
 
 /*
- * Builds the final record now and keeps it: SO_LINGER 0 and disconnect zero the counters right after the
- * transition. False when there is no room.
+ * Keeps a final record until its owner shows: SO_LINGER 0 and disconnect zero the counters right after the
+ * transition, so it was built before. False when there is no room.
  */
-static __always_inline bool defer_final(struct tcp_sock *tcp, struct slot *slot, __u64 cookie,
-					int state_before)
+static __always_inline bool defer(struct connection_record *record)
 {
-	struct connection_record record;
-	read_final(&record, tcp, slot, cookie, state_before);
-	if (bpf_map_update_elem(&deferred_records, &cookie, &record, BPF_ANY))
+	if (bpf_map_update_elem(&deferred_records, &record->cookie, record, BPF_ANY))
 		return false;
 	COUNT(deferred);
 	return true;
 }
 
 /*
- * Emits the deferred record of this cookie, if it is still there, with the owner that is known by now. With
- * `closing` the current process is closing the socket, and is the owner if nobody better is known.
+ * Tells the deferred record of this cookie, if it is still there, with the owner that is known by now. With
+ * `closing` the current process is closing the socket, and is the owner if nobody better is known. `scratch`
+ * is overwritten: a program's stack has room for one record.
  */
-static __always_inline void emit_deferred(struct slot *slot, __u64 cookie, bool closing)
+static __always_inline void tell_deferred(struct connection_record *scratch, struct slot *slot, __u64 cookie,
+					  bool closing)
 {
 	struct connection_record *kept = bpf_map_lookup_elem(&deferred_records, &cookie);
 	if (!kept)
 		return;
-	struct connection_record *record =
-	    bpf_ringbuf_reserve(&closed_records, sizeof(struct connection_record), 0);
-	__u64 bytes = kept->sent_bytes + kept->received_bytes;
-	if (record)
-		__builtin_memcpy(record, kept, sizeof(*record));
+	__builtin_memcpy(scratch, kept, sizeof(*scratch));
 	/* Only the one that removes it may tell it. */
-	if (bpf_map_delete_elem(&deferred_records, &cookie)) {
-		if (record)
-			bpf_ringbuf_discard(record, 0);
+	if (bpf_map_delete_elem(&deferred_records, &cookie))
 		return;
-	}
-	if (!record) {
-		count_ring_full(bytes);
-		return;
-	}
 	if (slot->owner.source != OWNER_NONE)
-		__builtin_memcpy(&record->owner, &slot->owner, sizeof(record->owner));
+		__builtin_memcpy(&scratch->owner, &slot->owner, sizeof(scratch->owner));
 	else if (closing && current_is_process())
-		owner_from_current(&record->owner, OWNER_CLOSE);
-	submit(record);
+		owner_from_current(&scratch->owner, OWNER_CLOSE);
+	tell(scratch);
 }
 
 #endif

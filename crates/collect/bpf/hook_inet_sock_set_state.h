@@ -5,7 +5,8 @@
  * Runs about ten times in the life of a connection, both ends together, and never for data.
  */
 
-static __always_inline struct slot *begin(struct sock *sk, __u64 *cookie_out, __u8 direction)
+static __always_inline struct slot *begin(struct connection_record *scratch, struct sock *sk,
+					  __u64 *cookie_out, __u8 direction)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	if (!cookie)
@@ -14,7 +15,7 @@ static __always_inline struct slot *begin(struct sock *sk, __u64 *cookie_out, __
 	struct slot *slot = table_find(cookie);
 	if (slot) {
 		/* The socket is used again before its last end was told: tell that first. */
-		emit_deferred(slot, cookie, true);
+		tell_deferred(scratch, slot, cookie, true);
 		table_free(cookie);
 	}
 	slot = table_claim(cookie, sk);
@@ -30,10 +31,10 @@ static __always_inline struct slot *begin(struct sock *sk, __u64 *cookie_out, __
 }
 
 /* connect() and listen() run in the context of the owner. */
-static __always_inline void on_opened_here(struct sock *sk, __u8 direction)
+static __always_inline void on_opened_here(struct connection_record *scratch, struct sock *sk, __u8 direction)
 {
 	__u64 cookie;
-	struct slot *slot = begin(sk, &cookie, direction);
+	struct slot *slot = begin(scratch, sk, &cookie, direction);
 	if (!slot)
 		return;
 	owner_from_current(&slot->owner, OWNER_CONNECT);
@@ -44,7 +45,7 @@ static __always_inline void on_opened_here(struct sock *sk, __u8 direction)
  * A passive connection is claimed here rather than at LISTEN -> SYN_RECV: children that lose the race for
  * their request never get here. This runs in softirq, so the owner stays open.
  */
-static __always_inline void on_established(struct sock *sk, int old)
+static __always_inline void on_established(struct connection_record *scratch, struct sock *sk, int old)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	struct slot *slot = table_find(cookie);
@@ -54,7 +55,7 @@ static __always_inline void on_established(struct sock *sk, int old)
 	}
 	if (old != TCP_SYN_RECV)
 		return;
-	slot = begin(sk, &cookie, DIRECTION_INCOMING);
+	slot = begin(scratch, sk, &cookie, DIRECTION_INCOMING);
 	if (!slot)
 		return;
 	slot->established_at_ns = slot->claimed_at_ns;
@@ -69,7 +70,7 @@ static __always_inline void on_closed_here(struct sock *sk)
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
 
-static __always_inline void on_ended(struct sock *sk, int old)
+static __always_inline void on_ended(struct connection_record *scratch, struct sock *sk, int old)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	struct slot *slot = table_find(cookie);
@@ -86,34 +87,37 @@ static __always_inline void on_ended(struct sock *sk, int old)
 	slot->flags |= SLOT_CLOSED;
 	/* Without a socket nobody will ever close it: it was orphaned or never accepted. */
 	bool owner_may_show = slot->owner.source == OWNER_NONE && sk->sk_socket;
-	if (owner_may_show && defer_final(tcp, slot, cookie, old))
+	read_final(scratch, tcp, slot, cookie, old);
+	if (owner_may_show && defer(scratch))
 		return;
-	emit_final(tcp, slot, cookie, old);
+	tell(scratch);
 	table_free(cookie);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
+	struct connection_record scratch;
+
 	/* An MPTCP connection has its own protocol number; its subflows are TCP and are followed. */
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
-		on_opened_here(sk, DIRECTION_OUTGOING);
+		on_opened_here(&scratch, sk, DIRECTION_OUTGOING);
 		return 0;
 	case TCP_LISTEN:
-		on_opened_here(sk, DIRECTION_LISTENING);
+		on_opened_here(&scratch, sk, DIRECTION_LISTENING);
 		return 0;
 	case TCP_ESTABLISHED:
-		on_established(sk, old);
+		on_established(&scratch, sk, old);
 		return 0;
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK:
 		on_closed_here(sk);
 		return 0;
 	case TCP_CLOSE:
-		on_ended(sk, old);
+		on_ended(&scratch, sk, old);
 		return 0;
 	}
 	return 0;

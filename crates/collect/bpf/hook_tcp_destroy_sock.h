@@ -6,18 +6,21 @@
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
+	struct connection_record scratch;
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	struct slot *slot = table_find(cookie);
 	if (!slot)
 		return 0;
 	if (slot->flags & SLOT_CLOSED) {
 		/* No socket any more: this runs inside the owner's close. */
-		emit_deferred(slot, cookie, !sk->sk_socket);
+		tell_deferred(&scratch, slot, cookie, !sk->sk_socket);
 	} else {
 		/* Adopted in the very moment of its close, which was missed. */
 		struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-		if (tcp)
-			emit_final(tcp, slot, cookie, TCP_CLOSE);
+		if (tcp) {
+			read_final(&scratch, tcp, slot, cookie, TCP_CLOSE);
+			tell(&scratch);
+		}
 	}
 	table_free(cookie);
 	return 0;

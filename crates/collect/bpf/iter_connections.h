@@ -12,11 +12,11 @@ static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 c
 	return *(volatile __u64 *)&slot->committed == cookie && sk->__sk_common.skc_cookie.counter == cookie;
 }
 
-static __always_inline void tell_overdue(struct slot *slot, __u64 cookie)
+static __always_inline void tell_overdue(struct connection_record *scratch, struct slot *slot, __u64 cookie)
 {
 	struct connection_record *kept = bpf_map_lookup_elem(&deferred_records, &cookie);
 	if (kept && bpf_ktime_get_ns() - kept->closed_at_ns > DEFER_NS)
-		emit_deferred(slot, cookie, false);
+		tell_deferred(scratch, slot, cookie, false);
 }
 
 static __always_inline void note_ticks(void)
@@ -46,7 +46,7 @@ int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 		if (!cookie)
 			continue;
 		if (slot->flags & SLOT_CLOSED) {
-			tell_overdue(slot, cookie);
+			tell_overdue(&record, slot, cookie);
 			continue;
 		}
 		struct tcp_sock *tcp = bpf_core_cast((void *)bucket->socket[way], struct tcp_sock);

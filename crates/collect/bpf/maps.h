@@ -70,6 +70,23 @@ struct {
 	__uint(max_entries, 4096);
 } closed_records SEC(".maps");
 
+struct overflow_key {
+	__u64 cookie;
+	__u64 claimed_at_ns;
+};
+
+/*
+ * Final records for which the ring had no room. Written by every hook that ends a connection; read and
+ * deleted by user space after it has drained the ring. Sized at load.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct overflow_key);
+	__type(value, struct connection_record);
+} overflow_records SEC(".maps");
+
 /* What the kernel side counted. Written by all hooks, each CPU its own; read by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

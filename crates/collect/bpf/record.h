@@ -112,7 +112,9 @@ struct kernel_counts {
 	__u64 claimed;
 	/* Final records put into the ring buffer. */
 	__u64 closed;
-	/* Final records for which the ring buffer had no room, and the payload bytes of those connections. */
+	/* Final records for which the ring buffer had no room, and which were kept beside it. */
+	__u64 overflowed;
+	/* Final records for which there was no room anywhere, and the payload bytes of those connections. */
 	__u64 ring_full_connections;
 	__u64 ring_full_bytes;
 	/* Sockets for which the table had no slot. */

@@ -213,6 +213,8 @@ struct Passes<'a> {
     shared: &'a Shared,
     served: u64,
     malformed: u64,
+    /// Records ever kept beside the ring, up to the last look.
+    overflowed: u64,
     last_pass: Instant,
     owners_after: Instant,
 }
@@ -220,7 +222,16 @@ struct Passes<'a> {
 impl<'a> Passes<'a> {
     fn new(programs: &'a Programs<'a>, closed_records: &'a ClosedRecords<'a>, shared: &'a Shared) -> Self {
         let now = Instant::now();
-        Self { programs, closed_records, shared, served: 0, malformed: 0, last_pass: now, owners_after: now }
+        Self {
+            programs,
+            closed_records,
+            shared,
+            served: 0,
+            malformed: 0,
+            overflowed: 0,
+            last_pass: now,
+            owners_after: now,
+        }
     }
 
     fn run(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
@@ -260,6 +271,11 @@ impl<'a> Passes<'a> {
 
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         self.malformed += self.closed_records.drain(|events| outlet.events(events))?;
+        let overflowed = self.programs.counts()?.overflowed;
+        if overflowed > self.overflowed {
+            self.malformed += self.programs.take_overflow(|events| outlet.events(events))?.malformed;
+            self.overflowed = overflowed;
+        }
         Ok(())
     }
 

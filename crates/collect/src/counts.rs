@@ -7,7 +7,9 @@ pub struct KernelCounts {
     pub claimed: u64,
     /// Final records handed over.
     pub closed: u64,
-    /// Final records for which the ring buffer had no room.
+    /// Final records for which the ring buffer had no room, and which were kept beside it.
+    pub overflowed: u64,
+    /// Final records for which there was no room anywhere.
     pub ring_full_connections: u64,
     /// Payload bytes of those.
     pub ring_full_bytes: u64,

@@ -29,15 +29,18 @@ pub struct CollectLimits {
     /// bytes of kernel memory each.
     pub tcp_slots: u32,
     /// Bytes of the ring buffer for closed connections. Rounded up to a power of two of at least a page;
-    /// 224 bytes hold one.
+    /// 264 bytes hold one.
     pub ring_bytes: u32,
-    /// Final records that can wait for their owner at once; beyond, they are told without one. 280 bytes of
+    /// Final records that can wait for their owner at once; beyond, they are told without one. 320 bytes of
     /// kernel memory each while used.
     pub deferred_records: u32,
+    /// Final records kept beside a full ring buffer; beyond, they are lost and counted. 320 bytes of kernel
+    /// memory each while used.
+    pub overflow_records: u32,
 }
 
 impl Default for CollectLimits {
     fn default() -> Self {
-        Self { tcp_slots: 262_144, ring_bytes: 8 << 20, deferred_records: 16_384 }
+        Self { tcp_slots: 262_144, ring_bytes: 8 << 20, deferred_records: 16_384, overflow_records: 65_536 }
     }
 }

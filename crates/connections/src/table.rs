@@ -62,6 +62,9 @@ pub struct TableCounts {
     pub anomalies: u64,
     /// Connections that left the kernel without a final record.
     pub close_not_seen: Loss,
+    /// Payload bytes, both ways, that had been read of those connections: part of what the kernel side
+    /// counts as lost where it had no room for their final record.
+    pub close_not_seen_read_bytes: u64,
 }
 
 impl Table {
@@ -202,6 +205,7 @@ impl Table {
         for id in gone {
             if let Some(entry) = self.live.remove(&id) {
                 self.counts.close_not_seen.add(0);
+                self.counts.close_not_seen_read_bytes += entry.since_opened.payload_bytes();
                 self.bury(entry, at);
             }
         }

@@ -194,6 +194,7 @@ fn three_missed_passes_in_a_row_are_a_close_that_was_not_seen() {
         (table.counts().closed, table.counts().close_not_seen),
         (1, Loss { connections: 1, bytes: 0 })
     );
+    assert_eq!(table.counts().close_not_seen_read_bytes, 11);
 }
 
 #[test]

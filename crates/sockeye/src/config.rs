@@ -85,6 +85,8 @@ pub struct Limits {
     pub ring_bytes: u32,
     /// Reset connections that can wait for their owner at once.
     pub deferred_records: u32,
+    /// Closed connections kept in the kernel beside a full ring buffer.
+    pub overflow_records: u32,
     /// Closed connections kept until every client has been told.
     pub closed_records: u32,
     /// Clients in all.
@@ -104,6 +106,7 @@ impl Default for Limits {
             tcp_slots: 262_144,
             ring_bytes: 8 << 20,
             deferred_records: 16_384,
+            overflow_records: 65_536,
             closed_records: 131_072,
             clients: 64,
             clients_per_user: 16,

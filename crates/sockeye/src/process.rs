@@ -107,6 +107,7 @@ fn collect_limits(config: &Config) -> CollectLimits {
         tcp_slots: limits.tcp_slots,
         ring_bytes: limits.ring_bytes,
         deferred_records: limits.deferred_records,
+        overflow_records: limits.overflow_records,
     }
 }
 
@@ -124,6 +125,7 @@ fn state_limits(config: &Config) -> StateLimits {
         ("tcp_slots", limits.tcp_slots.into()),
         ("ring_bytes", limits.ring_bytes.into()),
         ("deferred_records", limits.deferred_records.into()),
+        ("overflow_records", limits.overflow_records.into()),
         ("closed_records", limits.closed_records.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

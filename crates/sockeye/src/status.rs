@@ -51,10 +51,11 @@ fn programs(support: &Support) -> Vec<Program> {
     support.programs.iter().map(|(name, id)| Program { name: name.clone(), id: Some(*id) }).collect()
 }
 
-fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 18] {
+fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 19] {
     let KernelCounts {
         claimed,
         closed,
+        overflowed,
         ring_full_connections,
         ring_full_bytes,
         table_full,
@@ -66,6 +67,7 @@ fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 18] {
     [
         ("kernel_claimed", claimed),
         ("kernel_closed", closed),
+        ("kernel_overflowed", overflowed),
         ("kernel_ring_full_connections", ring_full_connections),
         ("kernel_ring_full_bytes", ring_full_bytes),
         ("kernel_table_full", table_full),

@@ -73,6 +73,7 @@ fn open<'a>(
     let ring_bytes = limits.ring_bytes.max(PAGE_BYTES).next_power_of_two();
     open.maps.connection_table.set_max_entries(buckets)?;
     open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;
+    open.maps.overflow_records.set_max_entries(limits.overflow_records.max(1))?;
     open.maps.closed_records.set_max_entries(ring_bytes)?;
     let constants = open.maps.rodata_data.as_deref_mut().expect("the object has constants");
     constants.bucket_mask = buckets - 1;

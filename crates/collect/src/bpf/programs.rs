@@ -193,6 +193,25 @@ impl<'a> Programs<'a> {
         Ok(reading)
     }
 
+    /// Takes out the final records that are kept beside the ring buffer.
+    pub(crate) fn take_overflow(&self, mut events: impl FnMut(Vec<Event>)) -> Result<Reading, CollectError> {
+        let failed = |source| CollectError::Map { operation: "drain", map: "overflow_records", source };
+        let records = &self.skeleton.maps.overflow_records;
+        let mut reading = self.reading();
+        // The keys first: a walk starts over when the key that it stands on is deleted.
+        let keys: Vec<Vec<u8>> = records.keys().collect();
+        for chunk in keys.chunks(DRAIN_RECORDS) {
+            let mut inbox = Inbox { jiffy: self.jiffy, ..Inbox::default() };
+            for key in chunk {
+                let record = records.lookup_and_delete(key).map_err(failed)?;
+                inbox.take_in(&record.unwrap_or_default());
+            }
+            reading.malformed += inbox.malformed;
+            events(inbox.events);
+        }
+        Ok(reading)
+    }
+
     fn reading(&self) -> Reading {
         Reading { jiffy: self.jiffy, ..Reading::default() }
     }
@@ -279,10 +298,19 @@ fn add_cpu(sum: &mut KernelCounts, bytes: &[u8]) {
     for (field, word) in fields.iter_mut().zip(words) {
         *field = u64::from_ne_bytes(*word);
     }
-    let [claimed, closed, ring_full_connections, ring_full_bytes, table_full, closed_unclaimed, deferred] =
-        fields;
+    let [
+        claimed,
+        closed,
+        overflowed,
+        ring_full_connections,
+        ring_full_bytes,
+        table_full,
+        closed_unclaimed,
+        deferred,
+    ] = fields;
     sum.claimed += claimed;
     sum.closed += closed;
+    sum.overflowed += overflowed;
     sum.ring_full_connections += ring_full_connections;
     sum.ring_full_bytes += ring_full_bytes;
     sum.table_full += table_full;

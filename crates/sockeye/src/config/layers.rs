@@ -120,6 +120,7 @@ impl Config {
             ("limits.tcp_slots", limits.tcp_slots),
             ("limits.ring_bytes", limits.ring_bytes),
             ("limits.deferred_records", limits.deferred_records),
+            ("limits.overflow_records", limits.overflow_records),
             ("limits.closed_records", limits.closed_records),
             ("limits.clients", limits.clients),
             ("limits.clients_per_user", limits.clients_per_user),
