@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::status::{self, Facts};
 
-/// Messages that may wait; a batch of readings is one message of at most 150 events.
+/// Messages that may wait; a batch of readings is one message of at most 128 events.
 const QUEUE_MESSAGES: usize = 256;
 
 /// Everything that the state is told or asked.

@@ -10,7 +10,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<Measurement>,
     /// Pairs of each comparison, and passes of the snapshot
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 25)]
     pub rounds: u32,
     /// Connections that are held, both ends counted, as the tracer counts them
     #[arg(long, value_name = "N", default_value_t = 10_000)]

@@ -12,7 +12,7 @@ use crate::namespace::NetNs;
 use crate::pairs;
 use crate::table::Comparisons;
 
-const PER_PIECE: u32 = 125;
+const PER_PIECE: u32 = 12;
 const ADDRESSES: u8 = 250;
 
 pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Comparisons> {

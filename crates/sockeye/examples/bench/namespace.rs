@@ -1,7 +1,7 @@
 //! The network namespace of the measurements: loopback, and no sockets but theirs.
 //!
 //! It has a name, so that the tracer finds it although no process lives in it. A bench that is killed leaves
-//! it behind: `ip netns del sockeye-bench-PID`.
+//! it behind, and the next one removes it.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -14,6 +14,10 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 /// Far more than one run leaves behind: a table that fills half-way would change what a close costs.
 const TIME_WAIT_MAX: u32 = 4_000_000;
 
+const DIRECTORY: &str = "/run/netns";
+/// The number of the bench's process follows.
+const PREFIX: &str = "sockeye-bench-";
+
 /// A network namespace of its own, with loopback up.
 pub struct NetNs {
     name: String,
@@ -21,7 +25,8 @@ pub struct NetNs {
 
 impl NetNs {
     pub fn new() -> anyhow::Result<Self> {
-        let name = format!("sockeye-bench-{}", std::process::id());
+        remove_orphans();
+        let name = format!("{PREFIX}{}", std::process::id());
         ip(&["netns", "add", &name])?;
         let namespace = Self { name };
         ip(&["-n", &namespace.name, "link", "set", "lo", "up"])?;
@@ -51,13 +56,25 @@ impl NetNs {
     }
 
     fn path(&self) -> String {
-        format!("/run/netns/{}", self.name)
+        format!("{DIRECTORY}/{}", self.name)
     }
 }
 
 impl Drop for NetNs {
     fn drop(&mut self) {
         let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+/// Removes the namespaces of benches that do not run any more.
+fn remove_orphans() {
+    for entry in std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let orphan = |process: &str| !std::path::Path::new("/proc").join(process).exists();
+        if name.strip_prefix(PREFIX).is_some_and(orphan) {
+            // What cannot be removed does no harm.
+            let _ = ip(&["netns", "del", &name]);
+        }
     }
 }
 

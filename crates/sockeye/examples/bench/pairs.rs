@@ -28,6 +28,13 @@ pub struct Comparison {
     pub noise: Sample,
 }
 
+impl Comparison {
+    /// The difference of the two fastest readings, which are the least disturbed ones.
+    pub fn fastest_added(&self) -> f64 {
+        self.with.min() - self.without.min()
+    }
+}
+
 /// Takes `rounds` pairs of readings, after one that is discarded.
 pub fn compare(rounds: u32, mut read: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<Comparison> {
     read()?;

@@ -5,6 +5,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::driver;
 use crate::namespace::NetNs;
@@ -14,11 +16,12 @@ use crate::table::{Comparisons, Limit};
 use crate::tracer::Tracer;
 
 const MESSAGE_BYTES: usize = 64;
-const ROUND_TRIPS_PER_PIECE: u32 = 1_000;
+const ROUND_TRIPS_PER_PIECE: u32 = 100;
 
 /// The runs of the programs are counted in so many windows of so many messages.
 const WINDOWS: u32 = 10;
 const ROUND_TRIPS_PER_WINDOW: u32 = 5_000;
+const FIRST_PASS: Duration = Duration::from_millis(500);
 
 struct Connection {
     client: TcpStream,
@@ -52,6 +55,8 @@ pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Comparisons> {
 /// How often our programs ran in each window.
 fn runs_by_window(connection: &mut Connection) -> anyhow::Result<Vec<u64>> {
     let tracer = Tracer::start()?;
+    // The collector makes its first pass at once, and a program of ours runs for that.
+    sleep(FIRST_PASS);
     let counting = RunCounting::start(&tracer)?;
     let mut runs = Vec::new();
     for _ in 0..WINDOWS {

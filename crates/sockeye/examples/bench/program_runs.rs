@@ -1,7 +1,7 @@
 //! How often the kernel ran our programs.
 //!
 //! The kernel counts only while it is told to, for all programs of the host, and counting itself costs: so
-//! never while time is measured.
+//! never while time is measured. A bench that is killed while it counts leaves the counting on.
 
 use anyhow::{Context, ensure};
 use libbpf_rs::query::ProgInfoIter;

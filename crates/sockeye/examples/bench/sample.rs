@@ -19,6 +19,11 @@ impl Sample {
         f64::midpoint(low, high)
     }
 
+    /// The end of the lowest tenth.
+    pub fn low_tenth(&self) -> f64 {
+        self.0[(self.0.len() - 1) / 10]
+    }
+
     pub fn min(&self) -> f64 {
         self.0[0]
     }
@@ -27,7 +32,7 @@ impl Sample {
         self.0[self.0.len() - 1]
     }
 
-    /// The quarter in the middle, on either side of the median: what remains when the outliers are left out.
+    /// Where the half in the middle begins and ends: the range without the outliers.
     pub fn quartiles(&self) -> (f64, f64) {
         let last = self.0.len() - 1;
         (self.0[last / 4], self.0[last - last / 4])

@@ -21,8 +21,8 @@ pub fn measure(world: &NetNs, arguments: &Arguments) -> anyhow::Result<Values> {
     let client = tracer.client()?;
     client.acknowledge(client.poll()?)?;
     let empty = Passes::make(&client, arguments.rounds)?;
-    table.add_sample("no connections: pass", "ms", &empty.ms(&empty.clock_ns), Limit::None);
-    table.add_sample("no connections: pass, CPU", "ms", &empty.ms(&empty.cpu_ns), Limit::None);
+    table.add_sample("no connections: pass", "ms", &ms(&empty.clock_ns), Limit::None);
+    table.add_sample("no connections: pass, CPU", "ms", &ms(&empty.cpu_ns), Limit::None);
 
     let held = Held::open(world, arguments.connections)?;
     let begin = Instant::now();
@@ -40,7 +40,7 @@ pub fn measure(world: &NetNs, arguments: &Arguments) -> anyhow::Result<Values> {
         first_ms,
         Limit::None,
     );
-    table.add_sample(format!("{live} live: pass"), "ms", &passes.ms(&passes.clock_ns), Limit::None);
+    table.add_sample(format!("{live} live: pass"), "ms", &ms(&passes.clock_ns), Limit::None);
     for (what, readings) in [("pass", &passes.clock_ns), ("pass, CPU", &passes.cpu_ns)] {
         let each = Sample::new(readings.iter().map(|ns| ns / f64::from(live)).collect());
         table.add_sample(format!("{live} live: {what}, per connection"), "ns", &each, Limit::None);
@@ -68,10 +68,10 @@ impl Passes {
         }
         Ok(passes)
     }
+}
 
-    fn ms(&self, readings: &[f64]) -> Sample {
-        Sample::new(readings.iter().map(|ns| ns / 1e6).collect())
-    }
+fn ms(readings: &[f64]) -> Sample {
+    Sample::new(readings.iter().map(|ns| ns / 1e6).collect())
 }
 
 /// CPU time of all threads of this process.

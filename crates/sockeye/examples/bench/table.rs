@@ -58,17 +58,18 @@ impl Comparisons {
 impl Table for Comparisons {
     fn text(&self) -> String {
         let mut text = String::from(
-            "| CPU time, median | without | with | added: median (middle half; min..max) | ratio (min..max) | \
-             noise (middle half; min..max) |\n|---|---|---|---|---|---|\n",
+            "| CPU time of both ends | without | with | added: median (middle half; min..max) | fastest | \
+             ratio (min..max) | noise (middle half; min..max) |\n|---|---|---|---|---|---|---|\n",
         );
         for (what, unit, compared) in &self.rows {
             let (without, with, ratio) = (&compared.without, &compared.with, &compared.ratio);
             let _ = writeln!(
                 text,
-                "| {what} | {:.0} {unit} | {:.0} {unit} | {} {unit} | {:.4} ({:.4}..{:.4}) | {} {unit} |",
+                "| {what} | {:.0} {unit} | {:.0} {unit} | {} {unit} | {:+.0} {unit} | {:.3} ({:.3}..{:.3}) | {} {unit} |",
                 without.median(),
                 with.median(),
                 signed(&compared.added),
+                compared.fastest_added(),
                 ratio.median(),
                 ratio.min(),
                 ratio.max(),
@@ -76,7 +77,7 @@ impl Table for Comparisons {
             );
         }
         for (what, value, limit) in &self.notes {
-            let _ = writeln!(text, "\n{what}: {value} {}\n", limit.verdict(*value));
+            let _ = writeln!(text, "\n{what}: {value} ({})", limit.verdict(*value));
         }
         text.push('\n');
         text
