@@ -101,7 +101,7 @@ impl Daemon {
         Ok(number.parse::<f64>()? / 1024.0)
     }
 
-    /// What its BPF maps take of the kernel's memory, in MiB: that is in no process.
+    /// What its BPF maps take of the kernel's memory, in MiB: only the ring is mapped and resident as well.
     pub fn map_mib(&self) -> anyhow::Result<f64> {
         let mut maps = std::collections::BTreeMap::new();
         for entry in std::fs::read_dir(self.proc("fdinfo"))? {
