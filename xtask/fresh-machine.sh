@@ -35,6 +35,7 @@ clean_up() {
 	for mount in "${mounts[@]}"; do
 		! mountpoint --quiet "$root/$mount" || umount --recursive --lazy "$root/$mount"
 	done
+	! mountpoint --quiet "$root" || umount --lazy "$root"
 }
 
 # A shell command inside, in the copy of the tree, with the environment of somebody who just logged in.
@@ -54,6 +55,8 @@ make_machine() {
 	debootstrap --variant=minbase --include=ca-certificates,git,gcc,libc6-dev bookworm "$root" \
 		http://deb.debian.org/debian | tail -n 1
 	trap clean_up EXIT
+	# The root of a machine is a mount, and `ip -n` insists on it.
+	mount --bind "$root" "$root"
 	for mount in "${mounts[@]}"; do
 		mount --rbind "/$mount" "$root/$mount"
 		mount --make-rslave "$root/$mount"
