@@ -1,9 +1,12 @@
 //! The BPF programs of this crate: loaded, attached, and read.
 
+mod cost;
 mod iterate;
 mod load;
 mod programs;
 
+pub(crate) use cost::CostMeter;
+pub use cost::{ProgramCosts, ProgramRuns};
 pub(crate) use programs::{ClosedRecords, Inbox, Programs, storage};
 
 /// The record types, generated from the object's own type information.

@@ -18,7 +18,7 @@ use connections::Event;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
-use crate::bpf::{ClosedRecords, Inbox, Programs, storage};
+use crate::bpf::{ClosedRecords, CostMeter, Inbox, ProgramCosts, Programs, storage};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
@@ -30,6 +30,9 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
 /// A pass is made at least this often, so that 32-bit packet counters cannot wrap unseen and lost closes are
 /// noticed although nobody polls.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What programs cost is sampled once in this time.
+const COST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A search for owners that took this long is not repeated for a thousand times as long.
 const OWNER_PAUSE_FACTOR: u32 = 1000;
@@ -46,6 +49,8 @@ pub enum Report {
         request: u64,
         /// What the kernel side counted by now.
         counts: KernelCounts,
+        /// What its programs cost, as far as it was sampled.
+        costs: ProgramCosts,
     },
     /// The collector cannot go on; nothing follows.
     Failed(CollectError),
@@ -183,7 +188,7 @@ fn collect(
     let closed_records = programs.closed_records(&inbox)?;
     // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
     let _ = ready.try_send(Ok(programs.support()));
-    Passes::new(&programs, &closed_records, shared).run(outlet)
+    Passes::new(&programs, &closed_records, shared, limits).run(outlet)
 }
 
 /// The way out, which may be closed.
@@ -217,10 +222,18 @@ struct Passes<'a> {
     overflowed: u64,
     last_pass: Instant,
     owners_after: Instant,
+    meter: CostMeter,
+    meter_for: Duration,
+    meter_after: Instant,
 }
 
 impl<'a> Passes<'a> {
-    fn new(programs: &'a Programs<'a>, closed_records: &'a ClosedRecords<'a>, shared: &'a Shared) -> Self {
+    fn new(
+        programs: &'a Programs<'a>,
+        closed_records: &'a ClosedRecords<'a>,
+        shared: &'a Shared,
+        limits: CollectLimits,
+    ) -> Self {
         let now = Instant::now();
         Self {
             programs,
@@ -231,6 +244,9 @@ impl<'a> Passes<'a> {
             overflowed: 0,
             last_pass: now,
             owners_after: now,
+            meter: CostMeter::default(),
+            meter_for: Duration::from_millis(limits.cost_sample_ms.into()),
+            meter_after: now,
         }
     }
 
@@ -239,6 +255,7 @@ impl<'a> Passes<'a> {
         self.pass(outlet)?;
         while !self.shared.stopping.load(Ordering::SeqCst) && !outlet.closed {
             self.wait()?;
+            self.measure_cost();
             let requested = self.shared.requested.load(Ordering::SeqCst);
             if requested > self.served || self.last_pass.elapsed() >= PASS_INTERVAL {
                 self.pass(outlet)?;
@@ -247,6 +264,18 @@ impl<'a> Passes<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Opens and closes the windows in which the kernel counts program runs.
+    fn measure_cost(&mut self) {
+        match self.meter.open_for() {
+            Some(open) if open >= self.meter_for => self.meter.close(self.programs.loaded()),
+            None if !self.meter_for.is_zero() && Instant::now() >= self.meter_after => {
+                self.meter_after = Instant::now() + COST_INTERVAL;
+                self.meter.open(self.programs.loaded());
+            }
+            _ => {}
+        }
     }
 
     /// Readings first, closes second: a connection that was read and then closed ends closed.
@@ -264,7 +293,8 @@ impl<'a> Passes<'a> {
         self.drain(outlet)?;
         outlet.events(vec![Event::PassEnded { at }]);
         let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
-        outlet.report(Report::PassEnded { request, counts });
+        let costs = self.meter.so_far(self.programs.loaded());
+        outlet.report(Report::PassEnded { request, counts, costs });
         self.served = request;
         Ok(())
     }

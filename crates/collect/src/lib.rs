@@ -15,6 +15,7 @@ mod namespaces;
 mod privilege;
 mod record;
 
+pub use bpf::{ProgramCosts, ProgramRuns};
 pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Report, Support};
 pub use counts::KernelCounts;
@@ -22,7 +23,7 @@ pub use error::CollectError;
 pub use hooks::{Capability, CapabilityState};
 pub use privilege::{MissingPrivilege, check_privileges};
 
-/// Bounds of the kernel side.
+/// Bounds of the kernel side, and of what it may cost to measure it.
 #[derive(Debug, Clone, Copy)]
 pub struct CollectLimits {
     /// Sockets that can be followed at once: connections and listeners. Rounded up to a power of two; 112
@@ -37,10 +38,18 @@ pub struct CollectLimits {
     /// Final records kept beside a full ring buffer; beyond, they are lost and counted. 320 bytes of kernel
     /// memory each while used.
     pub overflow_records: u32,
+    /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
+    pub cost_sample_ms: u32,
 }
 
 impl Default for CollectLimits {
     fn default() -> Self {
-        Self { tcp_slots: 262_144, ring_bytes: 8 << 20, deferred_records: 16_384, overflow_records: 65_536 }
+        Self {
+            tcp_slots: 262_144,
+            ring_bytes: 8 << 20,
+            deferred_records: 16_384,
+            overflow_records: 65_536,
+            cost_sample_ms: 1000,
+        }
     }
 }

@@ -21,7 +21,7 @@ mod wall_time;
 pub use answer::Answer;
 pub use client_view::ClientView;
 pub use problem::{ErrorView, ProbeView, ProblemView};
-pub use status::{Capability, DegradationView, Program, Status};
+pub use status::{Capability, DegradationView, Program, Sampled, Status};
 pub use wall_time::WallTime;
 
 /// A small answer as JSON.

@@ -64,4 +64,18 @@ pub struct Program {
     /// Its id in the kernel, as `bpftool prog` shows it; absent when it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,
+    /// What it cost while that was counted; absent when it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
+}
+
+/// Cost of a program within the windows in which the kernel counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sampled {
+    /// Length of the windows in all.
+    pub window_ms: u64,
+    /// How often the program ran.
+    pub runs: u64,
+    /// How long in all, the cost of counting included.
+    pub run_time_ns: u64,
 }

@@ -108,6 +108,7 @@ fn collect_limits(config: &Config) -> CollectLimits {
         ring_bytes: limits.ring_bytes,
         deferred_records: limits.deferred_records,
         overflow_records: limits.overflow_records,
+        cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use collect::{CollectError, KernelCounts, PassRequests, Report, Support, kernel_now, wall_offset};
+use collect::{
+    CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, kernel_now, wall_offset,
+};
 use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
 use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
@@ -79,6 +81,7 @@ impl StateThread {
             passed_at: began_at,
             passes: 0,
             counts: KernelCounts::default(),
+            costs: ProgramCosts::default(),
             support: None,
             failing: Some(failing),
             instance: instance.to_owned(),
@@ -142,6 +145,7 @@ struct State {
     passed_at: KernelTime,
     passes: u64,
     counts: KernelCounts,
+    costs: ProgramCosts,
     support: Option<Support>,
     failing: Option<oneshot::Sender<CollectError>>,
     instance: String,
@@ -171,7 +175,10 @@ impl State {
         while let Some(message) = messages.blocking_recv() {
             match message {
                 Message::Report(Report::Events(events)) => self.apply(events),
-                Message::Report(Report::PassEnded { request, counts }) => self.end_pass(request, counts),
+                Message::Report(Report::PassEnded { request, counts, costs }) => {
+                    self.costs = costs;
+                    self.end_pass(request, counts);
+                }
                 Message::Report(Report::Failed(error)) => self.fail(error),
                 Message::Started(support) => self.support = Some(support),
                 Message::Query(query) => self.answer(query),
@@ -299,6 +306,7 @@ impl State {
             table: self.table.counts(),
             live_connections: self.table.live_count(),
             kernel: self.counts,
+            costs: &self.costs,
             clients: &self.clients,
             polls_waiting: self.waiting.len(),
             passes: self.passes,

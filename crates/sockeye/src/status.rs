@@ -1,9 +1,9 @@
 //! The answer of `/v1/status`, put together from what every part knows of itself.
 
-use collect::{KernelCounts, Support, wall_offset};
+use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support, wall_offset};
 use connections::{KernelTime, TableCounts};
 use deltas::Clients;
-use encode::{Capability, DegradationView, Program, Status, WallTime};
+use encode::{Capability, DegradationView, Program, Sampled, Status, WallTime};
 
 /// What the status is made from.
 pub(crate) struct Facts<'a> {
@@ -15,6 +15,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) live_connections: usize,
     /// As of the last pass.
     pub(crate) kernel: KernelCounts,
+    /// As of the last pass.
+    pub(crate) costs: &'a ProgramCosts,
     pub(crate) clients: &'a Clients,
     pub(crate) polls_waiting: usize,
     pub(crate) passes: u64,
@@ -31,7 +33,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> Status {
         counters: counters(facts).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         clients: count(facts.clients.list().len()),
         live_connections: count(facts.live_connections),
-        programs: facts.support.map(programs).unwrap_or_default(),
+        programs: facts.support.map(|support| programs(support, facts.costs)).unwrap_or_default(),
     }
 }
 
@@ -47,8 +49,18 @@ fn capabilities(support: &Support) -> Vec<Capability> {
     support.capabilities.iter().map(view).collect()
 }
 
-fn programs(support: &Support) -> Vec<Program> {
-    support.programs.iter().map(|(name, id)| Program { name: name.clone(), id: Some(*id) }).collect()
+fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
+    let costs_or_none = costs.programs.iter().map(Some).chain(std::iter::repeat(None));
+    let view = |((name, id), runs): (&(String, u32), Option<&ProgramRuns>)| Program {
+        name: name.clone(),
+        id: Some(*id),
+        sampled: runs.map(|runs| Sampled {
+            window_ms: u64::try_from(costs.sampled.as_millis()).unwrap_or(u64::MAX),
+            runs: runs.runs,
+            run_time_ns: runs.run_time_ns,
+        }),
+    };
+    support.programs.iter().zip(costs_or_none).map(view).collect()
 }
 
 fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 19] {

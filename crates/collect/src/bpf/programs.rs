@@ -130,12 +130,16 @@ impl<'a> Programs<'a> {
 
     /// What the kernel took.
     pub(crate) fn support(&self) -> Support {
-        let loaded = self.skeleton.object().progs().filter(Program::autoload);
         let named = |program: Program<'_>| {
-            let id = Program::id_from_fd(program.as_fd()).ok()?;
-            Some((program.name().to_string_lossy().into_owned(), id))
+            let id = Program::id_from_fd(program.as_fd()).unwrap_or_default();
+            (program.name().to_string_lossy().into_owned(), id)
         };
-        Support { capabilities: self.capabilities.clone(), programs: loaded.filter_map(named).collect() }
+        Support { capabilities: self.capabilities.clone(), programs: self.loaded().map(named).collect() }
+    }
+
+    /// The programs that the kernel took, always in the same order.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = Program<'_>> {
+        self.skeleton.object().progs().filter(Program::autoload)
     }
 
     /// The consumer of the ring buffer.

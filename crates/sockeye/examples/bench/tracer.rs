@@ -40,7 +40,11 @@ impl Tracer {
             listed: Vec::new(),
         };
         let state = StateThread::start(limits, requests.clone(), "bench", kernel_now())?;
-        let collector = Collector::start(CollectLimits::default(), &requests, state.sink())?;
+        let collector = Collector::start(
+            CollectLimits { cost_sample_ms: 0, ..CollectLimits::default() },
+            &requests,
+            state.sink(),
+        )?;
         let queue = state.open("bench", collector.support());
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self { collector, state, queue, runtime })

@@ -132,6 +132,11 @@ impl Config {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed: "1 to 2^30" });
             }
         }
+        let cost_sample_ms = self.collect.cost_sample_ms;
+        if cost_sample_ms > 60_000 {
+            let (key, allowed) = ("collect.cost_sample_ms", "0 to 60000 milliseconds");
+            return Err(ConfigError::Range { key, value: cost_sample_ms.to_string(), allowed });
+        }
         let ttl_s = self.clients.ttl_s;
         if !(10..=3600).contains(&ttl_s) {
             let allowed = "10 to 3600 seconds";
@@ -267,6 +272,7 @@ mod tests {
     fn bad_values_are_refused() {
         assert!(error("[limits]\nclients = 0\n", &[]).contains("limits.clients = 0: 1 to 2^30"));
         assert!(error("[clients]\nttl_s = 5\n", &[]).contains("clients.ttl_s = 5: 10 to 3600 seconds"));
+        assert!(error("[collect]\ncost_sample_ms = 60001\n", &[]).contains("0 to 60000 milliseconds"));
         assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
         let many = error("[limits]\nclients = \"many\"\n", &[]);
         assert!(many.contains(".toml: bad value: limits.clients = \"many\": invalid type"), "{many}");

@@ -44,6 +44,33 @@ fn probes_and_status_answer() {
 }
 
 #[test]
+fn the_status_tells_what_the_programs_cost_unless_it_is_not_sampled() {
+    const PAIRS: u64 = 50;
+    if !runs_here(&["curl", "ip"]) {
+        return;
+    }
+    let sampled = |daemon: &Daemon, name: &str| {
+        curl::get(&daemon.socket(), "/network_tracer/connections");
+        let status = curl::get(&daemon.socket(), "/v1/status").json();
+        let programs = status["programs"].as_array().expect("a list").clone();
+        let program = programs.into_iter().find(|program| program["name"] == name);
+        program.unwrap_or_else(|| panic!("{name} is missing in {status}"))["sampled"].clone()
+    };
+    let hook = "inet_sock_set_state";
+    let daemon = Daemon::with(&[("SOCKEYE_COLLECT__COST_SAMPLE_MS", "60000")]);
+    until("the first window", || sampled(&daemon, hook)["window_ms"].as_u64().filter(|ms| *ms > 0));
+    let runs = |name: &str| sampled(&daemon, name)["runs"].as_u64().expect("it is sampled");
+    let before = runs(hook);
+    let exchange = Exchange::new();
+    exchange.run(usize::try_from(PAIRS).expect("it fits"), 7);
+    let more = runs(hook) - before;
+    assert!(more >= 5 * PAIRS, "{more} runs for {PAIRS} connections with two ends");
+    assert!(sampled(&daemon, hook)["run_time_ns"].as_u64().is_some_and(|ns| ns > more * 20));
+    let never = Daemon::with(&[("SOCKEYE_COLLECT__COST_SAMPLE_MS", "0")]);
+    assert_eq!(sampled(&never, hook), Value::Null);
+}
+
+#[test]
 fn termination_and_interrupt_end_it_cleanly_and_remove_the_socket() {
     if !runs_here(&["curl"]) {
         return;
