@@ -24,7 +24,6 @@ fn main() {
         // The third instruction set has compare-and-swap.
         "-mcpu=v3".into(),
         "-Wall".into(),
-        "-Werror".into(),
         "-Wno-unused-function".into(),
     ];
     SkeletonBuilder::new()

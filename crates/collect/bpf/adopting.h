@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Taking over a socket that is older than the tracer: claims its slot and gives its counters in the same
- * run, because a later reading would count old bytes as new.
+ * Taking over a socket that has no slot, because it is older than the tracer or found none: claims its slot
+ * and gives its counters in the same run, because a later reading would count old bytes as new.
  */
 #ifndef SOCKEYE_ADOPTING_H
 #define SOCKEYE_ADOPTING_H
@@ -35,13 +35,17 @@ static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_ou
 	if (!cookie)
 		cookie = bpf_get_socket_cookie(sk);
 	*cookie_out = cookie;
+	/*
+	 * The state first: the hook claims before the state is stored, so a socket that begins in between is
+	 * either found or seen as closed. Only iter/tcp holds the socket's lock.
+	 */
+	__u8 state = *(volatile __u8 *)&sk->__sk_common.skc_state;
 	struct slot *slot = table_find(cookie);
 	if (slot) {
 		bool adopted_now = (slot->flags & SLOT_PRE_EXISTING) &&
 				   slot->claimed_at_ns >= adoption_began_ns && !(slot->flags & SLOT_CLOSED);
 		return adopted_now ? slot : NULL;
 	}
-	__u8 state = sk->__sk_common.skc_state;
 	if (state == TCP_CLOSE || state == TCP_TIME_WAIT || state == TCP_SYN_RECV)
 		return NULL;
 	slot = table_claim(cookie, sk);

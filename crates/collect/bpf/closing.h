@@ -17,8 +17,10 @@ static __always_inline void read_final(struct connection_record *record, struct 
 	record->closed_at_ns = bpf_ktime_get_ns();
 	record->state = TCP_CLOSE;
 	record->state_before = state_before;
-	/* Taken here, because reading SO_ERROR clears it. */
-	record->error = ((struct sock *)tcp)->sk_err;
+	/* Taken here, because reading SO_ERROR clears it. A connect that sent nothing has an older one's
+	 * error. */
+	bool sent_nothing = state_before == TCP_SYN_SENT && !record->sent_packets;
+	record->error = sent_nothing ? 0 : ((struct sock *)tcp)->sk_err;
 }
 
 /* The ring had no room: the record is kept whole beside it, and only without room there it is lost. */

@@ -62,11 +62,33 @@ static __always_inline void on_established(struct connection_record *scratch, st
 	table_commit(slot, cookie);
 }
 
-/* FIN_WAIT1 and LAST_ACK are reached from close, shutdown and exit alone, in the context of the owner. */
-static __always_inline void on_closed_here(struct sock *sk)
+/*
+ * A server that answers a TCP fast open can read, answer and close before the handshake is complete: such a
+ * connection leaves SYN_RECV without ever being established, and is claimed when it does.
+ */
+static __always_inline struct slot *claim_fast_open(struct connection_record *scratch, struct sock *sk,
+						    int old)
+{
+	__u64 cookie;
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	if (old != TCP_SYN_RECV || !tcp || (!tcp->bytes_received && !tcp->bytes_sent))
+		return NULL;
+	struct slot *slot = begin(scratch, sk, &cookie, DIRECTION_INCOMING);
+	if (slot)
+		table_commit(slot, cookie);
+	return slot;
+}
+
+/*
+ * FIN_WAIT1 and LAST_ACK are reached from close, shutdown and exit, in the context of the owner, who then
+ * holds the socket's lock. Without it this is softirq: a close that had waited for the handshake.
+ */
+static __always_inline void on_closed_here(struct connection_record *scratch, struct sock *sk, int old)
 {
 	struct slot *slot = table_find(sk->__sk_common.skc_cookie.counter);
-	if (slot && slot->owner.source <= OWNER_CLOSE && current_is_process())
+	if (!slot)
+		slot = claim_fast_open(scratch, sk, old);
+	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_process())
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
 
@@ -74,6 +96,10 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	struct slot *slot = table_find(cookie);
+	if (!slot) {
+		slot = claim_fast_open(scratch, sk, old);
+		cookie = sk->__sk_common.skc_cookie.counter;
+	}
 	if (!slot) {
 		if (old != TCP_CLOSE && old != TCP_SYN_RECV)
 			COUNT(closed_unclaimed);
@@ -114,7 +140,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 		return 0;
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK:
-		on_closed_here(sk);
+		on_closed_here(&scratch, sk, old);
 		return 0;
 	case TCP_CLOSE:
 		on_ended(&scratch, sk, old);

@@ -6,7 +6,10 @@
  * away: so whatever must happen once goes through the ring buffer, not through the sequence file.
  */
 
-/* The memory is that of a TCP socket for ever (SLAB_TYPESAFE_BY_RCU), but perhaps of another one by now. */
+/*
+ * The memory may be another TCP socket's by now, or none's: a load through bpf_core_cast reads 0 where
+ * nothing is mapped, and a cookie that is still right shows that it was read from the socket of this slot.
+ */
 static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 cookie)
 {
 	return *(volatile __u64 *)&slot->committed == cookie && sk->__sk_common.skc_cookie.counter == cookie;

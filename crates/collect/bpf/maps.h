@@ -41,7 +41,7 @@ struct bucket {
 
 /*
  * The live sockets. Written and freed by the state and destroy hooks and claimed by the adopting iterators,
- * each under the socket's own lock or while holding its file; read by iter_connections. Entries never move,
+ * as table.h says; read by iter_connections. Entries never move,
  * so a pass neither misses nor doubles one. Sized at load: tcp_slots / WAYS.
  */
 struct {

@@ -81,9 +81,9 @@ static __always_inline bool fin_sent(struct tcp_sock *tcp, int state)
 }
 
 /*
- * Payload sent, each byte once. Not bytes_sent - bytes_retrans: what the own queueing discipline drops is
- * sent again without being a retransmission, and counted twice there. That difference is never too small,
- * so it bounds what could not be read at rest.
+ * Payload sent, each byte once. Not bytes_sent - bytes_retrans alone: what the own queueing discipline drops
+ * is sent again without being a retransmission, and counted twice there. That difference is never too small,
+ * so it bounds the other where the numbers were moving, or are left over from an earlier use of the socket.
  */
 static __always_inline __u64 payload_sent(struct tcp_sock *tcp, bool syn_counted, int state)
 {
@@ -93,21 +93,27 @@ static __always_inline __u64 payload_sent(struct tcp_sock *tcp, bool syn_counted
 	__u64 bound = tcp->bytes_sent - tcp->bytes_retrans;
 
 	sent = sent > control ? sent - control : 0;
-	return stable || sent < bound ? sent : bound;
+	return sent < bound ? sent : bound;
+}
+
+/*
+ * Payload received in order. The kernel counts the FIN as a byte before it sets SOCK_DONE: `before` was read
+ * well before this call, and where the flag is up by now, the FIN is in what is read now. Only a CPU that is
+ * held up between the two for longer than a reading takes leaves the FIN in.
+ */
+static __always_inline __u64 payload_received(struct tcp_sock *tcp, __u64 before)
+{
+	barrier();
+	if (!fin_received(tcp))
+		return before;
+	barrier();
+	__u64 received = *(volatile __u64 *)&tcp->bytes_received;
+	return received ? received - 1 : 0;
 }
 
 static __always_inline void read_counters(struct connection_record *record, struct tcp_sock *tcp,
 					  bool syn_counted, int state)
 {
-	/*
-	 * The kernel counts a FIN in bytes_received before it sets SOCK_DONE. Read in this order the result
-	 * may be a little late, and is one too large only while a FIN is being processed at this very moment.
-	 */
-	__u64 received = tcp->bytes_received;
-	barrier();
-	__u64 fin = fin_received(tcp);
-
-	record->received_bytes = received >= fin ? received - fin : 0;
 	record->sent_bytes = payload_sent(tcp, syn_counted, state);
 	record->retransmitted_bytes = tcp->bytes_retrans;
 	record->sent_packets = tcp->segs_out;
@@ -138,9 +144,18 @@ static __always_inline void read_isns(struct connection_record *record, struct t
 	bool syn_counted = direction == DIRECTION_OUTGOING;
 	bool known = syn_counted || direction == DIRECTION_INCOMING;
 
-	record->has_isns = known && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
-	record->local_isn = tcp->snd_una - (__u32)tcp->bytes_acked - !syn_counted;
-	record->remote_isn = tcp->rcv_nxt - (__u32)tcp->bytes_received - 1;
+	__u32 local = tcp->snd_una - (__u32)tcp->bytes_acked - !syn_counted;
+	__u32 remote = tcp->rcv_nxt - (__u32)tcp->bytes_received - 1;
+	barrier();
+	/* Each pair moves together but not at once: two equal readings were at rest. */
+	__u32 acked = (__u32) * (volatile __u64 *)&tcp->bytes_acked;
+	__u32 received = (__u32) * (volatile __u64 *)&tcp->bytes_received;
+	bool at_rest = local == *(volatile __u32 *)&tcp->snd_una - acked - !syn_counted &&
+		       remote == *(volatile __u32 *)&tcp->rcv_nxt - received - 1;
+
+	record->has_isns = known && at_rest && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
+	record->local_isn = local;
+	record->remote_isn = remote;
 }
 
 static __always_inline void read_congestion(struct connection_record *record, struct tcp_sock *tcp)
@@ -154,7 +169,8 @@ static __always_inline void read_congestion(struct connection_record *record, st
 	record->rtos = counts_rtos ? tcp->total_rto : FACT_ABSENT;
 	record->rto_recoveries = counts_rtos ? tcp->total_rto_recoveries : FACT_ABSENT;
 	record->zero_window_probes_waiting = tcp->inet_conn.icsk_probes_out;
-	record->ecn_negotiated = (tcp->ecn_flags & TCP_ECN_NEGOTIATED) != 0;
+	/* While connecting the flag says that ECN was asked for. */
+	record->ecn_negotiated = record->state != TCP_SYN_SENT && (tcp->ecn_flags & TCP_ECN_NEGOTIATED);
 }
 
 static __always_inline void read_facts(struct connection_record *record, struct tcp_sock *tcp)
@@ -181,6 +197,8 @@ static __always_inline void read_facts(struct connection_record *record, struct 
 static __always_inline void read_connection(struct connection_record *record, struct tcp_sock *tcp,
 					    struct slot *slot, __u64 cookie, __u8 kind, int state)
 {
+	__u64 received = *(volatile __u64 *)&tcp->bytes_received;
+
 	__builtin_memcpy(&record->owner, &slot->owner, sizeof(record->owner));
 	record->cookie = cookie;
 	record->claimed_at_ns = slot->claimed_at_ns;
@@ -202,6 +220,7 @@ static __always_inline void read_connection(struct connection_record *record, st
 	read_congestion(record, tcp);
 	read_chronograph(record, tcp);
 	read_isns(record, tcp, slot->direction, state);
+	record->received_bytes = payload_received(tcp, received);
 }
 
 #endif

@@ -3,7 +3,8 @@
  * The cookie-indexed table: find, claim and free a slot.
  *
  * Cookies are handed out in sequence, so buckets fill evenly. Does not decide when to claim or free: the
- * hooks do. A socket is only ever handled under its own lock, so that no two CPUs claim for one cookie.
+ * hooks do. The hooks and iter/tcp hold the socket's lock; iter/task_file reads the state before it looks for
+ * a slot, so that no two claim for one cookie.
  */
 #ifndef SOCKEYE_TABLE_H
 #define SOCKEYE_TABLE_H
