@@ -37,6 +37,7 @@ const COST_INTERVAL: Duration = Duration::from_secs(60);
 /// A search for owners that took this long is not repeated for a thousand times as long.
 const OWNER_PAUSE_FACTOR: u32 = 1000;
 const OWNER_PAUSE_MIN: Duration = Duration::from_secs(1);
+const OWNER_PAUSE_VAIN: Duration = Duration::from_secs(10);
 
 /// What the collector hands over, in order.
 #[derive(Debug)]
@@ -182,7 +183,7 @@ fn collect(
     ready: &Ready,
 ) -> Result<(), CollectError> {
     let mut storage = storage();
-    let programs = Programs::start(&mut storage, limits)?;
+    let mut programs = Programs::start(&mut storage, limits)?;
     programs.adopt(|events| outlet.events(events))?;
     let inbox = RefCell::new(Inbox::default());
     let closed_records = programs.closed_records(&inbox)?;
@@ -285,9 +286,11 @@ impl<'a> Passes<'a> {
         self.last_pass = Instant::now();
         let mut reading = self.programs.read_live(|events| outlet.events(events))?;
         if reading.unsettled > 0 && self.may_look_for_owners() {
-            self.look_for_owners(outlet)?;
+            let unsettled = reading.unsettled;
+            let took = self.look_for_owners(outlet);
             at = kernel_now();
             reading = self.programs.read_live(|events| outlet.events(events))?;
+            self.rest_from_owners(took, reading.unsettled < unsettled);
         }
         self.malformed += reading.malformed;
         self.drain(outlet)?;
@@ -313,12 +316,19 @@ impl<'a> Passes<'a> {
         self.programs.can_settle_owners() && Instant::now() >= self.owners_after
     }
 
-    fn look_for_owners(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+    /// Answers how long it took. A failure costs no more than the owners.
+    fn look_for_owners(&mut self, outlet: &mut Outlet<'_>) -> Duration {
         let start = Instant::now();
-        self.programs.settle_owners(|events| outlet.events(events))?;
-        let pause = (start.elapsed() * OWNER_PAUSE_FACTOR).max(OWNER_PAUSE_MIN);
-        self.owners_after = Instant::now() + pause;
-        Ok(())
+        if let Err(error) = self.programs.settle_owners(|events| outlet.events(events)) {
+            tracing::warn!(%error, "cannot look for the owners of accepted connections");
+        }
+        start.elapsed()
+    }
+
+    /// Some connections never get an owner, those of the kernel for one: a search in vain is not repeated soon.
+    fn rest_from_owners(&mut self, took: Duration, found: bool) {
+        let shortest = if found { OWNER_PAUSE_MIN } else { OWNER_PAUSE_VAIN };
+        self.owners_after = Instant::now() + (took * OWNER_PAUSE_FACTOR).max(shortest);
     }
 
     /// Returns when there is something to do: a request, a ring that is half full, or the time to look.

@@ -8,20 +8,20 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// All network namespaces that can be found, each once, open.
-pub(crate) fn open_all() -> Vec<File> {
+/// A path to each network namespace that can be found.
+pub(crate) fn paths() -> Vec<PathBuf> {
     let mut found = BTreeMap::new();
     let of_processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in of_processes.filter(|entry| is_number(&entry.file_name().to_string_lossy())) {
-        note(&mut found, &process.path().join("ns/net"));
+        note(&mut found, process.path().join("ns/net"));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for path in mounts.lines().filter_map(mounted_namespace) {
-        note(&mut found, Path::new(path));
+        note(&mut found, path.into());
     }
     found.into_values().collect()
 }
@@ -34,14 +34,11 @@ fn mounted_namespace(line: &str) -> Option<&str> {
     root.starts_with("net:[").then_some(mount_point)
 }
 
-fn note(found: &mut BTreeMap<(u64, u64), File>, path: &Path) {
+/// Of several paths to a namespace the last one stays: a mount outlives the processes.
+fn note(found: &mut BTreeMap<(u64, u64), PathBuf>, path: PathBuf) {
     // A process may have ended, and a foreign one may be closed to us: neither is an error.
-    let Ok(metadata) = fs::metadata(path) else { return };
-    let key = (metadata.dev(), metadata.ino());
-    if let std::collections::btree_map::Entry::Vacant(vacant) = found.entry(key)
-        && let Ok(file) = File::open(path)
-    {
-        vacant.insert(file);
+    if let Ok(metadata) = fs::metadata(&path) {
+        found.insert((metadata.dev(), metadata.ino()), path);
     }
 }
 
@@ -83,7 +80,6 @@ mod tests {
     #[test]
     fn the_own_namespace_is_found() {
         let own = fs::metadata("/proc/thread-self/ns/net").expect("proc is mounted").ino();
-        let found = open_all();
-        assert!(found.iter().any(|file| file.metadata().is_ok_and(|metadata| metadata.ino() == own)));
+        assert!(paths().iter().any(|path| fs::metadata(path).is_ok_and(|metadata| metadata.ino() == own)));
     }
 }

@@ -120,12 +120,6 @@ impl Counters {
         (difference, backwards)
     }
 
-    /// Payload bytes, both ways.
-    #[must_use]
-    pub fn payload_bytes(self) -> u64 {
-        self.sent_bytes.saturating_add(self.received_bytes)
-    }
-
     /// The sum with other counters, for adding up deltas.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

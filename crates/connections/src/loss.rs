@@ -12,7 +12,9 @@ pub struct Loss {
 /// All losses, by cause, as totals since tracing began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Losses {
-    /// Final records for which the kernel's ring buffer had no room.
+    /// Final records for which the kernel side had no room. With all bytes of the connection, also those that
+    /// a reading had told before; and a connection that was read is missed some seconds later, which counts
+    /// again as `close_not_seen`. So the two causes can overlap, and say rather too much than too little.
     pub ring_full: Loss,
     /// Connections that left the kernel without a final record: what they carried after their last reading
     /// is unknown, so `bytes` stays 0.

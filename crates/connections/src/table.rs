@@ -62,9 +62,6 @@ pub struct TableCounts {
     pub anomalies: u64,
     /// Connections that left the kernel without a final record.
     pub close_not_seen: Loss,
-    /// Payload bytes, both ways, that had been read of those connections: part of what the kernel side
-    /// counts as lost where it had no room for their final record.
-    pub close_not_seen_read_bytes: u64,
 }
 
 impl Table {
@@ -123,9 +120,9 @@ impl Table {
     }
 
     fn adopt(&mut self, observation: &Observation) {
-        if self.live.contains_key(&observation.id) || self.tombstones.contains(&observation.id) {
-            self.counts.anomalies += 1;
-        } else if self.has_room() {
+        // One that several processes hold is told once for each; the first is the base.
+        let told = self.live.contains_key(&observation.id) || self.tombstones.contains(&observation.id);
+        if !told && self.has_room() {
             self.insert(observation, Counters::first(observation.counters));
         }
     }
@@ -205,7 +202,6 @@ impl Table {
         for id in gone {
             if let Some(entry) = self.live.remove(&id) {
                 self.counts.close_not_seen.add(0);
-                self.counts.close_not_seen_read_bytes += entry.since_opened.payload_bytes();
                 self.bury(entry, at);
             }
         }

@@ -248,7 +248,6 @@ impl Model {
                 self.live.remove(&id);
                 self.counts.close_not_seen =
                     self.counts.close_not_seen.plus(Loss { connections: 1, bytes: 0 });
-                self.counts.close_not_seen_read_bytes += followed.read.payload_bytes();
                 self.bury(id, followed.read.since(followed.before).0);
             } else {
                 self.live.insert(id, followed);

@@ -12,7 +12,7 @@ use anyhow::Context;
 use collect::{
     CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, kernel_now, wall_offset,
 };
-use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
+use connections::{Event, KernelTime, Loss, Losses, Table};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
 use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
 use tokio::sync::{mpsc, oneshot};
@@ -262,6 +262,10 @@ impl State {
     }
 
     fn wait_for_pass(&mut self, question: Question) {
+        // After a failure no pass comes: dropping the question tells who asked.
+        if self.failing.is_none() {
+            return;
+        }
         let request = self.requests.request();
         self.waiting.push(Waiting { request, question });
     }
@@ -287,9 +291,20 @@ impl State {
 
     fn health(&self) -> Health {
         let table = self.table.counts();
-        let KernelCounts { table_full, closed_unclaimed, malformed, .. } = self.counts;
+        let KernelCounts {
+            ring_full_connections,
+            ring_full_bytes,
+            table_full,
+            closed_unclaimed,
+            malformed,
+            ..
+        } = self.counts;
         Health {
-            losses: losses(self.counts, table),
+            losses: Losses {
+                ring_full: Loss { connections: ring_full_connections, bytes: ring_full_bytes },
+                close_not_seen: table.close_not_seen,
+                closed_log_full: Loss::default(),
+            },
             // A socket without a slot is counted when it is refused one, and again when it closes; one that
             // adoption missed only when it closes.
             untracked: table.untracked + table_full.max(closed_unclaimed),
@@ -311,41 +326,5 @@ impl State {
             polls_waiting: self.waiting.len(),
             passes: self.passes,
         }
-    }
-}
-
-/// A connection whose final record found no room is counted by the kernel side with all that it carried, and
-/// again by the table when it is missed, if it had been read: one loss, less what was read.
-fn losses(kernel: KernelCounts, table: TableCounts) -> Losses {
-    let full = Loss { connections: kernel.ring_full_connections, bytes: kernel.ring_full_bytes };
-    let missed = table.close_not_seen.connections;
-    let explained = missed.min(full.connections);
-    let told = if explained == 0 { 0 } else { table.close_not_seen_read_bytes };
-    Losses {
-        ring_full: Loss { bytes: full.bytes.saturating_sub(told), ..full },
-        close_not_seen: Loss { connections: missed - explained, bytes: 0 },
-        closed_log_full: Loss::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_close_lost_in_the_kernel_and_missed_by_the_table_is_one_loss() {
-        let kernel =
-            KernelCounts { ring_full_connections: 2, ring_full_bytes: 1000, ..KernelCounts::default() };
-        let table = TableCounts {
-            close_not_seen: Loss { connections: 1, bytes: 0 },
-            close_not_seen_read_bytes: 300,
-            ..TableCounts::default()
-        };
-        let both = losses(kernel, table);
-        assert_eq!(both.ring_full, Loss { connections: 2, bytes: 700 });
-        assert_eq!(both.close_not_seen, Loss::default());
-        let missed_only = losses(KernelCounts::default(), table);
-        assert_eq!(missed_only.ring_full, Loss::default());
-        assert_eq!(missed_only.close_not_seen, Loss { connections: 1, bytes: 0 });
     }
 }

@@ -4,8 +4,10 @@
 
 use std::cell::RefCell;
 use std::fs::File;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::path::Path;
 use std::time::Duration;
 
 use libbpf_rs::skel::Skel;
@@ -26,8 +28,11 @@ use crate::namespaces;
 use crate::record::{Malformed, RECORD_BYTES, decode};
 use connections::Event;
 
-/// At most this many closed records are taken from the ring at once.
-const DRAIN_RECORDS: usize = 4096;
+/// At most this many closed records are taken from the ring at once: as many as a reading's chunk has.
+const DRAIN_RECORDS: usize = 128;
+
+/// A drain ends after this many takes though more keeps coming: as much as a ring of 32 MiB holds.
+const DRAIN_TAKES: usize = 1024;
 
 /// Where a loaded object lives; it cannot move afterwards.
 pub(crate) type Storage = [MaybeUninit<OpenObject>; 4];
@@ -159,15 +164,37 @@ impl<'a> Programs<'a> {
     }
 
     /// Adopts the sockets that are older than the tracer, of every namespace that can be entered, then those
-    /// that some process holds.
-    pub(crate) fn adopt(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+    /// that some process holds. What cannot be adopted is a degradation, not an error.
+    ///
+    /// # Errors
+    /// The thread cannot return from a namespace, and must not go on.
+    pub(crate) fn adopt(&mut self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+        let mut refused = Refused::default();
         if let Some(link) = &self.adopting {
-            for namespace in namespaces::open_all() {
+            for namespace in namespaces::paths() {
                 self.begin_adoption()?;
-                adopt_namespace(link, &namespace, &mut events)?;
+                match adopt_namespace(link, &namespace, &mut events) {
+                    Err(error @ CollectError::System { .. }) => return Err(error),
+                    Err(error) => refused.note(&error.to_string()),
+                    Ok(Err(error)) => refused.note(&error.to_string()),
+                    Ok(Ok(())) => {}
+                }
             }
         }
-        self.settle_owners(&mut events)
+        if let Some(reason) = refused.reason() {
+            self.degrade(Capability::TcpAdopted, &reason);
+        }
+        if let Err(error) = self.settle_owners(&mut events) {
+            self.degrade(Capability::TcpOwner, &error.to_string());
+            self.owners = None;
+        }
+        Ok(())
+    }
+
+    fn degrade(&mut self, capability: Capability, reason: &str) {
+        for state in self.capabilities.iter_mut().filter(|state| state.capability == capability) {
+            state.degradation = CapabilityState::refused(capability, reason).degradation;
+        }
     }
 
     /// Looks for the owners of connections that have none, in the open files of all processes.
@@ -204,16 +231,21 @@ impl<'a> Programs<'a> {
         let mut reading = self.reading();
         // The keys first: a walk starts over when the key that it stands on is deleted.
         let keys: Vec<Vec<u8>> = records.keys().collect();
+        let mut error = None;
         for chunk in keys.chunks(DRAIN_RECORDS) {
             let mut inbox = Inbox { jiffy: self.jiffy, ..Inbox::default() };
             for key in chunk {
-                let record = records.lookup_and_delete(key).map_err(failed)?;
-                inbox.take_in(&record.unwrap_or_default());
+                // Gone is gone; what was taken out before an error is told all the same.
+                match records.lookup_and_delete(key) {
+                    Ok(Some(record)) => inbox.take_in(&record),
+                    Ok(None) => {}
+                    Err(source) => error = Some(failed(source)),
+                }
             }
             reading.malformed += inbox.malformed;
             events(inbox.events);
         }
-        Ok(reading)
+        error.map_or(Ok(reading), Err)
     }
 
     fn reading(&self) -> Reading {
@@ -233,19 +265,45 @@ impl<'a> Programs<'a> {
     }
 }
 
+/// The outer error means that the thread could not return; the inner that the namespace could not be entered.
 fn adopt_namespace(
     link: &Link,
-    namespace: &File,
+    namespace: &Path,
     events: &mut impl FnMut(Vec<Event>),
-) -> Result<(), CollectError> {
+) -> Result<io::Result<()>, CollectError> {
+    let namespace = match File::open(namespace) {
+        Ok(namespace) => namespace,
+        // It ended meanwhile, and its sockets with it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+        Err(error) => return Ok(Err(error)),
+    };
     // Facts in jiffies come with the next reading.
     let mut reading = Reading::default();
     let pass = || read_all(link, "iter/tcp", |chunk| reading.hand_over(chunk, events));
     let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
-    namespaces::inside(namespace, pass).map_err(stuck)?.unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot enter a network namespace: of its older sockets only those that a process holds are followed");
-        Ok(())
-    })
+    match namespaces::inside(&namespace, pass).map_err(stuck)? {
+        Ok(read) => read.map(Ok),
+        Err(refused) => Ok(Err(refused)),
+    }
+}
+
+/// Namespaces whose sockets could not be adopted.
+#[derive(Default)]
+struct Refused {
+    count: u32,
+    first: Option<String>,
+}
+
+impl Refused {
+    fn note(&mut self, reason: &str) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| reason.to_owned());
+    }
+
+    fn reason(self) -> Option<String> {
+        let first = self.first?;
+        Some(format!("{} network namespaces could not be entered: {first}", self.count))
+    }
 }
 
 impl Reading {
@@ -278,7 +336,7 @@ impl ClosedRecords<'_> {
 
     /// Takes out what the ring holds, in order; answers how many records could not be decoded.
     pub(crate) fn drain(&self, mut events: impl FnMut(Vec<Event>)) -> Result<u64, CollectError> {
-        loop {
+        for _ in 0..DRAIN_TAKES {
             let taken = self.ring.consume_raw_n(DRAIN_RECORDS);
             let Ok(taken) = usize::try_from(taken) else {
                 let source = libbpf_rs::Error::from_raw_os_error(-taken);
@@ -289,9 +347,10 @@ impl ClosedRecords<'_> {
                 events(batch);
             }
             if taken < DRAIN_RECORDS {
-                return Ok(std::mem::take(&mut self.inbox.borrow_mut().malformed));
+                break;
             }
         }
+        Ok(std::mem::take(&mut self.inbox.borrow_mut().malformed))
     }
 }
 
