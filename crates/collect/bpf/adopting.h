@@ -51,12 +51,7 @@ static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_ou
 	slot = table_claim(cookie, sk);
 	if (!slot)
 		return NULL;
-	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
-	slot->claimed_at_ns = bpf_ktime_get_ns();
-	slot->established_at_ns = 0;
-	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
-	slot->direction = older_direction(tcp, state);
-	slot->flags = SLOT_PRE_EXISTING;
+	slot_begin(slot, sk, older_direction(tcp, state), SLOT_PRE_EXISTING);
 	return slot;
 }
 

@@ -21,12 +21,7 @@ static __always_inline struct slot *begin(struct connection_record *scratch, str
 	slot = table_claim(cookie, sk);
 	if (!slot)
 		return NULL;
-	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
-	slot->claimed_at_ns = bpf_ktime_get_ns();
-	slot->established_at_ns = 0;
-	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
-	slot->direction = direction;
-	slot->flags = 0;
+	slot_begin(slot, sk, direction, 0);
 	return slot;
 }
 

@@ -59,6 +59,17 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 	return NULL;
 }
 
+/* What every claimed slot begins with. The owner stays open. */
+static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 direction, __u8 flags)
+{
+	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
+	slot->claimed_at_ns = bpf_ktime_get_ns();
+	slot->established_at_ns = 0;
+	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
+	slot->direction = direction;
+	slot->flags = flags;
+}
+
 static __always_inline void table_commit(struct slot *slot, __u64 cookie)
 {
 	*(volatile __u64 *)&slot->committed = cookie;

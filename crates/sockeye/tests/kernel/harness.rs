@@ -129,11 +129,16 @@ impl Client<'_> {
     }
 }
 
+/// What `ss` says of a socket, on one line.
+pub fn socket_words(namespace: &NetNs, local_port: u16, remote_port: u16) -> String {
+    let filter = format!("sport = :{local_port} and dport = :{remote_port}");
+    namespace.inside(|| crate::world::run("ss", &["-tinHO", &filter]))
+}
+
 /// What the kernel itself says of a socket, through `ss`.
 pub fn kernel_counters(namespace: &NetNs, local_port: u16, remote_port: u16) -> Counters {
-    let filter = format!("sport = :{local_port} and dport = :{remote_port}");
-    let output = namespace.inside(|| crate::world::run("ss", &["-tinHO", &filter]));
-    let line = output.lines().next().unwrap_or_else(|| panic!("ss shows no socket for {filter}"));
+    let output = socket_words(namespace, local_port, remote_port);
+    let line = output.lines().next().expect("ss shows the socket");
     let number = |name: &str| -> u64 {
         let prefix = format!("{name}:");
         let word = line.split(' ').find_map(|word| word.strip_prefix(&prefix));

@@ -4,7 +4,7 @@ use connections::{Counters, Direction, OwnerSource, State};
 use deltas::Change;
 
 use crate::Test;
-use crate::harness::{Client, Outcome, Tracer, address, kernel_counters};
+use crate::harness::{Client, Outcome, Tracer, address, kernel_counters, socket_words};
 use crate::peer::Peer;
 use crate::world::{LEFT_V4, NetNs, RIGHT_V4, RIGHT_V6, VethPair};
 
@@ -174,10 +174,4 @@ fn facts_equal() -> Outcome {
     between("rwnd_limited", milliseconds(tcp.rwnd_limited_us), 1.0);
     server.ask("receive s 9000000");
     client.answer("send c 9000000");
-}
-
-/// What `ss` says of a socket.
-fn socket_words(namespace: &NetNs, local: u16, remote: u16) -> String {
-    let filter = format!("sport = :{local} and dport = :{remote}");
-    namespace.inside(|| crate::world::run("ss", &["-tinHO", &filter]))
 }
