@@ -24,6 +24,13 @@ static __always_inline __u8 older_direction(struct tcp_sock *tcp, int state)
 	return stable && sequence == payload ? DIRECTION_INCOMING : DIRECTION_UNKNOWN;
 }
 
+static __always_inline __u64 adoption_began(void)
+{
+	__u32 zero = 0;
+	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
+	return given ? given->adoption_began_ns : 0;
+}
+
 /*
  * Claims a slot unless there is one. The slot, if the socket was adopted in this pass (perhaps in an earlier
  * run of the program for it, whose output was thrown away), else NULL.
@@ -40,10 +47,10 @@ static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_ou
 	 * either found or seen as closed. Only iter/tcp holds the socket's lock.
 	 */
 	__u8 state = *(volatile __u8 *)&sk->__sk_common.skc_state;
-	struct slot *slot = table_find(cookie);
+	struct slot *slot = slot_find(cookie);
 	if (slot) {
 		bool adopted_now = (slot->flags & SLOT_PRE_EXISTING) &&
-				   slot->claimed_at_ns >= adoption_began_ns && !(slot->flags & SLOT_CLOSED);
+				   slot->claimed_at_ns >= adoption_began() && !(slot->flags & SLOT_CLOSED);
 		return adopted_now ? slot : NULL;
 	}
 	if (state == TCP_CLOSE || state == TCP_TIME_WAIT || state == TCP_SYN_RECV)

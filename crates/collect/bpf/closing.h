@@ -23,30 +23,25 @@ static __always_inline void read_final(struct connection_record *record, struct 
 	record->error = sent_nothing ? 0 : ((struct sock *)tcp)->sk_err;
 }
 
-/* The ring had no room: the record is kept whole beside it, and only without room there it is lost. */
-static __always_inline void keep_beside(struct connection_record *record)
+/*
+ * The ring had no room: the record is kept whole beside it, and without room there it is added up with
+ * others. What has to happen once does: whoever tells a record frees its slot.
+ */
+static __noinline void tell_and_free(struct connection_record *record, struct slot *slot)
 {
 	struct overflow_key key = {.cookie = record->cookie, .claimed_at_ns = record->claimed_at_ns};
-	if (!bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY)) {
-		COUNT(overflowed);
-		return;
-	}
-	struct kernel_counts *count = this_cpu_counts();
-	if (count) {
-		count->ring_full_connections++;
-		count->ring_full_bytes += record->sent_bytes + record->received_bytes;
-	}
-}
-
-/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is full. */
-static __always_inline void tell(struct connection_record *record)
-{
 	__u64 waiting = bpf_ringbuf_query(&closed_records, BPF_RB_AVAIL_DATA);
 	__u64 wake = waiting > ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-	if (bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake))
-		keep_beside(record);
-	else
+
+	/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is
+	 * full. */
+	if (!bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake))
 		COUNT(closed);
+	else if (!bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY))
+		COUNT(overflowed);
+	else if (record->direction != DIRECTION_LISTENING && roll_up(record, slot))
+		return;
+	slot_free(slot, record->cookie);
 }
 
 /*
@@ -55,16 +50,18 @@ static __always_inline void tell(struct connection_record *record)
  */
 static __always_inline bool defer(struct connection_record *record)
 {
-	if (bpf_map_update_elem(&deferred_records, &record->cookie, record, BPF_ANY))
+	if (bpf_map_update_elem(&deferred_records, &record->cookie, record, BPF_ANY)) {
+		COUNT(deferred_full);
 		return false;
+	}
 	COUNT(deferred);
 	return true;
 }
 
 /*
- * Tells the deferred record of this cookie, if it is still there, with the owner that is known by now. With
- * `closing` the current process is closing the socket, and is the owner if nobody better is known. `scratch`
- * is overwritten: a program's stack has room for one record.
+ * Tells the deferred record of this cookie, if it is still there, with the owner that is known by now, and
+ * frees its slot. With `closing` the current process is closing the socket, and is the owner if nobody better
+ * is known. `scratch` is overwritten: a program's stack has room for one record.
  */
 static __always_inline void tell_deferred(struct connection_record *scratch, struct slot *slot, __u64 cookie,
 					  bool closing)
@@ -80,7 +77,7 @@ static __always_inline void tell_deferred(struct connection_record *scratch, str
 		__builtin_memcpy(&scratch->owner, &slot->owner, sizeof(scratch->owner));
 	else if (closing && current_is_process())
 		owner_from_current(&scratch->owner, OWNER_CLOSE);
-	tell(scratch);
+	tell_and_free(scratch, slot);
 }
 
 #endif

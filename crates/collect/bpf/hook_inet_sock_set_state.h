@@ -12,16 +12,19 @@ static __always_inline struct slot *begin(struct connection_record *scratch, str
 	if (!cookie)
 		cookie = bpf_get_socket_cookie(sk);
 	*cookie_out = cookie;
-	struct slot *slot = table_find(cookie);
-	if (slot) {
-		/* The socket is used again before its last end was told: tell that first. */
+	struct slot *slot = slot_find(cookie);
+	/* The socket is used again before its last end was told: tell that first. */
+	if (slot && (slot->flags & SLOT_CLOSED))
 		tell_deferred(scratch, slot, cookie, true);
-		table_free(cookie);
-	}
+	else if (slot)
+		slot_free(slot, cookie);
 	slot = table_claim(cookie, sk);
+	__u8 flags = slot ? 0 : SLOT_SPILLED;
+	if (!slot)
+		slot = spill(cookie);
 	if (!slot)
 		return NULL;
-	slot_begin(slot, sk, direction, 0);
+	slot_begin(slot, sk, direction, flags);
 	return slot;
 }
 
@@ -43,7 +46,7 @@ static __always_inline void on_opened_here(struct connection_record *scratch, st
 static __always_inline void on_established(struct connection_record *scratch, struct sock *sk, int old)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	struct slot *slot = table_find(cookie);
+	struct slot *slot = slot_find(cookie);
 	if (slot) {
 		slot->established_at_ns = bpf_ktime_get_ns();
 		return;
@@ -80,7 +83,7 @@ static __always_inline struct slot *claim_fast_open(struct connection_record *sc
  */
 static __always_inline void on_closed_here(struct connection_record *scratch, struct sock *sk, int old)
 {
-	struct slot *slot = table_find(sk->__sk_common.skc_cookie.counter);
+	struct slot *slot = slot_find(sk->__sk_common.skc_cookie.counter);
 	if (!slot)
 		slot = claim_fast_open(scratch, sk, old);
 	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_process())
@@ -90,7 +93,7 @@ static __always_inline void on_closed_here(struct connection_record *scratch, st
 static __always_inline void on_ended(struct connection_record *scratch, struct sock *sk, int old)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	struct slot *slot = table_find(cookie);
+	struct slot *slot = slot_find(cookie);
 	if (!slot) {
 		slot = claim_fast_open(scratch, sk, old);
 		cookie = sk->__sk_common.skc_cookie.counter;
@@ -111,8 +114,7 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	read_final(scratch, tcp, slot, cookie, old);
 	if (owner_may_show && defer(scratch))
 		return;
-	tell(scratch);
-	table_free(cookie);
+	tell_and_free(scratch, slot);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -125,10 +127,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
-		on_opened_here(&scratch, sk, DIRECTION_OUTGOING);
-		return 0;
 	case TCP_LISTEN:
-		on_opened_here(&scratch, sk, DIRECTION_LISTENING);
+		on_opened_here(&scratch, sk, new == TCP_LISTEN ? DIRECTION_LISTENING : DIRECTION_OUTGOING);
 		return 0;
 	case TCP_ESTABLISHED:
 		on_established(&scratch, sk, old);

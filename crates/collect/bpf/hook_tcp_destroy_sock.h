@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * tp_btf/tcp_destroy_sock: the socket is gone. Tells what was deferred, and frees the slot whatever happened.
+ * tp_btf/tcp_destroy_sock: the socket is gone. Tells what was not told yet.
  */
 
 SEC("tp_btf/tcp_destroy_sock")
@@ -8,7 +8,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	struct connection_record scratch;
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	struct slot *slot = table_find(cookie);
+	struct slot *slot = slot_find(cookie);
 	if (!slot)
 		return 0;
 	if (slot->flags & SLOT_CLOSED) {
@@ -17,11 +17,12 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 	} else {
 		/* Adopted in the very moment of its close, which was missed. */
 		struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-		if (tcp) {
-			read_final(&scratch, tcp, slot, cookie, TCP_CLOSE);
-			tell(&scratch);
+		if (!tcp) {
+			slot_free(slot, cookie);
+			return 0;
 		}
+		read_final(&scratch, tcp, slot, cookie, TCP_CLOSE);
+		tell_and_free(&scratch, slot);
 	}
-	table_free(cookie);
 	return 0;
 }

@@ -24,7 +24,7 @@ int iter_task_file(struct bpf_iter__task_file *ctx)
 	if (!tcp)
 		return 0;
 	struct slot *adopted = adopt(tcp, &cookie);
-	struct slot *slot = adopted ?: table_find(cookie);
+	struct slot *slot = adopted ?: slot_find(cookie);
 	if (slot && slot->owner.source < OWNER_DESCRIPTOR)
 		owner_from_task(&slot->owner, task);
 	if (adopted)

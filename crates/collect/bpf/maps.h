@@ -14,6 +14,15 @@
 #define SLOT_PRE_EXISTING 1
 /* The connection has ended; its final record is being emitted or waits in `deferred`. */
 #define SLOT_CLOSED 2
+/* The slot is beside the table, in `spilled_slots`. */
+#define SLOT_SPILLED 4
+/* The connection was added to a roll-up; the slot only keeps its name, until user space has it. */
+#define SLOT_ROLLED_UP 8
+/* And that roll-up was the one of the rest. */
+#define SLOT_IN_REST 16
+
+/* Turns a socket cookie into a key that no cookie has: that of a slot which only keeps a name. */
+#define NAME_KEPT (1ull << 62)
 
 /* What cannot be read from the socket later. Counters are not here: they are read from tcp_sock on demand. */
 struct slot {
@@ -22,11 +31,18 @@ struct slot {
 	__u64 established_at_ns;
 	/* The socket cookie; written last when claiming, zeroed first when freeing. */
 	__u64 committed;
-	__u64 spare;
+	/* A reading of it was given to user space, or is about to be. Written by whoever reads, atomically.
+	 */
+	__u32 told;
+	/* Of a rolled-up connection: in which generation of roll-ups, and under which port. */
+	__u32 rollup_generation;
 	__u32 netns;
+	__u16 service_port;
 	__u8 direction;
 	__u8 flags;
-	__u8 pad[10];
+	/* Where in its bucket. */
+	__u8 way;
+	__u8 pad[7];
 };
 
 _Static_assert(sizeof(struct slot) == 96, "a slot is 96 bytes, 112 with its key and socket");
@@ -50,6 +66,18 @@ struct {
 	__type(key, __u32);
 	__type(value, struct bucket);
 } connection_table SEC(".maps");
+
+/*
+ * Slots of sockets that found their bucket full, by cookie. They are told when they close, and not read while
+ * they live. Written and deleted by the state and destroy hooks. Sized at load.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct slot);
+} spilled_slots SEC(".maps");
 
 /*
  * Final records of sockets that were reset while still held by an owner who is not known: the owner shows
@@ -87,6 +115,28 @@ struct {
 	__type(value, struct connection_record);
 } overflow_records SEC(".maps");
 
+/*
+ * What did not fit anywhere else, added up. Two of a kind, of which the programs write the one that `rollups`
+ * holds, while user space reads and empties the other. Updating `rollups` waits until no program uses the
+ * one that it held (maybe_wait_bpf_programs). Besides roll-ups a map has two entries that are always there:
+ * that of the rest for each protocol, and, without a protocol, its generation in `connections`. Sized at
+ * load.
+ */
+struct rollup_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct rollup_key);
+	__type(value, struct rollup);
+} rollups_even SEC(".maps"), rollups_odd SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct rollup_map);
+} rollups SEC(".maps") = {.values = {&rollups_even}};
+
 /* What the kernel side counted. Written by all hooks, each CPU its own; read by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -113,7 +163,30 @@ struct {
 const volatile __u32 bucket_mask = 0;
 /* The consumer is woken when this much waits in the ring buffer: half of it. Set at load. */
 const volatile __u64 ring_wake_bytes = 0;
-/* Start of the running adoption pass; written by user space before each. */
-volatile __u64 adoption_began_ns = 0;
+
+/* What user space tells the programs. */
+struct orders {
+	/* Start of the running adoption pass. */
+	__u64 adoption_began_ns;
+	/* Names of rolled-up connections are told up to the first generation, and forgotten up to the second.
+	 */
+	__u32 rollups_closed;
+	__u32 rollups_settled;
+};
+
+/* Written by user space, read by the iterators. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct orders);
+} orders SEC(".maps");
+
+/* Entries of `spilled_slots` now. Written by the hooks, read by all. */
+__u64 spilled_now = 0;
+
+/* What a new entry begins with; too large for a program's stack. */
+const struct rollup empty_rollup = {};
+const struct slot empty_slot = {};
 
 #endif

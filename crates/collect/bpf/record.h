@@ -22,6 +22,8 @@ enum record_kind {
 	RECORD_LIVE = 1,
 	RECORD_ADOPTED = 2,
 	RECORD_CLOSED = 3,
+	/* Names a connection that was told live and whose final counters are in a roll-up. */
+	RECORD_ROLLED_UP = 4,
 };
 
 enum record_direction {
@@ -98,7 +100,9 @@ struct connection_record {
 	__u8 ecn_negotiated;
 	__u8 zero_window_probes_waiting;
 	__u8 delivery_app_limited;
-	__u8 pad[3];
+	/* Of a rolled-up connection: its counters are in the roll-up of the rest. */
+	__u8 in_rest;
+	__u8 pad[2];
 };
 
 _Static_assert(sizeof(struct owner_record) == 48, "owner_record has no hidden padding");
@@ -106,23 +110,74 @@ _Static_assert(sizeof(struct connection_record) == 256, "connection_record has n
 _Static_assert(__builtin_offsetof(struct connection_record, local_address) == 204, "offsets are fixed");
 _Static_assert(__builtin_offsetof(struct connection_record, kind) == 244, "offsets are fixed");
 
+/* errno(3) ends at 133, EHWPOISON. */
+#define ERRNOS 134
+/* include/net/tcp_states.h ends below 16; a connect that sent nothing counts as state 0. */
+#define STATES 16
+
+/*
+ * What connections have in common that are rolled up into one. With nothing but the protocol it is the rest:
+ * those for which there was no room under a key of their own.
+ */
+struct rollup_key {
+	__u64 owner_started_at_boot_ns;
+	__u32 owner_tgid;
+	__u32 netns;
+	/* The port that the end that opened the connection named; 0 where it is not known which end did. */
+	__u16 service_port;
+	__u8 direction;
+	__u8 protocol;
+	__u8 pad[4];
+};
+
+/* The sums over the connections of one key. */
+struct rollup {
+	/* Of one of them. */
+	struct owner_record owner;
+	__u64 last_closed_at_ns;
+	__u64 connections;
+	__u64 sent_bytes;
+	__u64 received_bytes;
+	__u64 sent_packets;
+	__u64 received_packets;
+	__u64 retransmits;
+	__u64 rtos;
+	__u64 rto_recoveries;
+	__u64 reordering_events;
+	__u64 out_of_order_packets;
+	__u64 delivered_ce_packets;
+	/* Of them, those of which the kernel counts no retransmission time-outs. */
+	__u64 without_rtos;
+	/* How many ended with which error, and how many without one by the state that they left. */
+	__u32 with_errno[ERRNOS];
+	__u32 without_errno[STATES];
+};
+
+_Static_assert(sizeof(struct rollup_key) == 24, "rollup_key has no hidden padding");
+_Static_assert(sizeof(struct rollup) == 752, "rollup has no hidden padding");
+
 /* What the kernel side counts, per CPU; user space adds the CPUs up. */
 struct kernel_counts {
-	/* Slots claimed: connections and listeners followed. */
+	/* Slots claimed, in the table or beside it: connections and listeners followed. */
 	__u64 claimed;
 	/* Final records put into the ring buffer. */
 	__u64 closed;
 	/* Final records for which the ring buffer had no room, and which were kept beside it. */
 	__u64 overflowed;
-	/* Final records for which there was no room anywhere, and the payload bytes of those connections. */
-	__u64 ring_full_connections;
-	__u64 ring_full_bytes;
+	/* Final records for which there was no room there either, and which were added up. */
+	__u64 rolled_up;
+	/* Of these, those without room under a key of their own. */
+	__u64 rolled_up_in_rest;
 	/* Sockets for which the table had no slot. */
 	__u64 table_full;
+	/* Of these, those that got a slot beside the table. */
+	__u64 spilled;
 	/* Closes of sockets that were never claimed. */
 	__u64 closed_unclaimed;
 	/* Final records that had to wait for the owner to close. */
 	__u64 deferred;
+	/* Final records that should have waited, and were told without an owner because too many did. */
+	__u64 deferred_full;
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The cookie-indexed table: find, claim and free a slot.
+ * The cookie-indexed table, and the slots beside it: find, claim and free one.
  *
  * Cookies are handed out in sequence, so buckets fill evenly. Does not decide when to claim or free: the
  * hooks do. The hooks and iter/tcp hold the socket's lock; iter/task_file reads the state before it looks for
@@ -51,6 +51,7 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 	for (int way = 0; way < WAYS; way++) {
 		if (bucket->key[way] == 0 && __sync_val_compare_and_swap(&bucket->key[way], 0, cookie) == 0) {
 			bucket->socket[way] = (__u64)sk;
+			bucket->slot[way].way = way;
 			COUNT(claimed);
 			return &bucket->slot[way];
 		}
@@ -59,35 +60,62 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 	return NULL;
 }
 
+static __always_inline void table_commit(struct slot *slot, __u64 cookie)
+{
+	*(volatile __u64 *)&slot->committed = cookie;
+}
+
+/* `key` takes the place of the cookie: 0 frees the slot. */
+static __always_inline void table_rekey(struct slot *slot, __u64 cookie, __u64 key)
+{
+	struct bucket *bucket = bucket_of(cookie);
+	if (!bucket)
+		return;
+	*(volatile __u64 *)&slot->committed = 0;
+	*(volatile __u64 *)&bucket->key[slot->way & (WAYS - 1)] = key;
+}
+
+/* The slot of this socket, in the table or beside it, or NULL. */
+static __always_inline struct slot *slot_find(__u64 cookie)
+{
+	struct slot *slot = table_find(cookie);
+	if (slot || !*(volatile __u64 *)&spilled_now || !cookie)
+		return slot;
+	return bpf_map_lookup_elem(&spilled_slots, &cookie);
+}
+
+/* A slot beside the table, which is full. NULL when that place is full too. */
+static __always_inline struct slot *spill(__u64 cookie)
+{
+	if (bpf_map_update_elem(&spilled_slots, &cookie, &empty_slot, BPF_ANY))
+		return NULL;
+	struct slot *slot = bpf_map_lookup_elem(&spilled_slots, &cookie);
+	if (!slot)
+		return NULL;
+	__sync_fetch_and_add(&spilled_now, 1);
+	COUNT(claimed);
+	COUNT(spilled);
+	return slot;
+}
+
 /* What every claimed slot begins with. The owner stays open. */
 static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 direction, __u8 flags)
 {
 	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
 	slot->claimed_at_ns = bpf_ktime_get_ns();
 	slot->established_at_ns = 0;
+	slot->told = (flags & SLOT_PRE_EXISTING) != 0;
 	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
 	slot->direction = direction;
 	slot->flags = flags;
 }
 
-static __always_inline void table_commit(struct slot *slot, __u64 cookie)
+static __always_inline void slot_free(struct slot *slot, __u64 cookie)
 {
-	*(volatile __u64 *)&slot->committed = cookie;
-}
-
-static __always_inline void table_free(__u64 cookie)
-{
-	struct bucket *bucket = bucket_of(cookie);
-	if (!bucket)
-		return;
-#pragma unroll
-	for (int way = 0; way < WAYS; way++) {
-		if (bucket->key[way] == cookie) {
-			*(volatile __u64 *)&bucket->slot[way].committed = 0;
-			*(volatile __u64 *)&bucket->key[way] = 0;
-			return;
-		}
-	}
+	if (!(slot->flags & SLOT_SPILLED))
+		table_rekey(slot, cookie, 0);
+	else if (!bpf_map_delete_elem(&spilled_slots, &cookie))
+		__sync_fetch_and_sub(&spilled_now, 1);
 }
 
 #endif

@@ -16,6 +16,7 @@
 #include "table.h"
 #include "owner.h"
 #include "reading.h"
+#include "rolling_up.h"
 #include "closing.h"
 #include "adopting.h"
 

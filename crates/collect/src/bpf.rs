@@ -4,6 +4,7 @@ mod cost;
 mod iterate;
 mod load;
 mod programs;
+mod rollups;
 
 pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
@@ -19,6 +20,7 @@ pub(crate) use skeleton::types;
     unused_imports,
     clippy::all,
     clippy::needless_pass_by_value,
+    clippy::too_many_lines,
     clippy::undocumented_unsafe_blocks,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -31,6 +31,9 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
 /// noticed although nobody polls.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// While connections are rolled up, a pass is made at most so often to take the roll-ups out: nobody may poll.
+const ROLL_UP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What programs cost is sampled once in this time.
 const COST_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -221,6 +224,10 @@ struct Passes<'a> {
     malformed: u64,
     /// Records ever kept beside the ring, up to the last look.
     overflowed: u64,
+    /// Connections ever rolled up, up to the last pass.
+    rolled_up: u64,
+    /// The next pass lets the kernel side forget the names of the last generation of roll-ups.
+    names_told: bool,
     last_pass: Instant,
     owners_after: Instant,
     meter: CostMeter,
@@ -243,6 +250,8 @@ impl<'a> Passes<'a> {
             served: 0,
             malformed: 0,
             overflowed: 0,
+            rolled_up: 0,
+            names_told: false,
             last_pass: now,
             owners_after: now,
             meter: CostMeter::default(),
@@ -258,13 +267,18 @@ impl<'a> Passes<'a> {
             self.wait()?;
             self.measure_cost();
             let requested = self.shared.requested.load(Ordering::SeqCst);
-            if requested > self.served || self.last_pass.elapsed() >= PASS_INTERVAL {
+            if requested > self.served || self.last_pass.elapsed() >= self.pass_interval()? {
                 self.pass(outlet)?;
             } else {
                 self.drain(outlet)?;
             }
         }
         Ok(())
+    }
+
+    fn pass_interval(&self) -> Result<Duration, CollectError> {
+        let rolling_up = self.names_told || self.programs.counts()?.rolled_up > self.rolled_up;
+        Ok(if rolling_up { ROLL_UP_INTERVAL } else { PASS_INTERVAL })
     }
 
     /// Opens and closes the windows in which the kernel counts program runs.
@@ -282,6 +296,11 @@ impl<'a> Passes<'a> {
     /// Readings first, closes second: a connection that was read and then closed ends closed.
     fn pass(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         let request = self.shared.requested.load(Ordering::SeqCst);
+        let rolled_up = self.programs.counts()?.rolled_up;
+        let rolling_up = rolled_up > self.rolled_up;
+        if rolling_up {
+            self.programs.close_roll_ups()?;
+        }
         let mut at = kernel_now();
         self.last_pass = Instant::now();
         let mut reading = self.programs.read_live(|events| outlet.events(events))?;
@@ -294,6 +313,12 @@ impl<'a> Passes<'a> {
         }
         self.malformed += reading.malformed;
         self.drain(outlet)?;
+        if rolling_up {
+            let taken = self.programs.take_roll_ups()?;
+            self.malformed += taken.malformed;
+            outlet.events(taken.events);
+        }
+        (self.rolled_up, self.names_told) = (rolled_up, rolling_up);
         outlet.events(vec![Event::PassEnded { at }]);
         let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
         let costs = self.meter.so_far(self.programs.loaded());

@@ -9,16 +9,22 @@ pub struct KernelCounts {
     pub closed: u64,
     /// Final records for which the ring buffer had no room, and which were kept beside it.
     pub overflowed: u64,
-    /// Final records for which there was no room anywhere.
-    pub ring_full_connections: u64,
-    /// Payload bytes of those.
-    pub ring_full_bytes: u64,
+    /// Final records for which there was no room there either, and which were added up.
+    pub rolled_up: u64,
+    /// Of these, those without room under a key of their own.
+    pub rolled_up_in_rest: u64,
     /// Sockets for which the table had no slot.
     pub table_full: u64,
+    /// Of these, those that got a slot beside the table.
+    pub spilled: u64,
+    /// Slots beside the table that are in use now.
+    pub spilled_now: u64,
     /// Closes of sockets that were not followed.
     pub closed_unclaimed: u64,
     /// Final records that waited for the owner to close.
     pub deferred: u64,
+    /// Final records told without an owner, because too many waited for theirs.
+    pub deferred_full: u64,
     /// Records that could not be decoded.
     pub malformed: u64,
 }

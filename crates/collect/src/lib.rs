@@ -12,8 +12,10 @@ mod error;
 mod hooks;
 mod jiffies;
 mod namespaces;
+mod plain;
 mod privilege;
 mod record;
+mod rollup;
 
 pub use bpf::{ProgramCosts, ProgramRuns};
 pub use clock::{kernel_now, wall_offset};
@@ -35,9 +37,14 @@ pub struct CollectLimits {
     /// Final records that can wait for their owner at once; beyond, they are told without one. 320 bytes of
     /// kernel memory each while used.
     pub deferred_records: u32,
-    /// Final records kept beside a full ring buffer; beyond, they are lost and counted. 320 bytes of kernel
-    /// memory each while used.
+    /// Final records kept beside a full ring buffer; beyond, they are rolled up. 320 bytes of kernel memory
+    /// each while used.
     pub overflow_records: u32,
+    /// Sockets beyond `tcp_slots` that are told when they close. 160 bytes of kernel memory each while used.
+    pub spilled_slots: u32,
+    /// Roll-ups with a key of their own; beyond, connections are rolled up into one of the rest. 830 bytes of
+    /// kernel memory each while used, at most twice.
+    pub kernel_rollups: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
 }
@@ -49,6 +56,8 @@ impl Default for CollectLimits {
             ring_bytes: 8 << 20,
             deferred_records: 16_384,
             overflow_records: 65_536,
+            spilled_slots: 65_536,
+            kernel_rollups: 4096,
             cost_sample_ms: 1000,
         }
     }

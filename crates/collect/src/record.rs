@@ -6,24 +6,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use connections::{
     Command, ConnectionId, Direction, Ending, Event, KernelTime, Listener, Observation, Owner, OwnerSource,
-    Protocol, RawCounters, State, TcpFacts, Tuple,
+    Protocol, RawCounters, RollUpKey, RolledUp, State, TcpFacts, Tuple,
 };
 
 use crate::bpf::types::{connection_record, owner_record};
 use crate::jiffies::JiffyRate;
+use crate::plain::from_bytes;
+use crate::rollup::common;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const KIND_LIVE: u8 = 1;
 const KIND_ADOPTED: u8 = 2;
 const KIND_CLOSED: u8 = 3;
+const KIND_ROLLED_UP: u8 = 4;
 const DIRECTION_LISTENING: u8 = 3;
 const FACT_ABSENT: u32 = u32::MAX;
 
 /// Size of a record in bytes.
 pub(crate) const RECORD_BYTES: usize = size_of::<connection_record>();
-
-const _: () = assert!(RECORD_BYTES == 256 && size_of::<owner_record>() == 48, "as in record.h");
 
 /// The bytes are no record of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +33,16 @@ pub(crate) struct Malformed;
 /// Decodes one record. Not every record is an event: an adopted listener is read again by the next pass.
 /// Without the length of a jiffy what the kernel counts in jiffies is absent.
 pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>) -> Result<Option<Event>, Malformed> {
-    let record = record_from(bytes).ok_or(Malformed)?;
+    let record: connection_record = from_bytes(bytes).ok_or(Malformed)?;
     event(&record, jiffy).ok_or(Malformed)
 }
 
 fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<Event>> {
     let (local, remote) = ends(record)?;
     let id = ConnectionId { cookie: record.cookie, claimed_at: KernelTime(record.claimed_at_ns) };
+    if record.kind == KIND_ROLLED_UP {
+        return rolled_up(record, id).map(Event::RolledUp).map(Some);
+    }
     let owner = owner(&record.owner);
     if record.direction == DIRECTION_LISTENING {
         let local = Tuple::canonical(Protocol::Tcp, record.netns, local, remote).local;
@@ -87,14 +91,16 @@ fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<
     }
 }
 
-fn record_from(bytes: &[u8]) -> Option<connection_record> {
-    if bytes.len() != RECORD_BYTES {
-        return None;
-    }
-    // SAFETY: the length was checked, the read need not be aligned, and every field is an integer or an array
-    // of integers, for which all bit patterns are valid.
-    #[expect(unsafe_code, reason = "the generated type has no safe conversion from bytes")]
-    Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<connection_record>()) })
+/// Only the name of a connection: its counters are in a roll-up.
+fn rolled_up(record: &connection_record, id: ConnectionId) -> Option<RolledUp> {
+    let owner = (record.owner.tgid, record.owner.started_at_boot_ns);
+    let common = common(record.netns, record.direction, record.local_port, owner)?;
+    Some(RolledUp {
+        id,
+        key: RollUpKey { protocol: Protocol::Tcp, common: (record.in_rest == 0).then_some(common) },
+        closed_at: KernelTime(record.closed_at_ns),
+        pre_existing: record.pre_existing != 0,
+    })
 }
 
 fn ends(record: &connection_record) -> Option<(SocketAddr, SocketAddr)> {
@@ -112,7 +118,8 @@ fn ends(record: &connection_record) -> Option<(SocketAddr, SocketAddr)> {
     Some((end(&record.local_address, record.local_port)?, end(&record.remote_address, record.remote_port)?))
 }
 
-fn owner(record: &owner_record) -> Option<Owner> {
+/// `None` when nobody is known.
+pub(crate) fn owner(record: &owner_record) -> Option<Owner> {
     let source = match record.source {
         1 => OwnerSource::Close,
         2 => OwnerSource::Descriptor,
@@ -131,7 +138,8 @@ fn owner(record: &owner_record) -> Option<Owner> {
     })
 }
 
-fn direction(number: u8) -> Option<Direction> {
+/// `None` for an unknown number, and for a listener.
+pub(crate) fn direction(number: u8) -> Option<Direction> {
     match number {
         0 => Some(Direction::Unknown),
         1 => Some(Direction::Incoming),
@@ -141,7 +149,7 @@ fn direction(number: u8) -> Option<Direction> {
 }
 
 /// The states of `include/net/tcp_states.h`.
-fn state(number: u8) -> Option<State> {
+pub(crate) fn state(number: u8) -> Option<State> {
     match number {
         1 => Some(State::Established),
         2 => Some(State::SynSent),
@@ -209,9 +217,7 @@ mod tests {
             ..connection_record::default()
         };
         change(&mut record);
-        // SAFETY: the record is made of integers without padding, so all of its bytes are initialized.
-        #[expect(unsafe_code, reason = "the generated type has no safe conversion to bytes")]
-        unsafe { std::slice::from_raw_parts((&raw const record).cast::<u8>(), RECORD_BYTES) }.to_vec()
+        crate::plain::to_bytes(&record).to_vec()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::counters::RawCounters;
 use crate::direction::Direction;
 use crate::listeners::Listener;
 use crate::owner::Owner;
+use crate::rollup::{RollUp, RolledUp};
 use crate::state::State;
 use crate::tcp::TcpFacts;
 use crate::time::KernelTime;
@@ -47,7 +48,7 @@ pub struct Ending {
 }
 
 /// A change of the live table. Within a pass: readings first, then the closes that the kernel queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A socket older than the tracer was taken over; its counters are what was before.
     Adopted(Observation),
@@ -59,6 +60,10 @@ pub enum Event {
     Listening(Listener),
     /// A listening socket was closed.
     ListenerClosed(Listener),
+    /// A connection that was told live has ended, and its final counters are in a roll-up that follows.
+    RolledUp(RolledUp),
+    /// Sums over connections that ended. The names of those in it that were told live came before.
+    RollUp(Box<RollUp>),
     /// Every live connection and listener has been read once since the last event of this kind, and `at` is
     /// when that pass began.
     PassEnded {

@@ -12,9 +12,8 @@ pub struct Loss {
 /// All losses, by cause, as totals since tracing began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Losses {
-    /// Final records for which the kernel side had no room. With all bytes of the connection, also those that
-    /// a reading had told before; and a connection that was read is missed some seconds later, which counts
-    /// again as `close_not_seen`. So the two causes can overlap, and say rather too much than too little.
+    /// Connections in roll-ups of the kernel side that cannot be told, because an older connection is in them
+    /// of which it is not known what was before tracing. Both it and the others are counted.
     pub ring_full: Loss,
     /// Connections that left the kernel without a final record: what they carried after their last reading
     /// is unknown, so `bytes` stays 0.

@@ -16,6 +16,7 @@ use crate::global_id::GlobalId;
 use crate::listeners::{Listener, Listeners};
 use crate::loss::Loss;
 use crate::owner::{Owner, OwnerSource};
+use crate::rollup::{Named, RollUp, RolledUp, Settled};
 use crate::state::State;
 use crate::time::KernelTime;
 use crate::tombstones::Tombstones;
@@ -35,7 +36,11 @@ pub struct Table {
     listeners: Listeners,
     tombstones: Tombstones,
     closed: Vec<Connection>,
+    named: Named,
+    rolled_up: Vec<RollUp>,
     pass: u64,
+    /// Connections for which the running pass found no room.
+    without_room: u64,
     live_max: usize,
     counts: TableCounts,
 }
@@ -56,8 +61,15 @@ struct Entry {
 pub struct TableCounts {
     /// Connections closed.
     pub closed: u64,
-    /// Observations of connections for which the table had no room, or of which a part is unknown.
+    /// Connections of which a part is unknown: they are older than the tracer, and what was before it is not
+    /// known.
     pub untracked: u64,
+    /// Live connections for which the table had no room in the last pass.
+    pub without_room: u64,
+    /// Connections that were told as part of a roll-up.
+    pub rolled_up: u64,
+    /// Connections in roll-ups that could not be told.
+    pub ring_full: Loss,
     /// Counters that went backwards and events that contradict one another.
     pub anomalies: u64,
     /// Connections that left the kernel without a final record.
@@ -73,7 +85,10 @@ impl Table {
             listeners: Listeners::default(),
             tombstones: Tombstones::default(),
             closed: Vec::new(),
+            named: Named::default(),
+            rolled_up: Vec::new(),
             pass: 0,
+            without_room: 0,
             live_max,
             counts: TableCounts::default(),
         }
@@ -87,6 +102,8 @@ impl Table {
             Event::Closed(observation, ending) => self.close(&observation, ending),
             Event::Listening(listener) => self.listeners.read(listener),
             Event::ListenerClosed(listener) => self.listeners.closed(listener),
+            Event::RolledUp(name) => self.name_rolled_up(name),
+            Event::RollUp(rollup) => self.roll_up(rollup),
             Event::PassEnded { at } => self.end_pass(at),
         }
     }
@@ -117,6 +134,11 @@ impl Table {
     /// Takes the connections that closed since the last call, each exactly once.
     pub fn take_closed(&mut self) -> Vec<Connection> {
         std::mem::take(&mut self.closed)
+    }
+
+    /// Takes the roll-ups that came since the last call, each exactly once.
+    pub fn take_rolled_up(&mut self) -> Vec<RollUp> {
+        std::mem::take(&mut self.rolled_up)
     }
 
     fn adopt(&mut self, observation: &Observation) {
@@ -155,7 +177,7 @@ impl Table {
     /// True when another connection can be followed; if not, that is counted.
     fn has_room(&mut self) -> bool {
         let room = self.live.len() < self.live_max;
-        self.counts.untracked += u64::from(!room);
+        self.without_room += u64::from(!room);
         room
     }
 
@@ -182,6 +204,32 @@ impl Table {
         self.bury(entry, ending.closed_at);
     }
 
+    /// What was told of it while it lived is all that is told of it by itself; what came after is in the
+    /// roll-up.
+    fn name_rolled_up(&mut self, name: RolledUp) {
+        if let Some(entry) = self.live.remove(&name.id) {
+            self.named.told(name.key, entry.since_opened);
+            self.bury(entry, name.closed_at);
+        } else if self.tombstones.contains(&name.id) {
+            self.counts.anomalies += 1;
+        } else if name.pre_existing {
+            self.named.unknown(name.key);
+        }
+    }
+
+    fn roll_up(&mut self, rollup: Box<RollUp>) {
+        let (settled, backwards) = self.named.settle(rollup);
+        self.counts.anomalies += backwards;
+        match settled {
+            Settled::News(rollup) if rollup.connections == 0 && rollup.total == Counters::default() => {}
+            Settled::News(rollup) => {
+                self.counts.rolled_up += rollup.connections;
+                self.rolled_up.push(*rollup);
+            }
+            Settled::Lost(loss) => self.counts.ring_full = self.counts.ring_full.plus(loss),
+        }
+    }
+
     fn bury(&mut self, mut entry: Entry, closed_at: KernelTime) {
         entry.connection.state = State::Closed;
         entry.connection.closed_at = Some(closed_at);
@@ -205,6 +253,8 @@ impl Table {
                 self.bury(entry, at);
             }
         }
+        self.counts.without_room = std::mem::take(&mut self.without_room);
+        self.counts.anomalies += self.named.forget();
         self.listeners.pass_ended();
         self.pass += 1;
         self.tombstones.pass_began(self.pass);

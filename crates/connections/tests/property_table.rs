@@ -6,7 +6,8 @@ mod fixtures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use connections::{
-    ConnectionId, Counters, Event, KernelTime, Loss, Observation, RawCounters, Table, TableCounts,
+    ConnectionId, Counters, Event, KernelTime, Loss, Observation, Protocol, RawCounters, RollUp, RollUpKey,
+    RolledUp, Table, TableCounts,
 };
 use fixtures::{ending, observation};
 use proptest::prelude::*;
@@ -28,6 +29,8 @@ enum Step {
     ReadBackwards(usize),
     /// The connection ends; its final record arrives now, or late, or never.
     Close { socket: usize, seen: bool },
+    /// The connection ends, and is added up with others of which only the sums are known.
+    RollUp { socket: usize, others: Counters },
     /// A reading or the final record of the last connection of the socket comes late, perhaps again.
     Late { socket: usize, close: bool },
     /// A complete pass that misses some of the sockets.
@@ -50,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => socket().prop_map(Step::Read),
         1 => socket().prop_map(Step::ReadBackwards),
         2 => (socket(), mostly()).prop_map(|(socket, seen)| Step::Close { socket, seen }),
+        1 => (socket(), counters()).prop_map(|(socket, others)| Step::RollUp { socket, others }),
         1 => (socket(), any::<bool>()).prop_map(|(socket, close)| Step::Late { socket, close }),
         4 => (0..8u64, missed).prop_map(|(seconds, missed)| Step::Pass { seconds, missed }),
     ]
@@ -97,6 +101,9 @@ struct Model {
     /// Passes that ended since each was closed.
     buried: BTreeMap<ConnectionId, u64>,
     closed: BTreeMap<ConnectionId, Counters>,
+    /// Connections and counters of each roll-up that is news.
+    rolled_up: Vec<(u64, Counters)>,
+    without_room: u64,
     counts: TableCounts,
 }
 
@@ -111,6 +118,8 @@ impl Model {
             read_in_pass: BTreeSet::new(),
             buried: BTreeMap::new(),
             closed: BTreeMap::new(),
+            rolled_up: Vec::new(),
+            without_room: 0,
             counts: TableCounts::default(),
         }
     }
@@ -131,6 +140,14 @@ impl Model {
             Step::Close { socket, seen } => self.open[socket].take().map(|closing| {
                 self.last[socket] = Some(closing);
                 if seen { vec![self.close(closing)] } else { vec![] }
+            }),
+            Step::RollUp { socket, others } => self.open[socket].and_then(|open| {
+                // The kernel side adds up 32 bits of packets.
+                let small = open.counters.sent_packets.max(open.counters.received_packets) < 1 << 31;
+                (small && !open.pre_existing).then(|| {
+                    self.last[socket] = self.open[socket].take();
+                    self.roll_up(open, others)
+                })
             }),
             Step::Late { socket, close } => self.last[socket].and_then(|last| self.late(last, close)),
             Step::Pass { seconds, missed } => Some(self.pass(seconds, missed)),
@@ -179,7 +196,8 @@ impl Model {
 
     fn follow(&mut self, socket: Socket, adopted: bool) {
         let room = self.live.len() < self.live_max;
-        self.counts.untracked += u64::from(!room || (socket.pre_existing && !adopted));
+        self.without_room += u64::from(!room);
+        self.counts.untracked += u64::from(room && socket.pre_existing && !adopted);
         if room {
             let before = if socket.pre_existing { socket.counters } else { Counters::default() };
             self.live.insert(socket.id, Followed { before, read: socket.counters, missed: vec![] });
@@ -210,6 +228,33 @@ impl Model {
         }
         let observation = observed(socket.id, socket.pre_existing, socket.counters);
         Event::Closed(observation, ending(KernelTime(self.now)))
+    }
+
+    /// What was told of it closes, and the rest is in the roll-up.
+    fn roll_up(&mut self, socket: Socket, others: Counters) -> Vec<Event> {
+        const OTHERS: u64 = 3;
+        let key = RollUpKey { protocol: Protocol::Tcp, common: None };
+        let closed_at = KernelTime(self.now);
+        let (connections, news) = match self.live.remove(&socket.id) {
+            Some(followed) => {
+                self.bury(socket.id, followed.read.since(followed.before).0);
+                (OTHERS, socket.counters.since(followed.read).0.plus(others))
+            }
+            None => (OTHERS + 1, socket.counters.plus(others)),
+        };
+        self.counts.rolled_up += connections;
+        self.rolled_up.push((connections, news));
+        let name = RolledUp { id: socket.id, key, closed_at, pre_existing: socket.pre_existing };
+        let rollup = RollUp {
+            key,
+            owner: None,
+            connections: OTHERS + 1,
+            total: socket.counters.plus(others),
+            counts_rtos: true,
+            failures: Vec::new(),
+            last_closed_at: closed_at,
+        };
+        vec![Event::RolledUp(name), Event::RollUp(Box::new(rollup))]
     }
 
     fn bury(&mut self, id: ConnectionId, total: Counters) {
@@ -253,6 +298,7 @@ impl Model {
                 self.live.insert(id, followed);
             }
         }
+        self.counts.without_room = std::mem::take(&mut self.without_room);
         self.read_in_pass.clear();
         self.buried.values_mut().for_each(|passes| *passes += 1);
         self.buried.retain(|_, passes| *passes <= 2);
@@ -286,6 +332,7 @@ proptest! {
         let mut table = Table::new(live_max);
         let mut model = Model::new(live_max);
         let mut closed = BTreeMap::new();
+        let mut rolled_up = Vec::new();
         for step in &steps {
             for event in model.take(step) {
                 table.apply(event);
@@ -294,6 +341,9 @@ proptest! {
                 let again = closed.insert(connection.id, connection.total);
                 prop_assert_eq!(again, None, "told closed twice: {}", connection.id);
             }
+            let news = table.take_rolled_up().into_iter().map(|rollup| (rollup.connections, rollup.total));
+            rolled_up.extend(news);
+            prop_assert_eq!(&rolled_up, &model.rolled_up, "rolled up after {:?}", step);
             let live: BTreeMap<_, _> = table.connections().map(|live| (live.id, live.total)).collect();
             let followed = model.live.iter();
             let expected = followed.map(|(id, followed)| (*id, followed.read.since(followed.before).0)).collect();

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, ConnectionId, Counters, KernelTime, Loss, OwnerSource, State, Table};
+use connections::{Connection, ConnectionId, Counters, KernelTime, Loss, OwnerSource, RollUp, State, Table};
 use foldhash::fast::RandomState;
 
 use crate::client_id::Peer;
-use crate::closed_log::ClosedLog;
+use crate::closed_log::{ClosedLog, Ended};
 use crate::delta::{Change, Coverage, Health};
 
 /// A registered client.
@@ -66,6 +66,7 @@ pub(crate) struct Pending {
 /// An answer in the making: what to tell, and its coverage.
 pub(crate) struct Answer {
     pub(crate) changes: Vec<Change>,
+    pub(crate) roll_ups: Vec<(u64, RollUp)>,
     pub(crate) coverage: Coverage,
 }
 
@@ -115,7 +116,15 @@ impl Client {
             }
         }
         let mut closed = Vec::new();
-        for connection in log.from(self.baseline.closed_position) {
+        let mut roll_ups = Vec::new();
+        for (position, ended) in log.from(self.baseline.closed_position) {
+            let connection = match ended {
+                Ended::One(connection) => connection,
+                Ended::Several(rollup) => {
+                    roll_ups.push((position, rollup.clone()));
+                    continue;
+                }
+            };
             let before = self.baseline.told.get(&connection.id);
             closed.extend(before.is_some().then_some(connection.id));
             changes.push(change(connection, before, &mut self.anomalies));
@@ -132,7 +141,7 @@ impl Client {
             lost_if_delivered: Loss::default(),
             lost_if_undelivered: Loss::default(),
         });
-        Answer { changes, coverage }
+        Answer { changes, roll_ups, coverage }
     }
 
     /// The pending answer arrived: it becomes the baseline.
@@ -163,20 +172,30 @@ impl Client {
         self.lost_in_log = self.lost_in_log.plus(pending.lost_if_undelivered);
     }
 
-    /// The closed connection at `position` leaves the log; this client has not acknowledged it. What of it is
-    /// lost depends on the fate of the pending answer, which may have told it live, or closed.
-    pub(crate) fn give_up(&mut self, position: u64, connection: &Connection) {
+    /// What is at `position` leaves the log; this client has not acknowledged it. What of it is lost depends on
+    /// the fate of the pending answer, which may have told it live, or closed.
+    pub(crate) fn give_up(&mut self, position: u64, ended: &Ended) {
         self.baseline.closed_position = position + 1;
-        let told = self.baseline.told.remove(&connection.id);
-        let untold = untold_bytes(connection, told.as_ref());
+        let told = self.baseline.told_of(ended);
+        let untold = untold(ended, told.as_ref());
         let Some(pending) = &mut self.pending else {
-            self.lost_in_log.add(untold);
+            self.lost_in_log = self.lost_in_log.plus(untold);
             return;
         };
-        pending.lost_if_undelivered.add(untold);
+        pending.lost_if_undelivered = pending.lost_if_undelivered.plus(untold);
         if position >= pending.closed_position {
-            let told = pending.live.remove(&connection.id).or(told);
-            pending.lost_if_delivered.add(untold_bytes(connection, told.as_ref()));
+            let told = pending.told_of(ended).or(told);
+            pending.lost_if_delivered = pending.lost_if_delivered.plus(self::untold(ended, told.as_ref()));
+        }
+    }
+}
+
+impl Pending {
+    /// Takes out what it told of a connection that has ended.
+    fn told_of(&mut self, ended: &Ended) -> Option<Told> {
+        match ended {
+            Ended::One(connection) => self.live.remove(&connection.id),
+            Ended::Several(_) => None,
         }
     }
 }
@@ -191,6 +210,14 @@ impl Baseline {
             health: Health::default(),
             closed_position,
             told: HashMap::default(),
+        }
+    }
+
+    /// Takes out what was told of a connection that has ended.
+    fn told_of(&mut self, ended: &Ended) -> Option<Told> {
+        match ended {
+            Ended::One(connection) => self.told.remove(&connection.id),
+            Ended::Several(_) => None,
         }
     }
 }
@@ -210,16 +237,17 @@ impl Health {
         Coverage {
             interval_ns,
             losses: self.losses.since(&earlier.losses),
-            untracked: self.untracked.saturating_sub(earlier.untracked),
+            untracked: self.untracked.saturating_sub(earlier.untracked).saturating_add(self.untracked_now),
+            rolled_up: self.rolled_up.saturating_sub(earlier.rolled_up),
             anomalies: self.anomalies.saturating_sub(earlier.anomalies),
         }
     }
 }
 
-fn untold_bytes(connection: &Connection, told: Option<&Told>) -> u64 {
-    let told = told.map(|told| told.counters).unwrap_or_default();
-    let (untold, _) = connection.total.since(told);
-    untold.sent_bytes.saturating_add(untold.received_bytes)
+fn untold(ended: &Ended, told: Option<&Told>) -> Loss {
+    let amount = ended.amount();
+    let told = told.map(|told| told.counters.sent_bytes.saturating_add(told.counters.received_bytes));
+    Loss { bytes: amount.bytes.saturating_sub(told.unwrap_or(0)), ..amount }
 }
 
 fn change(connection: &Connection, before: Option<&Told>, anomalies: &mut u64) -> Change {

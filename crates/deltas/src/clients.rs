@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, KernelTime, Table};
+use connections::{Connection, KernelTime, RollUp, Table};
 use foldhash::fast::RandomState;
 
 use crate::client::{Baseline, Client};
 use crate::client_id::{ClientId, ClientKey, Peer};
-use crate::closed_log::ClosedLog;
+use crate::closed_log::{ClosedLog, Ended};
 use crate::delta::{Delta, Health, Receipt};
 use crate::refusal::Refusal;
 
@@ -158,6 +158,7 @@ impl Clients {
             to,
             coverage: answer.coverage,
             changes: answer.changes,
+            roll_ups: answer.roll_ups,
             receipt: Receipt { key, generation: client.generation, sequence: client.sequence },
         })
     }
@@ -180,16 +181,25 @@ impl Clients {
         }
     }
 
-    /// Keeps a closed connection until every client has been told of it. At the limit the oldest is given
-    /// up, and counted as lost for each client that was not told.
+    /// Keeps a closed connection until every client has been told of it. At the limit the oldest record is
+    /// given up, and counted as lost for each client that was not told.
     pub fn keep_closed(&mut self, connection: Connection) {
+        self.keep(Ended::One(connection));
+    }
+
+    /// Keeps a roll-up, as one record, until every client has been told of it.
+    pub fn keep_rolled_up(&mut self, rollup: RollUp) {
+        self.keep(Ended::Several(rollup));
+    }
+
+    fn keep(&mut self, ended: Ended) {
         if self.clients.is_empty() {
             return;
         }
         if self.log.len() >= self.limits.closed_records {
             self.give_up_oldest();
         }
-        self.log.append(connection);
+        self.log.append(ended);
     }
 
     /// Removes the clients from which nothing was heard for their time to live.
@@ -275,13 +285,13 @@ impl Clients {
     }
 
     fn give_up_oldest(&mut self) {
-        let Some((position, connection)) = self.log.remove_oldest() else {
+        let Some((position, ended)) = self.log.remove_oldest() else {
             return;
         };
-        self.given_up += 1;
+        self.given_up += ended.amount().connections;
         for client in self.clients.values_mut() {
             if client.baseline.closed_position <= position {
-                client.give_up(position, &connection);
+                client.give_up(position, &ended);
             }
         }
     }

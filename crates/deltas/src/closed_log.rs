@@ -5,12 +5,33 @@
 
 use std::collections::VecDeque;
 
-use connections::Connection;
+use connections::{Connection, Loss, RollUp};
+
+/// What the log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
+pub(crate) enum Ended {
+    /// One connection.
+    One(Connection),
+    /// Several, of which only sums are known.
+    Several(RollUp),
+}
+
+impl Ended {
+    /// How many connections it stands for, and all of their bytes.
+    pub(crate) fn amount(&self) -> Loss {
+        let (connections, total) = match self {
+            Ended::One(connection) => (1, connection.total),
+            Ended::Several(rollup) => (rollup.connections, rollup.total),
+        };
+        Loss { connections, bytes: total.sent_bytes.saturating_add(total.received_bytes) }
+    }
+}
 
 /// Closed connections in the order of their closing.
 #[derive(Debug, Default)]
 pub(crate) struct ClosedLog {
-    records: VecDeque<Connection>,
+    records: VecDeque<Ended>,
     /// Position of the first record held.
     first: u64,
 }
@@ -27,22 +48,22 @@ impl ClosedLog {
     }
 
     /// Appends a record.
-    pub(crate) fn append(&mut self, connection: Connection) {
-        self.records.push_back(connection);
+    pub(crate) fn append(&mut self, ended: Ended) {
+        self.records.push_back(ended);
     }
 
     /// Removes the oldest record and its position.
-    pub(crate) fn remove_oldest(&mut self) -> Option<(u64, Connection)> {
-        let connection = self.records.pop_front()?;
+    pub(crate) fn remove_oldest(&mut self) -> Option<(u64, Ended)> {
+        let ended = self.records.pop_front()?;
         let position = self.first;
         self.first += 1;
-        Some((position, connection))
+        Some((position, ended))
     }
 
-    /// The records from `position` on; those no longer held are skipped.
-    pub(crate) fn from(&self, position: u64) -> impl Iterator<Item = &Connection> {
-        let skipped = position.saturating_sub(self.first);
-        self.records.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX))
+    /// The records from `position` on, each with its position; those no longer held are skipped.
+    pub(crate) fn from(&self, position: u64) -> impl Iterator<Item = (u64, &Ended)> {
+        let skipped = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        (self.first..).zip(&self.records).skip(skipped)
     }
 
     /// Forgets the records before `position`, and gives back memory when most of it is unused.
@@ -63,12 +84,19 @@ mod tests {
     fn positions_never_repeat() {
         let mut log = ClosedLog::default();
         for cookie in 0..10 {
-            log.append(connection(cookie));
+            log.append(Ended::One(connection(cookie)));
         }
         log.trim(4);
         assert_eq!((log.len(), log.end()), (6, 10));
-        assert_eq!(log.from(0).map(|c| c.id.cookie).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
-        assert_eq!(log.from(8).map(|c| c.id.cookie).collect::<Vec<_>>(), [8, 9]);
+        let cookies = |position| -> Vec<u64> {
+            let ended = log.from(position).map(|(position, ended)| match ended {
+                Ended::One(connection) if connection.id.cookie == position => position,
+                other => panic!("{other:?} at {position}"),
+            });
+            ended.collect()
+        };
+        assert_eq!(cookies(0), [4, 5, 6, 7, 8, 9]);
+        assert_eq!(cookies(8), [8, 9]);
         assert_eq!(log.remove_oldest().map(|(position, _)| position), Some(4));
         log.trim(100);
         assert_eq!((log.len(), log.end()), (0, 10));

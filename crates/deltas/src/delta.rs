@@ -1,6 +1,6 @@
 //! An answer to a poll: what one client has not seen yet, owned and independent of the state.
 
-use connections::{Connection, Counters, KernelTime, Losses};
+use connections::{Connection, Counters, KernelTime, Losses, RollUp};
 
 use crate::client_id::{ClientId, ClientKey};
 
@@ -21,6 +21,8 @@ pub struct Delta {
     pub coverage: Coverage,
     /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
     pub changes: Vec<Change>,
+    /// Closed connections of which only sums are known, each told in full and once.
+    pub roll_ups: Vec<(u64, RollUp)>,
     /// What to hand back to [`crate::Clients`] when the fate of the answer is known.
     pub receipt: Receipt,
 }
@@ -41,6 +43,10 @@ pub struct Health {
     pub losses: Losses,
     /// Connections that could not be followed.
     pub untracked: u64,
+    /// Connections that live now and are not followed: there is no room for them until they close.
+    pub untracked_now: u64,
+    /// Connections told as part of a roll-up.
+    pub rolled_up: u64,
     /// Contradictions in what the kernel said.
     pub anomalies: u64,
 }
@@ -52,8 +58,10 @@ pub struct Coverage {
     pub interval_ns: u64,
     /// Losses in the interval by cause.
     pub losses: Losses,
-    /// Connections that could not be followed in the interval.
+    /// Connections that could not be followed in the interval, those that live now included.
     pub untracked: u64,
+    /// Connections told as part of a roll-up in the interval: nothing of their counters is missing.
+    pub rolled_up: u64,
     /// Contradictions in the interval.
     pub anomalies: u64,
 }

@@ -7,18 +7,21 @@
 mod connection;
 mod coverage;
 mod listeners;
+mod rollup;
 mod tcp;
 
 use std::io;
 
-use connections::WallOffset;
+use connections::{RollUp, WallOffset};
 use deltas::{Change, Delta};
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use crate::answer::Answer;
 use crate::wall_time::WallTime;
 use connection::ConnectionWire;
 use coverage::CoverageWire;
+use rollup::RollUpWire;
 
 pub use listeners::ListenersView;
 
@@ -48,7 +51,8 @@ impl<'a> DeltaWire<'a> {
     fn new(answer: &Answer<'a>) -> Self {
         let Answer { delta, wall, instance, degradations } = *answer;
         // The receipt stays inside the process.
-        let Delta { client, sequence, acknowledged, from, to, coverage, changes, receipt: _ } = delta;
+        let Delta { client, sequence, acknowledged, from, to, coverage, changes, roll_ups, receipt: _ } =
+            delta;
         Self {
             client: client.as_str(),
             instance,
@@ -57,19 +61,27 @@ impl<'a> DeltaWire<'a> {
             from: WallTime::of(*from, wall),
             to: WallTime::of(*to, wall),
             coverage: CoverageWire::new(coverage, degradations),
-            connections: Connections { changes, wall },
+            connections: Connections { changes, roll_ups, wall },
         }
     }
 }
 
-/// The changed connections, each turned into its wire form when its turn comes.
+/// The changed connections, then the roll-ups, each turned into its wire form when its turn comes.
 struct Connections<'a> {
     changes: &'a [Change],
+    roll_ups: &'a [(u64, RollUp)],
     wall: WallOffset,
 }
 
 impl Serialize for Connections<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.changes.iter().map(|change| ConnectionWire::new(change, self.wall)))
+        let mut sequence = serializer.serialize_seq(None)?;
+        for change in self.changes {
+            sequence.serialize_element(&ConnectionWire::new(change, self.wall))?;
+        }
+        for (number, rollup) in self.roll_ups {
+            sequence.serialize_element(&RollUpWire::new(*number, rollup, self.wall))?;
+        }
+        sequence.end()
     }
 }

@@ -6,12 +6,14 @@
 
 mod connection;
 mod no_fact;
+mod rollup;
 mod telemetry;
 mod text;
 
 use std::io;
 
 use deltas::{Change, Delta};
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use crate::answer::Answer;
@@ -63,6 +65,7 @@ impl<'a> ConnectionsWire<'a> {
             to: _,
             coverage,
             changes: _,
+            roll_ups: _,
             receipt: _,
         } = delta;
         Self {
@@ -83,13 +86,20 @@ impl<'a> ConnectionsWire<'a> {
     }
 }
 
-/// The connections worth telling, each turned into its wire form when its turn comes.
+/// The connections worth telling, then the roll-ups, each turned into its wire form when its turn comes.
 struct Conns<'a>(&'a Delta);
 
 impl Serialize for Conns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let worth = |change: &&Change| worth_telling(change, self.0.from);
-        serializer.collect_seq(self.0.changes.iter().filter(worth).map(ConnectionWire::new))
+        let mut sequence = serializer.serialize_seq(None)?;
+        for change in self.0.changes.iter().filter(worth) {
+            sequence.serialize_element(&ConnectionWire::new(change))?;
+        }
+        for (_, rollup) in &self.0.roll_ups {
+            sequence.serialize_element(&rollup::wire(rollup))?;
+        }
+        sequence.end()
     }
 }
 

@@ -104,6 +104,11 @@ pub struct Limits {
     pub deferred_records: u32,
     /// Closed connections kept in the kernel beside a full ring buffer.
     pub overflow_records: u32,
+    /// Sockets beyond `tcp_slots`, told when they close and not before.
+    pub spilled_slots: u32,
+    /// Kinds of closed connections (process, namespace, direction, port) that are added up at once beside full
+    /// `overflow_records`; the rest is added up without distinction.
+    pub kernel_rollups: u32,
     /// Closed connections kept until every client has been told.
     pub closed_records: u32,
     /// Clients in all.
@@ -124,6 +129,8 @@ impl Default for Limits {
             ring_bytes: 8 << 20,
             deferred_records: 16_384,
             overflow_records: 65_536,
+            spilled_slots: 65_536,
+            kernel_rollups: 4096,
             closed_records: 131_072,
             clients: 64,
             clients_per_user: 16,

@@ -108,6 +108,8 @@ fn collect_limits(config: &Config) -> CollectLimits {
         ring_bytes: limits.ring_bytes,
         deferred_records: limits.deferred_records,
         overflow_records: limits.overflow_records,
+        spilled_slots: limits.spilled_slots,
+        kernel_rollups: limits.kernel_rollups,
         cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
@@ -127,6 +129,8 @@ fn state_limits(config: &Config) -> StateLimits {
         ("ring_bytes", limits.ring_bytes.into()),
         ("deferred_records", limits.deferred_records.into()),
         ("overflow_records", limits.overflow_records.into()),
+        ("spilled_slots", limits.spilled_slots.into()),
+        ("kernel_rollups", limits.kernel_rollups.into()),
         ("closed_records", limits.closed_records.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

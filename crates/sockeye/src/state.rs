@@ -12,7 +12,7 @@ use anyhow::Context;
 use collect::{
     CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, kernel_now, wall_offset,
 };
-use connections::{Event, KernelTime, Loss, Losses, Table};
+use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
 use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
 use tokio::sync::{mpsc, oneshot};
@@ -196,6 +196,9 @@ impl State {
         for connection in self.table.take_closed() {
             self.clients.keep_closed(connection);
         }
+        for rollup in self.table.take_rolled_up() {
+            self.clients.keep_rolled_up(rollup);
+        }
         self.clients.expire(kernel_now());
     }
 
@@ -290,25 +293,26 @@ impl State {
     }
 
     fn health(&self) -> Health {
-        let table = self.table.counts();
-        let KernelCounts {
-            ring_full_connections,
-            ring_full_bytes,
-            table_full,
-            closed_unclaimed,
-            malformed,
-            ..
-        } = self.counts;
+        // The limits that are reached without a loss are for the status.
+        let KernelCounts { table_full, spilled, spilled_now, closed_unclaimed, malformed, .. } = self.counts;
+        let TableCounts {
+            closed: _,
+            untracked,
+            without_room,
+            rolled_up,
+            ring_full,
+            anomalies,
+            close_not_seen,
+        } = self.table.counts();
+        // A socket without any slot is counted when it is refused one, and again when it closes; one that
+        // adoption missed only when it closes.
+        let unclaimed = table_full.saturating_sub(spilled).max(closed_unclaimed);
         Health {
-            losses: Losses {
-                ring_full: Loss { connections: ring_full_connections, bytes: ring_full_bytes },
-                close_not_seen: table.close_not_seen,
-                closed_log_full: Loss::default(),
-            },
-            // A socket without a slot is counted when it is refused one, and again when it closes; one that
-            // adoption missed only when it closes.
-            untracked: table.untracked + table_full.max(closed_unclaimed),
-            anomalies: table.anomalies + malformed,
+            losses: Losses { ring_full, close_not_seen, closed_log_full: Loss::default() },
+            untracked: untracked + unclaimed,
+            untracked_now: without_room + spilled_now,
+            rolled_up,
+            anomalies: anomalies + malformed,
         }
     }
 

@@ -63,16 +63,19 @@ fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
     support.programs.iter().zip(costs_or_none).map(view).collect()
 }
 
-fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 19] {
+fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 25] {
     let KernelCounts {
         claimed,
         closed,
         overflowed,
-        ring_full_connections,
-        ring_full_bytes,
+        rolled_up,
+        rolled_up_in_rest,
         table_full,
+        spilled,
+        spilled_now,
         closed_unclaimed,
         deferred,
+        deferred_full,
         malformed,
     } = facts.kernel;
     let table = facts.table;
@@ -80,15 +83,21 @@ fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 19] {
         ("kernel_claimed", claimed),
         ("kernel_closed", closed),
         ("kernel_overflowed", overflowed),
-        ("kernel_ring_full_connections", ring_full_connections),
-        ("kernel_ring_full_bytes", ring_full_bytes),
+        ("kernel_rolled_up", rolled_up),
+        ("kernel_rolled_up_in_rest", rolled_up_in_rest),
         ("kernel_table_full", table_full),
+        ("kernel_spilled", spilled),
+        ("kernel_spilled_now", spilled_now),
         ("kernel_closed_unclaimed", closed_unclaimed),
         ("kernel_deferred", deferred),
+        ("kernel_deferred_full", deferred_full),
         ("records_malformed", malformed),
         ("connections_closed", table.closed),
         ("connections_close_not_seen", table.close_not_seen.connections),
-        ("observations_untracked", table.untracked),
+        ("connections_untracked", table.untracked),
+        ("connections_without_room", table.without_room),
+        ("connections_rolled_up", table.rolled_up),
+        ("connections_ring_full", table.ring_full.connections),
         ("anomalies", table.anomalies),
         ("closed_records_kept", count(facts.clients.closed_kept())),
         ("closed_records_given_up", facts.clients.given_up_count()),

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{OpenObject, PrintLevel};
 
+use super::rollups::ROLLUPS_ALWAYS;
 use super::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
 use crate::CollectLimits;
 use crate::error::CollectError;
@@ -74,6 +75,10 @@ fn open<'a>(
     open.maps.connection_table.set_max_entries(buckets)?;
     open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;
     open.maps.overflow_records.set_max_entries(limits.overflow_records.max(1))?;
+    open.maps.spilled_slots.set_max_entries(limits.spilled_slots.max(1))?;
+    let rollups = limits.kernel_rollups.max(1).saturating_add(ROLLUPS_ALWAYS);
+    open.maps.rollups_even.set_max_entries(rollups)?;
+    open.maps.rollups_odd.set_max_entries(rollups)?;
     open.maps.closed_records.set_max_entries(ring_bytes)?;
     let constants = open.maps.rodata_data.as_deref_mut().expect("the object has constants");
     constants.bucket_mask = buckets - 1;

@@ -15,6 +15,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, RingBuffer, RingBu
 
 use super::iterate::read_all;
 use super::load::load;
+use super::rollups::{Taken, Turns};
 use super::skeleton::TracerSkel;
 use super::types::kernel_counts;
 use crate::CollectLimits;
@@ -25,6 +26,7 @@ use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
 use crate::namespaces;
+use crate::plain::from_bytes;
 use crate::record::{Malformed, RECORD_BYTES, decode};
 use connections::Event;
 
@@ -50,6 +52,7 @@ pub(crate) struct Programs<'a> {
     adopting: Option<Link>,
     owners: Option<Link>,
     jiffy: Option<JiffyRate>,
+    turns: RefCell<Turns>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
 }
@@ -90,6 +93,8 @@ impl<'a> Programs<'a> {
     /// Loads and attaches.
     pub(crate) fn start(storage: &'a mut Storage, limits: CollectLimits) -> Result<Self, CollectError> {
         let (skeleton, capabilities) = load(storage, limits)?;
+        // Before the hooks: the entries that roll-ups always have must be there.
+        let turns = RefCell::new(Turns::begin(&skeleton.maps)?);
         let attach = |hook| move |source| CollectError::Attach { hook, source };
         let set_state =
             skeleton.progs.inet_sock_set_state.attach().map_err(attach("tp_btf/inet_sock_set_state"))?;
@@ -107,6 +112,7 @@ impl<'a> Programs<'a> {
             owners: owners.map_err(attach("iter/task_file"))?,
             _hooks: [set_state, destroy],
             jiffy: None,
+            turns,
             skeleton,
             capabilities,
         };
@@ -207,9 +213,18 @@ impl<'a> Programs<'a> {
 
     /// What is adopted from now on belongs to a new pass.
     fn begin_adoption(&self) -> Result<(), CollectError> {
-        let failed = |source| CollectError::Map { operation: "write", map: "adoption_began_ns", source };
-        let globals = &self.skeleton.maps.bss;
-        globals.update(&0u32.to_ne_bytes(), &kernel_now().0.to_ne_bytes(), MapFlags::ANY).map_err(failed)
+        self.turns.borrow_mut().adoption_begins(&self.skeleton.maps, kernel_now().0)
+    }
+
+    /// Ends a generation of roll-ups: the pass that follows tells the names of those in it that were told
+    /// live, and then [`Programs::take_roll_ups`] their sums.
+    pub(crate) fn close_roll_ups(&self) -> Result<(), CollectError> {
+        self.turns.borrow_mut().close(&self.skeleton.maps)
+    }
+
+    /// Takes the roll-ups of the generation that was closed last.
+    pub(crate) fn take_roll_ups(&self) -> Result<Taken, CollectError> {
+        self.turns.borrow_mut().take(&self.skeleton.maps)
     }
 
     /// True when owners can be looked for at all.
@@ -255,12 +270,14 @@ impl<'a> Programs<'a> {
     /// What the kernel side counted so far.
     pub(crate) fn counts(&self) -> Result<KernelCounts, CollectError> {
         let failed = |source| CollectError::Map { operation: "read", map: "counts", source };
-        let per_cpu =
-            self.skeleton.maps.counts.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
+        let maps = &self.skeleton.maps;
+        let zero = 0u32.to_ne_bytes();
         let mut sum = KernelCounts::default();
-        for bytes in per_cpu.unwrap_or_default() {
-            add_cpu(&mut sum, &bytes);
+        for bytes in maps.counts.lookup_percpu(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default() {
+            add_cpu(&mut sum, &from_bytes(&bytes).unwrap_or_default());
         }
+        let globals = maps.bss.lookup(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default();
+        sum.spilled_now = globals.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
         Ok(sum)
     }
 }
@@ -354,29 +371,27 @@ impl ClosedRecords<'_> {
     }
 }
 
-fn add_cpu(sum: &mut KernelCounts, bytes: &[u8]) {
-    const FIELDS: usize = size_of::<kernel_counts>() / 8;
-    let mut fields = [0; FIELDS];
-    let (words, _) = bytes.as_chunks::<8>();
-    for (field, word) in fields.iter_mut().zip(words) {
-        *field = u64::from_ne_bytes(*word);
-    }
-    let [
+fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
+    let kernel_counts {
         claimed,
         closed,
         overflowed,
-        ring_full_connections,
-        ring_full_bytes,
+        rolled_up,
+        rolled_up_in_rest,
         table_full,
+        spilled,
         closed_unclaimed,
         deferred,
-    ] = fields;
+        deferred_full,
+    } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
     sum.overflowed += overflowed;
-    sum.ring_full_connections += ring_full_connections;
-    sum.ring_full_bytes += ring_full_bytes;
+    sum.rolled_up += rolled_up;
+    sum.rolled_up_in_rest += rolled_up_in_rest;
     sum.table_full += table_full;
+    sum.spilled += spilled;
     sum.closed_unclaimed += closed_unclaimed;
     sum.deferred += deferred;
+    sum.deferred_full += deferred_full;
 }

@@ -143,6 +143,7 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
         losses: Losses { ring_full: Loss { connections: 1, bytes: ring_bytes }, ..Losses::default() },
         untracked,
         anomalies: 3 * untracked,
+        ..Health::default()
     };
     let mut coverage = |untracked, ring_bytes, delivered| {
         assert!(world.register_as("a", USER).is_ok());
@@ -155,7 +156,7 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
         } else {
             world.roll_back(&delta)
         }
-        let Coverage { interval_ns: _, losses, untracked, anomalies } = delta.coverage;
+        let Coverage { interval_ns: _, losses, untracked, rolled_up: _, anomalies } = delta.coverage;
         (losses.ring_full.bytes, untracked, anomalies, delta.coverage.complete())
     };
     assert_eq!(coverage(2, 100, true), (100, 2, 6, false));

@@ -1,6 +1,7 @@
 //! What is kept of closed connections, for how long, and what is counted when it was not long enough.
 
 use connections::Loss;
+use deltas::Delta;
 
 use crate::world::{World, told};
 
@@ -160,4 +161,37 @@ fn a_flood_of_closes_during_a_pending_answer_is_counted_exactly() {
         assert_eq!(lost(&mut world, "a"), Loss { connections, bytes: 10 * connections });
         assert_eq!((world.tell("a"), world.clients.closed_kept()), (vec![], 0));
     }
+}
+
+/// Connections and bytes of each roll-up of an answer.
+fn rolled_up(delta: &Delta) -> Vec<(u64, u64)> {
+    delta.roll_ups.iter().map(|(_, rollup)| (rollup.connections, rollup.total.sent_bytes)).collect()
+}
+
+#[test]
+fn a_roll_up_is_told_once_to_each_client_and_again_when_the_answer_was_lost() {
+    let mut world = World::new();
+    world.register("a");
+    world.register("b");
+    world.roll_up(5, 500);
+    let lost = world.poll("a");
+    assert_eq!(rolled_up(&lost), [(5, 500)]);
+    world.roll_back(&lost);
+    world.roll_up(2, 20);
+    let again = world.poll("a");
+    assert_eq!(rolled_up(&again), [(5, 500), (2, 20)]);
+    assert_eq!(again.roll_ups.first(), lost.roll_ups.first(), "under the same number");
+    world.acknowledge(&again);
+    assert_eq!(rolled_up(&world.poll("a")), []);
+    assert_eq!(rolled_up(&world.poll("b")), [(5, 500), (2, 20)]);
+}
+
+#[test]
+fn a_roll_up_that_leaves_the_full_log_is_lost_with_all_its_connections() {
+    let mut world = World::with_closed_records(1);
+    world.register("a");
+    world.roll_up(5, 500);
+    world.close(1, 10);
+    assert_eq!(lost(&mut world, "a"), Loss { connections: 5, bytes: 500 });
+    assert_eq!(world.clients.given_up_count(), 5);
 }

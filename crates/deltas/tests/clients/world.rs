@@ -1,6 +1,6 @@
 //! A table, its clients, and a clock that stands still until a test moves it.
 
-use connections::{Ending, Event, KernelTime, State, Table};
+use connections::{Counters, Ending, Event, KernelTime, Protocol, RollUp, RollUpKey, State, Table};
 use deltas::{ClientId, ClientLimits, ClientState, Clients, Delta, Health, Peer, Refusal, Registration};
 
 use crate::fixtures::observation;
@@ -46,6 +46,22 @@ impl World {
         self.table.apply(Event::Closed(observation(cookie, sent_bytes), ending));
         for connection in self.table.take_closed() {
             self.clients.keep_closed(connection);
+        }
+    }
+
+    /// The kernel side added up so many connections.
+    pub(crate) fn roll_up(&mut self, connections: u64, sent_bytes: u64) {
+        self.table.apply(Event::RollUp(Box::new(RollUp {
+            key: RollUpKey { protocol: Protocol::Tcp, common: None },
+            owner: None,
+            connections,
+            total: Counters { sent_bytes, ..Counters::default() },
+            counts_rtos: true,
+            failures: Vec::new(),
+            last_closed_at: self.now,
+        })));
+        for rollup in self.table.take_rolled_up() {
+            self.clients.keep_rolled_up(rollup);
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct ConnectionWire<'a> {
     tcp: TcpWire,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureWire>,
+    /// How many connections this stands for.
+    rolled_up: u64,
 }
 
 impl<'a> ConnectionWire<'a> {
@@ -84,11 +86,12 @@ impl<'a> ConnectionWire<'a> {
             before: pre_existing.then(|| CountersWire::new(*before, tcp.counts_rtos)),
             tcp: TcpWire::new(*tcp),
             failure: failure.map(|failure| FailureWire::new(failure, *opened_at, *closed_at)),
+            rolled_up: 1,
         }
     }
 }
 
-fn protocol_name(protocol: Protocol) -> &'static str {
+pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
     }
@@ -160,7 +163,7 @@ fn source_name(source: OwnerSource) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct CountersWire {
+pub(super) struct CountersWire {
     sent_bytes: u64,
     received_bytes: u64,
     sent_packets: u64,
@@ -177,7 +180,7 @@ struct CountersWire {
 }
 
 impl CountersWire {
-    fn new(counters: Counters, counts_rtos: bool) -> Self {
+    pub(super) fn new(counters: Counters, counts_rtos: bool) -> Self {
         let Counters {
             sent_bytes,
             received_bytes,

@@ -6,11 +6,12 @@ use serde::{Serialize, Serializer};
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
-/// The coverage of one answer. Nothing is rolled up yet, so it says nothing about roll-ups.
+/// The coverage of one answer.
 #[derive(Serialize)]
 pub(super) struct CoverageWire<'a> {
     interval_ms: u64,
     lost: LostWire,
+    rolled_up: RolledUpWire,
     untracked: u64,
     anomalies: u64,
     degradations: &'a [String],
@@ -19,16 +20,22 @@ pub(super) struct CoverageWire<'a> {
 
 impl<'a> CoverageWire<'a> {
     pub(super) fn new(coverage: &Coverage, degradations: &'a [String]) -> Self {
-        let Coverage { interval_ns, losses, untracked, anomalies } = *coverage;
+        let Coverage { interval_ns, losses, untracked, rolled_up, anomalies } = *coverage;
         Self {
             interval_ms: interval_ns / NANOSECONDS_PER_MILLISECOND,
             lost: LostWire(losses),
+            rolled_up: RolledUpWire { connections: rolled_up },
             untracked,
             anomalies,
             degradations,
             complete: coverage.complete(),
         }
     }
+}
+
+#[derive(Serialize)]
+struct RolledUpWire {
+    connections: u64,
 }
 
 /// The causes by which something was lost; a cause without a loss is absent.

@@ -21,38 +21,38 @@ pub(super) fn worth_telling(change: &Change, from: KernelTime) -> bool {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ConnectionWire {
-    pid: i32,
-    laddr: Addr,
-    raddr: Addr,
-    family: &'static str,
+pub(super) struct ConnectionWire<'a> {
+    pub(super) pid: i32,
+    pub(super) laddr: Addr,
+    pub(super) raddr: Addr,
+    pub(super) family: &'static str,
     #[serde(rename = "type")]
-    protocol: &'static str,
-    last_bytes_sent: Text<u64>,
-    last_bytes_received: Text<u64>,
-    last_retransmits: u32,
-    direction: &'static str,
+    pub(super) protocol: &'static str,
+    pub(super) last_bytes_sent: Text<u64>,
+    pub(super) last_bytes_received: Text<u64>,
+    pub(super) last_retransmits: u32,
+    pub(super) direction: &'static str,
     #[serde(rename = "netNS")]
-    netns: u32,
-    rtt: u32,
-    rtt_var: u32,
-    intra_host: bool,
-    last_tcp_established: u32,
-    last_tcp_closed: u32,
-    last_packets_sent: Text<u64>,
-    last_packets_received: Text<u64>,
-    tcp_failures_by_err_code: FailureCounts,
-    last_tcp_rto_count: u32,
-    last_tcp_recovery_count: u32,
-    last_tcp_reord_seen: u32,
-    last_tcp_rcv_ooo_pack: u32,
-    last_tcp_delivered_ce: u32,
-    tcp_ecn_negotiated: bool,
+    pub(super) netns: u32,
+    pub(super) rtt: u32,
+    pub(super) rtt_var: u32,
+    pub(super) intra_host: bool,
+    pub(super) last_tcp_established: u32,
+    pub(super) last_tcp_closed: u32,
+    pub(super) last_packets_sent: Text<u64>,
+    pub(super) last_packets_received: Text<u64>,
+    pub(super) tcp_failures_by_err_code: FailureCounts<'a>,
+    pub(super) last_tcp_rto_count: u32,
+    pub(super) last_tcp_recovery_count: u32,
+    pub(super) last_tcp_reord_seen: u32,
+    pub(super) last_tcp_rcv_ooo_pack: u32,
+    pub(super) last_tcp_delivered_ce: u32,
+    pub(super) tcp_ecn_negotiated: bool,
     #[serde(flatten)]
-    no_fact: NoFact,
+    pub(super) no_fact: NoFact,
 }
 
-impl ConnectionWire {
+impl ConnectionWire<'_> {
     pub(super) fn new(change: &Change) -> Self {
         let Change { connection, delta } = *change;
         let newly_established = newly_established(&connection, delta);
@@ -107,7 +107,7 @@ impl ConnectionWire {
             last_tcp_closed: u32::from(state == State::Closed),
             last_packets_sent: Text(sent_packets),
             last_packets_received: Text(received_packets),
-            tcp_failures_by_err_code: FailureCounts(failure),
+            tcp_failures_by_err_code: FailureCounts::One(failure),
             last_tcp_rto_count: narrow(rtos),
             last_tcp_recovery_count: narrow(recoveries),
             last_tcp_reord_seen: narrow(reordering),
@@ -129,7 +129,7 @@ fn newly_established(connection: &Connection, delta: Counters) -> bool {
 }
 
 /// Process id, the only thing that the dialect tells of an owner. Kernels have at most 2^22 of them.
-fn pid(owner: Owner) -> i32 {
+pub(super) fn pid(owner: Owner) -> i32 {
     let Owner { pid, tid: _, uid: _, command: _, cgroup_id: _, started_at_boot_ns: _, kernel: _, source: _ } =
         owner;
     i32::try_from(pid).unwrap_or(0)
@@ -160,13 +160,13 @@ fn round_trip(facts: TcpFacts) -> (u32, u32) {
     (srtt_us.unwrap_or(0), rttvar_us.unwrap_or(0))
 }
 
-fn protocol_name(protocol: Protocol) -> &'static str {
+pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
     }
 }
 
-fn direction_name(direction: Direction) -> &'static str {
+pub(super) fn direction_name(direction: Direction) -> &'static str {
     match direction {
         Direction::Unknown => "unspecified",
         Direction::Incoming => "incoming",
@@ -177,7 +177,7 @@ fn direction_name(direction: Direction) -> &'static str {
 /// One end. The dialect has no scope for link-local addresses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Addr {
+pub(super) struct Addr {
     ip: IpAddr,
     port: i32,
     container_id: &'static str,
@@ -185,17 +185,31 @@ struct Addr {
 }
 
 impl Addr {
-    fn new(end: SocketAddr) -> Self {
+    pub(super) fn new(end: SocketAddr) -> Self {
         Self { ip: end.ip(), port: end.port().into(), container_id: "", host_name: "" }
     }
 }
 
-/// How often which errno ended the connection: at most one, once. A failure without errno has no place here.
-struct FailureCounts(Option<Failure>);
+/// How often which errno ended connections. A failure without errno has no place here.
+pub(super) enum FailureCounts<'a> {
+    /// At most one, once.
+    One(Option<Failure>),
+    /// Of a roll-up.
+    Several(&'a [(Failure, u64)]),
+}
 
-impl Serialize for FailureCounts {
+impl Serialize for FailureCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let errno = self.0.and_then(|Failure { kind: _, errno }| errno);
-        serializer.collect_map(errno.map(|errno| (errno, 1)))
+        let errno = |Failure { kind: _, errno }| errno;
+        match *self {
+            FailureCounts::One(failure) => {
+                serializer.collect_map(failure.and_then(errno).map(|errno| (errno, 1)))
+            }
+            FailureCounts::Several(failures) => {
+                let with_errno =
+                    failures.iter().filter_map(|(failure, count)| Some((errno(*failure)?, count)));
+                serializer.collect_map(with_errno)
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::text::Text;
 pub(super) struct TelemetryMap {
     complete: bool,
     untracked: u64,
+    rolled_up: u64,
     anomalies: u64,
     losses: Losses,
 }
@@ -20,14 +21,15 @@ pub(super) struct TelemetryMap {
 impl TelemetryMap {
     pub(super) fn new(coverage: &Coverage) -> Self {
         // The interval has no entry: the reader measures its own.
-        let Coverage { interval_ns: _, losses, untracked, anomalies } = *coverage;
-        Self { complete: coverage.complete(), untracked, anomalies, losses }
+        let Coverage { interval_ns: _, losses, untracked, rolled_up, anomalies } = *coverage;
+        Self { complete: coverage.complete(), untracked, rolled_up, anomalies, losses }
     }
 
     fn entries(&self) -> impl Iterator<Item = (String, u64)> {
         let counts = [
             ("complete", u64::from(self.complete)),
             ("untracked", self.untracked),
+            ("rolled_up.connections", self.rolled_up),
             ("anomalies", self.anomalies),
         ];
         let losses = self.losses.by_cause().into_iter().flat_map(|(cause, Loss { connections, bytes })| {

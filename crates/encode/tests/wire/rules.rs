@@ -93,7 +93,7 @@ fn the_reference_dialect_leaves_out_what_has_no_news_for_it() {
     let json = reference_json();
     let ports: Vec<_> =
         json["conns"].as_array().expect("a list").iter().map(|c| &c["laddr"]["port"]).collect();
-    assert_eq!(ports, [40112, 22, 40113, 700]);
+    assert_eq!(ports, [40112, 22, 40113, 700, 0, 0]);
 }
 
 #[test]
@@ -135,4 +135,26 @@ fn an_error_of_the_writer_is_reported() {
     let error = native::write_delta(&mut Full, &answer).expect_err("the writer fails");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     assert!(reference::write_connections(&mut Full, &answer).is_err());
+}
+
+#[test]
+fn a_roll_up_tells_only_what_its_connections_have_in_common() {
+    let json = native_json();
+    let roll_up = &json["connections"][5];
+    assert_eq!((&roll_up["rolled_up"], &roll_up["remote"]["port"]), (&17.into(), &443.into()));
+    assert!(roll_up["local"].as_object().is_some_and(serde_json::Map::is_empty), "{roll_up}");
+    assert!(roll_up["remote"]["address"].is_null() && roll_up["opened_at"].is_null(), "{roll_up}");
+    assert_eq!(
+        (&roll_up["failures"][0]["name"], &roll_up["failures"][0]["connections"]),
+        (&"ECONNREFUSED".into(), &3.into())
+    );
+    let rest = &json["connections"][6];
+    assert!(["netns", "owner", "failures"].iter().all(|name| rest[name].is_null()), "{rest}");
+    assert!(rest["remote"]["port"].is_null() && rest["total"]["rtos"].is_null(), "{rest}");
+    let reference = reference_json();
+    let conns = reference["conns"].as_array().expect("a list");
+    let [.., roll_up, rest] = conns.as_slice() else { panic!("two roll-ups") };
+    assert_eq!((&roll_up["lastTcpClosed"], &roll_up["raddr"]["port"]), (&17.into(), &443.into()));
+    assert_eq!(roll_up["tcpFailuresByErrCode"], serde_json::json!({"111": 3}));
+    assert_eq!((&rest["raddr"]["ip"], &rest["pid"]), (&"0.0.0.0".into(), &0.into()));
 }

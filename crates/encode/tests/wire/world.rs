@@ -3,8 +3,9 @@
 //! its state.
 
 use connections::{
-    Command, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, Loss,
-    Losses, Owner, OwnerSource, Protocol, State, Table, TcpFacts, Tuple, WallOffset,
+    Command, Common, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, GlobalId,
+    KernelTime, Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, Table, TcpFacts, Tuple,
+    WallOffset,
 };
 use deltas::{Change, ClientId, ClientLimits, Clients, Coverage, Delta, Health, Peer};
 use encode::Answer;
@@ -33,9 +34,45 @@ pub(crate) fn delta() -> Delta {
         acknowledged: 6,
         from: KernelTime(FROM),
         to: KernelTime(FROM + 30_000_500_000),
-        coverage: Coverage { interval_ns: 30_000_500_000, losses, untracked: 0, anomalies: 1 },
+        coverage: Coverage { interval_ns: 30_000_500_000, losses, untracked: 0, rolled_up: 24, anomalies: 1 },
+        roll_ups: vec![(0x2f, rollup()), (0x30, rest())],
         changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()],
         ..empty_delta()
+    }
+}
+
+/// Connections to one port by one process.
+fn rollup() -> RollUp {
+    let common = Common {
+        netns: 4_026_531_840,
+        direction: Direction::Outgoing,
+        service_port: Some(443),
+        owner: Some((812, 1)),
+    };
+    let failures = vec![
+        (Failure { kind: FailureKind::Refused, errno: Some(111) }, 3),
+        (Failure { kind: FailureKind::Aborted, errno: None }, 2),
+    ];
+    RollUp {
+        key: RollUpKey { protocol: Protocol::Tcp, common: Some(common) },
+        owner: Some(owner("curl")),
+        connections: 17,
+        total: Counters { sent_bytes: 1700, received_bytes: 3400, ..Counters::default() },
+        counts_rtos: true,
+        failures,
+        last_closed_at: KernelTime(FROM + 4_000_000),
+    }
+}
+
+/// Connections that have nothing in common, on a kernel that does not count time-outs.
+fn rest() -> RollUp {
+    RollUp {
+        key: RollUpKey { protocol: Protocol::Tcp, common: None },
+        owner: None,
+        connections: 7,
+        counts_rtos: false,
+        failures: Vec::new(),
+        ..rollup()
     }
 }
 

@@ -56,6 +56,16 @@ impl Told {
         self.closes > 0
     }
 
+    /// How many connections it is: not one for a roll-up.
+    pub fn connections(&self) -> u64 {
+        number(&self.last["rolled_up"])
+    }
+
+    /// Counters of several connections, not all of which need be counted by itself.
+    pub fn is_roll_up(&self) -> bool {
+        self.last["id"].as_str().is_some_and(|id| id.starts_with("rolled-up-"))
+    }
+
     pub fn port(&self, end: &str) -> u64 {
         number(&self.last[end]["port"])
     }
@@ -124,7 +134,8 @@ impl Ledger {
     /// The connections of a namespace.
     pub fn of<'a>(&'a self, space: &NetNs) -> impl Iterator<Item = (&'a String, &'a Told)> {
         let inode = u64::from(space.inode());
-        self.told.iter().filter(move |(_, told)| number(&told.last["netns"]) == inode)
+        // The roll-up of the rest has no namespace.
+        self.told.iter().filter(move |(_, told)| told.last["netns"].as_u64() == Some(inode))
     }
 
     /// The connection of the namespace with this port at this end (`local` or `remote`); ports are taken once.

@@ -22,6 +22,7 @@ mod place;
 mod process;
 mod raw;
 mod restart;
+mod roll_ups;
 mod traffic;
 mod users;
 mod wait;

@@ -1,0 +1,85 @@
+//! A roll-up, several closed connections as one record, in our own JSON form.
+//!
+//! It stands among the connections and has their fields, as far as those in it have them in common.
+
+use connections::{Common, Failure, RollUp, RollUpKey, WallOffset};
+use serde::Serialize;
+
+use super::connection::{CountersWire, OwnerWire, protocol_name};
+use crate::wall_time::WallTime;
+
+#[derive(Serialize)]
+pub(super) struct RollUpWire<'a> {
+    id: String,
+    protocol: &'static str,
+    state: &'static str,
+    direction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<u32>,
+    local: EndWire,
+    remote: EndWire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerWire<'a>>,
+    /// When the last of them ended.
+    closed_at: WallTime,
+    total: CountersWire,
+    delta: CountersWire,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<FailuresWire>,
+    rolled_up: u64,
+}
+
+/// One end: no address, and a port only at the end that serves.
+#[derive(Serialize)]
+struct EndWire {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct FailuresWire {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    connections: u64,
+}
+
+impl<'a> RollUpWire<'a> {
+    /// `number` tells it apart from the other roll-ups of this run.
+    pub(super) fn new(number: u64, rollup: &'a RollUp, wall: WallOffset) -> Self {
+        let RollUp { key, owner, connections, total, counts_rtos, failures, last_closed_at } = rollup;
+        let RollUpKey { protocol, common } = *key;
+        // The owner's process is told by the owner.
+        let (netns, direction, port) = match common {
+            Some(Common { netns, direction, service_port, owner: _ }) => {
+                (Some(netns), direction, service_port)
+            }
+            None => (None, connections::Direction::Unknown, None),
+        };
+        let incoming = direction == connections::Direction::Incoming;
+        Self {
+            id: format!("rolled-up-{number:x}"),
+            protocol: protocol_name(protocol),
+            state: connections::State::Closed.name(),
+            direction: direction.name(),
+            netns,
+            local: EndWire { port: port.filter(|_| incoming) },
+            remote: EndWire { port: port.filter(|_| !incoming) },
+            owner: owner.as_ref().map(OwnerWire::new),
+            closed_at: WallTime::of(*last_closed_at, wall),
+            total: CountersWire::new(*total, *counts_rtos),
+            delta: CountersWire::new(*total, *counts_rtos),
+            failures: failures.iter().map(FailuresWire::new).collect(),
+            rolled_up: *connections,
+        }
+    }
+}
+
+impl FailuresWire {
+    fn new((failure, connections): &(Failure, u64)) -> Self {
+        let Failure { kind, errno } = *failure;
+        Self { kind: kind.name(), errno, name: failure.errno_name(), connections: *connections }
+    }
+}
