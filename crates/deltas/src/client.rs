@@ -173,20 +173,22 @@ impl Client {
     }
 
     /// What is at `position` leaves the log; this client has not acknowledged it. What of it is lost depends on
-    /// the fate of the pending answer, which may have told it live, or closed.
-    pub(crate) fn give_up(&mut self, position: u64, ended: &Ended) {
+    /// the fate of the pending answer, which may have told it live, or closed. Gives the bytes of it that no
+    /// acknowledged answer told.
+    pub(crate) fn give_up(&mut self, position: u64, ended: &Ended) -> u64 {
         self.baseline.closed_position = position + 1;
         let told = self.baseline.told_of(ended);
         let untold = untold(ended, told.as_ref());
         let Some(pending) = &mut self.pending else {
             self.lost_in_log = self.lost_in_log.plus(untold);
-            return;
+            return untold.bytes;
         };
         pending.lost_if_undelivered = pending.lost_if_undelivered.plus(untold);
         if position >= pending.closed_position {
             let told = pending.told_of(ended).or(told);
             pending.lost_if_delivered = pending.lost_if_delivered.plus(self::untold(ended, told.as_ref()));
         }
+        untold.bytes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, KernelTime, RollUp, Table};
+use connections::{Connection, KernelTime, Loss, RollUp, Table};
 use foldhash::fast::RandomState;
 
 use crate::client::{Baseline, Client};
@@ -66,7 +66,7 @@ pub struct Clients {
     generation: u64,
     expired: u64,
     refused: u64,
-    given_up: u64,
+    given_up: Loss,
 }
 
 impl Clients {
@@ -81,7 +81,7 @@ impl Clients {
             generation: 0,
             expired: 0,
             refused: 0,
-            given_up: 0,
+            given_up: Loss::default(),
         }
     }
 
@@ -250,9 +250,10 @@ impl Clients {
         self.refused
     }
 
-    /// Closed connections that left the full log before every client had been told, since tracing began.
+    /// Closed connections that left the full log before every client had been told, since tracing began. Of the
+    /// bytes of each, as many as the client missed that was told least; an answer on its way counts as lost.
     #[must_use]
-    pub fn given_up_count(&self) -> u64 {
+    pub fn given_up(&self) -> Loss {
         self.given_up
     }
 
@@ -288,12 +289,10 @@ impl Clients {
         let Some((position, ended)) = self.log.remove_oldest() else {
             return;
         };
-        self.given_up += ended.amount().connections;
-        for client in self.clients.values_mut() {
-            if client.baseline.closed_position <= position {
-                client.give_up(position, &ended);
-            }
-        }
+        let behind = self.clients.values_mut().filter(|client| client.baseline.closed_position <= position);
+        let most = behind.map(|client| client.give_up(position, &ended)).max();
+        let connections = ended.amount().connections;
+        self.given_up = self.given_up.plus(Loss { connections, bytes: most.unwrap_or_default() });
     }
 
     fn trim(&mut self) {
