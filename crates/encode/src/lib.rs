@@ -1,8 +1,8 @@
-//! Deltas to bytes: the wire types and their JSON.
+//! Deltas to bytes: the wire types, their JSON, and the metrics.
 //!
 //! Owns every type that is serialized, the names in it and the rules of each dialect: [`native`] is our own
-//! form, [`reference`] the JSON form of the reference system's `Connections` message. Does not decide what a
-//! client is told (`deltas` does) and knows no HTTP (`endpoints` does).
+//! form, [`reference`] the JSON form of the reference system's `Connections` message, [`metrics()`] what
+//! Prometheus reads. Does not decide what a client is told (`deltas` does) and knows no HTTP (`endpoints` does).
 //!
 //! Domain types are never serializable. Each has a counterpart here that is built by destructuring it without
 //! `..`, so that a new field does not compile until someone decides about it. Answers are written as a
@@ -12,6 +12,9 @@
 
 mod answer;
 mod client_view;
+mod count;
+mod loss_view;
+mod metrics;
 pub mod native;
 mod problem;
 pub mod reference;
@@ -20,8 +23,11 @@ mod wall_time;
 
 pub use answer::Answer;
 pub use client_view::ClientView;
+pub use count::{Count, Metric, MetricKind};
+pub use loss_view::LossView;
+pub use metrics::{Form, metrics};
 pub use problem::{ErrorView, ProbeView, ProblemView};
-pub use status::{Capability, DegradationView, Program, Sampled, Status};
+pub use status::{Capability, DegradationView, Process, Program, Sampled, Status};
 pub use wall_time::WallTime;
 
 /// A small answer as JSON.

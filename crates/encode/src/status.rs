@@ -1,11 +1,13 @@
 //! The answer of `GET /v1/status`: what runs, what serves which capability, limits and counters.
 //!
-//! Filled by the process, which alone knows all of it.
+//! Filled by the process, which alone knows most of it. `metrics` tells the same to Prometheus.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::count::{self, Count};
+use crate::loss_view::LossView;
 use crate::wall_time::WallTime;
 
 /// State of the tracer. Holds no data of any client and no connection.
@@ -24,7 +26,10 @@ pub struct Status {
     /// Every limit by name; the unit is at the end of the name.
     pub limits: BTreeMap<String, u64>,
     /// Every counter by name, since tracing began.
-    pub counters: BTreeMap<String, u64>,
+    #[serde(serialize_with = "count::by_name")]
+    pub counters: Vec<Count>,
+    /// What was lost since tracing began, by cause.
+    pub lost: BTreeMap<&'static str, LossView>,
     /// Registered clients.
     pub clients: u64,
     /// Connections that are live now.
@@ -32,6 +37,18 @@ pub struct Status {
     /// Programs loaded into the kernel; absent when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<Program>,
+    /// What the process itself costs.
+    pub process: Process,
+}
+
+/// What the process costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Processor time of all its threads since it began.
+    pub cpu_ns: u64,
+    /// Memory of it that is in RAM; absent when that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
 }
 
 /// One capability of the tracer.

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::http::request::Parts;
+use encode::Status;
 use tokio::sync::oneshot;
 
 use crate::admission::Admission;
+use crate::counts::Counts;
 use crate::limits::HttpLimits;
 use crate::link::Link;
 use crate::problem::Problem;
@@ -19,6 +21,7 @@ pub(crate) struct Api<B> {
     pub(crate) backend: B,
     pub(crate) limits: HttpLimits,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) counts: Arc<Counts>,
     /// Polls until the fate of their answer is known.
     pub(crate) polls: Tasks,
 }
@@ -26,7 +29,7 @@ pub(crate) struct Api<B> {
 impl<B: Backend> Api<B> {
     pub(crate) fn new(backend: B, limits: HttpLimits) -> Arc<Self> {
         let admission = Admission::new(limits.polls, limits.polls_per_client, limits.poll_wait);
-        Arc::new(Self { backend, limits, admission, polls: Tasks::default() })
+        Arc::new(Self { backend, limits, admission, counts: Arc::default(), polls: Tasks::default() })
     }
 
     /// Asks the state and waits for its reply.
@@ -37,6 +40,16 @@ impl<B: Backend> Api<B> {
         let (reply, answer) = oneshot::channel();
         self.backend.ask(query(reply)).await?;
         answer.await.map_err(|_| Problem::from(Unavailable))
+    }
+
+    /// What the state knows of the tracer, and what the API counts itself. Waits for no pass.
+    ///
+    /// # Errors
+    /// The problem of an unavailable state.
+    pub(crate) async fn status(&self) -> Result<Status, Problem> {
+        let mut status = self.ask(|reply| Query::Status { reply }).await?;
+        status.counters.extend(self.counts.list());
+        Ok(status)
     }
 }
 

@@ -7,11 +7,13 @@
 //! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
 //! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
 //! and `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
-//! became of it, `problem` is every other ending.
+//! became of it, `problem` is every other ending. `counts` counts all of it.
 
+mod accept;
 mod admission;
 mod api;
 mod body;
+mod counts;
 mod delivery;
 mod dialect;
 mod error;

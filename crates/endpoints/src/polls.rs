@@ -11,7 +11,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use connections::WallOffset;
-use deltas::{ClientId, Delta};
+use deltas::{ClientId, Delta, Refusal};
 use encode::{Answer, native, reference};
 use tokio::sync::oneshot;
 
@@ -52,7 +52,8 @@ fn refuse_head<B>(call: &Call<B>) -> Result<(), Problem> {
 
 async fn answer<B: Backend>(call: Call<B>, id: ClientId, dialect: Dialect) -> Result<Response, Problem> {
     let Call { api, caller: Caller { link, .. }, .. } = call;
-    let permit = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() }).await?;
+    let admitted = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() }).await;
+    let permit = admitted.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
     let (made, outcome) = oneshot::channel();
     let poll = Poll { id, create: dialect == Dialect::Reference, link: Arc::clone(&link), permit };
     api.polls.spawn(poll.run(Arc::clone(&api), made));
@@ -106,6 +107,9 @@ impl Poll {
         let peer = link.peer();
         let turn = link.turn().await;
         let asked = api.ask(|reply| Query::Poll { id, peer, create, reply }).await;
+        if let Ok(Err(Refusal::AnswerPending)) = asked {
+            api.counts.poll_while_answer_pending();
+        }
         let PollAnswer { delta, wall } = match asked.and_then(|answer| answer.map_err(Problem::from)) {
             Ok(answer) => answer,
             Err(problem) => {

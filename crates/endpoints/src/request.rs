@@ -6,9 +6,11 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use deltas::{ClientId, InvalidClientId};
+use encode::Form;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
+use crate::accept::{Offer, best};
 use crate::limits::HttpLimits;
 use crate::problem::{Kind, Problem};
 
@@ -55,6 +57,21 @@ pub(crate) fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Kind::NotAcceptable, "this path answers application/json only"))
+}
+
+/// The form of metrics that the request prefers: OpenMetrics only where it is asked for.
+///
+/// # Errors
+/// The problem of an answer that would not be acceptable.
+pub(crate) fn metrics_form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let text = Offer { essence: "text/plain", version: "0.0.4", answer: Form::Text };
+    let open_metrics =
+        Offer { essence: "application/openmetrics-text", version: "1.0.0", answer: Form::OpenMetrics };
+    best(&accepted(headers), &[text, open_metrics]).ok_or_else(|| {
+        let detail =
+            "this path answers text/plain version 0.0.4 and application/openmetrics-text version 1.0.0";
+        Problem::new(Kind::NotAcceptable, detail)
+    })
 }
 
 /// Refuses a request for protobuf, by the reference's own rule: the header contains the text.

@@ -15,12 +15,13 @@ use crate::query::Backend;
 use crate::{listings, polls, probes, registrations};
 
 /// Every route.
-static ROUTES: [Route; 9] = [
+static ROUTES: [Route; 10] = [
     Route { method: Method::PUT, path: "/v1/clients/{id}", endpoint: Endpoint::PutClient },
     Route { method: Method::DELETE, path: "/v1/clients/{id}", endpoint: Endpoint::DeleteClient },
     Route { method: Method::GET, path: "/v1/clients/{id}/connections", endpoint: Endpoint::Poll },
     Route { method: Method::GET, path: "/v1/listeners", endpoint: Endpoint::Listeners },
     Route { method: Method::GET, path: "/v1/status", endpoint: Endpoint::Status },
+    Route { method: Method::GET, path: "/metrics", endpoint: Endpoint::Metrics },
     Route { method: Method::GET, path: "/livez", endpoint: Endpoint::Live },
     Route { method: Method::GET, path: "/readyz", endpoint: Endpoint::Ready },
     Route { method: Method::GET, path: "/network_tracer/register", endpoint: Endpoint::ReferenceRegister },
@@ -41,6 +42,7 @@ enum Endpoint {
     Poll,
     Listeners,
     Status,
+    Metrics,
     Live,
     Ready,
     ReferenceRegister,
@@ -94,6 +96,7 @@ async fn respond<B: Backend>(
         Endpoint::Poll => polls::native(call).await,
         Endpoint::Listeners => listings::listeners(call).await,
         Endpoint::Status => probes::status(call).await,
+        Endpoint::Metrics => probes::metrics(call).await,
         Endpoint::Live => Ok(probes::live()),
         Endpoint::Ready => probes::ready(&call),
         Endpoint::ReferenceRegister => registrations::reference(call).await,

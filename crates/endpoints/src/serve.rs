@@ -1,6 +1,7 @@
 //! The accept loop: who is there, how many at once, until when.
 
 use std::convert::Infallible;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{Api, Caller};
+use crate::counts::Counts;
 use crate::error::EndpointError;
 use crate::limits::HttpLimits;
 use crate::link::Link;
@@ -60,7 +63,7 @@ pub async fn serve<B: Backend>(
     listener.set_nonblocking(true).map_err(listen)?;
     let listener = UnixListener::from_std(listener).map_err(listen)?;
     let api = Api::new(backend, limits);
-    let mut server = Server::new(router(Arc::clone(&api)), limits);
+    let mut server = Server::new(router(Arc::clone(&api)), Arc::clone(&api.counts), limits);
     tokio::select! {
         never = server.accept_all(&listener) => match never {},
         () = shutdown => {}
@@ -75,24 +78,29 @@ pub async fn serve<B: Backend>(
 
 struct Server {
     router: Router,
+    counts: Arc<Counts>,
     limits: HttpLimits,
     slots: Arc<Semaphore>,
+    /// True from when all places are taken until nobody waits for one any more.
+    crowded: bool,
     connections: JoinSet<()>,
     stopping: watch::Sender<bool>,
 }
 
 impl Server {
-    fn new(router: Router, limits: HttpLimits) -> Self {
+    fn new(router: Router, counts: Arc<Counts>, limits: HttpLimits) -> Self {
         let slots = Arc::new(Semaphore::new(limits.connections));
-        Self { router, limits, slots, connections: JoinSet::new(), stopping: watch::Sender::new(false) }
+        let (connections, stopping) = (JoinSet::new(), watch::Sender::new(false));
+        Self { router, counts, limits, slots, crowded: false, connections, stopping }
     }
 
     async fn accept_all(&mut self, listener: &UnixListener) -> Infallible {
         loop {
-            let slots = Arc::clone(&self.slots);
-            let slot = slots.acquire_owned().await.expect("the semaphore is never closed");
+            let slot = self.free_slot().await;
             // Those that have ended meanwhile.
             while self.connections.try_join_next().is_some() {}
+            // Whoever is there when a place comes free has waited for it.
+            self.crowded = self.crowded && somebody_waits(listener);
             match listener.accept().await {
                 Ok((stream, _)) => self.begin(stream, slot),
                 Err(error) => {
@@ -103,14 +111,27 @@ impl Server {
         }
     }
 
+    async fn free_slot(&mut self) -> OwnedSemaphorePermit {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return slot;
+        }
+        self.crowded = true;
+        Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
     fn begin(&mut self, stream: UnixStream, slot: OwnedSemaphorePermit) {
         match Link::new(&stream) {
             Ok(link) => {
-                let connection = Connection { router: self.router.clone(), link };
+                if self.crowded {
+                    self.counts.connection_waited();
+                }
+                let open = self.counts.open();
+                let counts = Arc::clone(&self.counts);
+                let connection = Connection { router: self.router.clone(), counts, link };
                 let connection = connection.run(stream, self.limits, self.stopping.subscribe());
                 self.connections.spawn(async move {
                     connection.await;
-                    drop(slot);
+                    drop((open, slot));
                 });
             }
             Err(error) => tracing::warn!(%error, "cannot tell who connects to the api"),
@@ -134,6 +155,7 @@ impl Server {
 #[derive(Clone)]
 struct Connection {
     router: Router,
+    counts: Arc<Counts>,
     link: Arc<Link>,
 }
 
@@ -168,9 +190,16 @@ impl Connection {
         let request_id = HeaderValue::from_str(&caller.request_id);
         request.extensions_mut().insert(caller);
         let mut response = TowerToHyperService::new(self.router).call(request).await?;
+        self.counts.answered(response.status());
         response.headers_mut().extend(request_id.map(|id| (REQUEST_ID, id)));
         Ok(response)
     }
+}
+
+/// True when a connection is there to be accepted. Does not wait.
+fn somebody_waits(listener: &UnixListener) -> bool {
+    let mut listening = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
+    poll(&mut listening, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {

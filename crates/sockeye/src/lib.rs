@@ -6,8 +6,10 @@
 
 pub mod cli;
 pub mod config;
+mod counts;
 pub mod exit;
 pub mod logging;
+mod own_cost;
 pub mod process;
 pub mod state;
 mod status;

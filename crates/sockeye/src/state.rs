@@ -13,10 +13,12 @@ use collect::{
     CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, kernel_now, wall_offset,
 };
 use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
-use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
+use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Receipt, Refusal};
+use encode::WallTime;
 use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::counts::StateCounts;
 use crate::status::{self, Facts};
 
 /// Messages that may wait; a batch of readings is one message of at most 128 events.
@@ -79,13 +81,13 @@ impl StateThread {
             requests,
             waiting: Vec::new(),
             passed_at: began_at,
-            passes: 0,
-            counts: KernelCounts::default(),
+            counts: StateCounts::default(),
+            kernel: KernelCounts::default(),
             costs: ProgramCosts::default(),
             support: None,
             failing: Some(failing),
             instance: instance.to_owned(),
-            began_at,
+            started_at: WallTime::of(began_at, wall_offset()),
             listed_limits: limits.listed,
         };
         let thread = std::thread::Builder::new()
@@ -143,13 +145,14 @@ struct State {
     waiting: Vec<Waiting>,
     /// When the last complete pass began.
     passed_at: KernelTime,
-    passes: u64,
-    counts: KernelCounts,
+    counts: StateCounts,
+    kernel: KernelCounts,
     costs: ProgramCosts,
     support: Option<Support>,
     failing: Option<oneshot::Sender<CollectError>>,
     instance: String,
-    began_at: KernelTime,
+    /// Of the wall clock at the start: it does not move when that clock is set.
+    started_at: WallTime,
     listed_limits: Vec<(&'static str, u64)>,
 }
 
@@ -203,8 +206,8 @@ impl State {
     }
 
     fn end_pass(&mut self, request: u64, counts: KernelCounts) {
-        self.counts = counts;
-        self.passes += 1;
+        self.kernel = counts;
+        self.counts.passes += 1;
         let served = self.waiting.extract_if(.., |waiting| waiting.request <= request).collect::<Vec<_>>();
         for Waiting { question, .. } in served {
             match question {
@@ -232,8 +235,11 @@ impl State {
                 let _ = reply.send(self.clients.remove(&id, peer, now));
             }
             Query::Poll { id, peer, create, reply } => self.begin_poll(id, peer, create, reply),
-            Query::Resolve { receipt, delivered: true } => self.clients.acknowledge(&receipt, now),
-            Query::Resolve { receipt, delivered: false } => self.clients.roll_back(&receipt, now),
+            Query::Resolve { receipt, delivered: true } => {
+                self.counts.answers_delivered += 1;
+                self.clients.acknowledge(&receipt, now);
+            }
+            Query::Resolve { receipt, delivered: false } => self.roll_back(&receipt, now),
             Query::Listeners { reply } => self.wait_for_pass(Question::Listeners(reply)),
             Query::Status { reply } => {
                 let _ = reply.send(status::status(&self.facts()));
@@ -287,14 +293,20 @@ impl State {
         let health = self.health();
         let delta = self.clients.poll(&poll.id, poll.peer, &self.table, health, self.passed_at);
         let answer = delta.map(|delta| PollAnswer { delta, wall: wall_offset() });
+        self.counts.polls_answered += u64::from(answer.is_ok());
         if let Err(Ok(unsent)) = poll.reply.send(answer) {
-            self.clients.roll_back(&unsent.delta.receipt, kernel_now());
+            self.roll_back(&unsent.delta.receipt, kernel_now());
         }
+    }
+
+    fn roll_back(&mut self, receipt: &Receipt, now: KernelTime) {
+        self.counts.answers_rolled_back += 1;
+        self.clients.roll_back(receipt, now);
     }
 
     fn health(&self) -> Health {
         // The limits that are reached without a loss are for the status.
-        let KernelCounts { table_full, spilled, spilled_now, closed_unclaimed, malformed, .. } = self.counts;
+        let KernelCounts { table_full, spilled, spilled_now, closed_unclaimed, malformed, .. } = self.kernel;
         let TableCounts {
             closed: _,
             untracked,
@@ -319,16 +331,18 @@ impl State {
     fn facts(&self) -> Facts<'_> {
         Facts {
             instance: &self.instance,
-            began_at: self.began_at,
+            started_at: self.started_at,
             support: self.support.as_ref(),
             limits: &self.listed_limits,
             table: self.table.counts(),
             live_connections: self.table.live_count(),
-            kernel: self.counts,
+            kernel: self.kernel,
             costs: &self.costs,
             clients: &self.clients,
+            // Each client counts for itself what it was not told in time; here each connection counts once.
+            losses: Losses { closed_log_full: self.clients.given_up(), ..self.health().losses },
+            state: self.counts,
             polls_waiting: self.waiting.len(),
-            passes: self.passes,
         }
     }
 }

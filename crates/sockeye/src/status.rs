@@ -1,14 +1,18 @@
-//! The answer of `/v1/status`, put together from what every part knows of itself.
+//! The status of the tracer, put together from what every part knows of itself. `/v1/status` and `/metrics` are
+//! its two forms; what is counted, and how it is called in each, is listed in `counts`.
 
-use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support, wall_offset};
-use connections::{KernelTime, TableCounts};
+use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support};
+use connections::{Losses, TableCounts};
 use deltas::Clients;
-use encode::{Capability, DegradationView, Program, Sampled, Status, WallTime};
+use encode::{Capability, Count, DegradationView, Program, Sampled, Status, WallTime};
+
+use crate::counts::{self, StateCounts, count};
+use crate::own_cost::own_cost;
 
 /// What the status is made from.
 pub(crate) struct Facts<'a> {
     pub(crate) instance: &'a str,
-    pub(crate) began_at: KernelTime,
+    pub(crate) started_at: WallTime,
     pub(crate) support: Option<&'a Support>,
     pub(crate) limits: &'a [(&'static str, u64)],
     pub(crate) table: TableCounts,
@@ -18,22 +22,26 @@ pub(crate) struct Facts<'a> {
     /// As of the last pass.
     pub(crate) costs: &'a ProgramCosts,
     pub(crate) clients: &'a Clients,
+    /// Of all causes, those that are counted for each client included.
+    pub(crate) losses: Losses,
+    pub(crate) state: StateCounts,
     pub(crate) polls_waiting: usize,
-    pub(crate) passes: u64,
 }
 
 pub(crate) fn status(facts: &Facts<'_>) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         instance: facts.instance.to_owned(),
-        started_at: WallTime::of(facts.began_at, wall_offset()),
+        started_at: facts.started_at,
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         capabilities: facts.support.map(capabilities).unwrap_or_default(),
         limits: facts.limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-        counters: counters(facts).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        counters: counters(facts),
+        lost: facts.losses.by_cause().into_iter().map(|(cause, loss)| (cause, loss.into())).collect(),
         clients: count(facts.clients.list().len()),
         live_connections: count(facts.live_connections),
         programs: facts.support.map(|support| programs(support, facts.costs)).unwrap_or_default(),
+        process: own_cost(),
     }
 }
 
@@ -63,51 +71,10 @@ fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
     support.programs.iter().zip(costs_or_none).map(view).collect()
 }
 
-fn counters(facts: &Facts<'_>) -> [(&'static str, u64); 25] {
-    let KernelCounts {
-        claimed,
-        closed,
-        overflowed,
-        rolled_up,
-        rolled_up_in_rest,
-        table_full,
-        spilled,
-        spilled_now,
-        closed_unclaimed,
-        deferred,
-        deferred_full,
-        malformed,
-    } = facts.kernel;
-    let table = facts.table;
-    [
-        ("kernel_claimed", claimed),
-        ("kernel_closed", closed),
-        ("kernel_overflowed", overflowed),
-        ("kernel_rolled_up", rolled_up),
-        ("kernel_rolled_up_in_rest", rolled_up_in_rest),
-        ("kernel_table_full", table_full),
-        ("kernel_spilled", spilled),
-        ("kernel_spilled_now", spilled_now),
-        ("kernel_closed_unclaimed", closed_unclaimed),
-        ("kernel_deferred", deferred),
-        ("kernel_deferred_full", deferred_full),
-        ("records_malformed", malformed),
-        ("connections_closed", table.closed),
-        ("connections_close_not_seen", table.close_not_seen.connections),
-        ("connections_untracked", table.untracked),
-        ("connections_without_room", table.without_room),
-        ("connections_rolled_up", table.rolled_up),
-        ("connections_ring_full", table.ring_full.connections),
-        ("anomalies", table.anomalies),
-        ("closed_records_kept", count(facts.clients.closed_kept())),
-        ("closed_records_given_up", facts.clients.given_up_count()),
-        ("clients_refused", facts.clients.refused_count()),
-        ("clients_expired", facts.clients.expired_count()),
-        ("polls_waiting", count(facts.polls_waiting)),
-        ("passes", facts.passes),
-    ]
-}
-
-fn count(number: usize) -> u64 {
-    number.try_into().unwrap_or(u64::MAX)
+fn counters(facts: &Facts<'_>) -> Vec<Count> {
+    counts::of_kernel(facts.kernel)
+        .chain(counts::of_table(facts.table))
+        .chain(counts::of_clients(facts.clients))
+        .chain(counts::of_state(facts.state, facts.polls_waiting))
+        .collect()
 }

@@ -4,6 +4,8 @@ use connections::{Loss, Losses};
 use deltas::Coverage;
 use serde::{Serialize, Serializer};
 
+use crate::loss_view::LossView;
+
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The coverage of one answer.
@@ -41,17 +43,9 @@ struct RolledUpWire {
 /// The causes by which something was lost; a cause without a loss is absent.
 struct LostWire(Losses);
 
-#[derive(Serialize)]
-struct LossWire {
-    connections: u64,
-    bytes: u64,
-}
-
 impl Serialize for LostWire {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let causes = self.0.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
-        serializer.collect_map(
-            causes.map(|(cause, Loss { connections, bytes })| (cause, LossWire { connections, bytes })),
-        )
+        serializer.collect_map(causes.map(|(cause, loss)| (cause, LossView::from(loss))))
     }
 }

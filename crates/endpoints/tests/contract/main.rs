@@ -5,6 +5,7 @@ mod admission;
 mod delivery;
 mod errors;
 mod http;
+mod metrics;
 mod routes;
 mod serving;
 mod socket;

@@ -8,7 +8,7 @@ use connections::{
     Tuple, WallOffset,
 };
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
-use encode::{Status, WallTime};
+use encode::{Count, Process, Program, Sampled, Status, WallTime};
 use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Unavailable};
 use tokio::sync::{mpsc, watch};
 
@@ -184,10 +184,21 @@ impl Owned {
             kernel: "6.18".to_owned(),
             capabilities: Vec::new(),
             limits: [("clients".to_owned(), 64)].into(),
-            counters: [("clients_expired".to_owned(), self.clients.expired_count())].into(),
+            counters: vec![Count::total(
+                "clients_expired",
+                "sockeye_clients_expired",
+                "Clients that expired.",
+                self.clients.expired_count(),
+            )],
+            lost: [("closed_log_full", self.clients.given_up().into())].into(),
             clients: self.clients.list().len() as u64,
             live_connections: self.table.live_count() as u64,
-            programs: Vec::new(),
+            programs: vec![Program {
+                name: "a\"} 1\n\\b".to_owned(),
+                id: None,
+                sampled: Some(Sampled { window_ms: 1000, runs: 7, run_time_ns: 70 }),
+            }],
+            process: Process { cpu_ns: 1, resident_bytes: None },
         }
     }
 }

@@ -10,10 +10,13 @@ mod curl;
 mod daemon;
 mod exchange;
 mod exits;
+#[path = "../fixtures/exposition.rs"]
+mod exposition;
 mod full_log;
 mod ledger;
 mod limits;
 mod lost_answers;
+mod metrics;
 mod needs;
 mod nginx;
 #[path = "../fixtures/not_run.rs"]

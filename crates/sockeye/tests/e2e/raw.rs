@@ -21,11 +21,20 @@ impl Raw {
         Self::try_ask(socket, path).expect("the daemon listens")
     }
 
+    /// Sends `GET path` with header fields, and asks for the end of the connection after the answer.
+    pub fn ask_with(socket: &Path, path: &str, headers: &str) -> Self {
+        Self::send(socket, path, &format!("{headers}Connection: close\r\n")).expect("the daemon listens")
+    }
+
     /// Sends `GET path`, if somebody listens.
     pub fn try_ask(socket: impl AsRef<Path>, path: &str) -> io::Result<Self> {
+        Self::send(socket.as_ref(), path, "")
+    }
+
+    fn send(socket: &Path, path: &str, headers: &str) -> io::Result<Self> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: sockeye\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: sockeye\r\n{headers}\r\n")?;
         Ok(Self { stream, read: Vec::new() })
     }
 
@@ -52,6 +61,14 @@ impl Raw {
         let mut status = [0; 12];
         self.stream.read_exact(&mut status).ok()?;
         std::str::from_utf8(&status).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
+    }
+
+    /// Reads to the end of the connection, and gives the body of an answer in one piece.
+    pub fn body(mut self) -> String {
+        self.stream.read_to_end(&mut self.read).expect("the answer comes to its end");
+        let text = String::from_utf8(self.read).expect("the API speaks UTF-8");
+        let (_, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        body.to_owned()
     }
 
     /// Reads to the end of the connection, and gives the body of a chunked answer, whole.

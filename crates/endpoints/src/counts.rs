@@ -1,0 +1,141 @@
+//! What the API counts of itself: connections, requests, and polls that it refuses.
+//!
+//! Shared by all connections and read without waiting for any of them. The state counts what it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+use encode::Count;
+
+use crate::admission::Crowded;
+
+/// Totals since the API began, but for the connections that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    connections: Number,
+    connections_waited: Number,
+    requests: Requests,
+    polls_refused: PollsRefused,
+}
+
+/// Answered requests by the class of their status.
+#[derive(Debug, Default)]
+struct Requests {
+    successful: Number,
+    client_errors: Number,
+    server_errors: Number,
+}
+
+/// Polls refused by cause.
+#[derive(Debug, Default)]
+struct PollsRefused {
+    of_client: Number,
+    in_all: Number,
+    waited_too_long: Number,
+    answer_pending: Number,
+}
+
+#[derive(Debug, Default)]
+struct Number(AtomicU64);
+
+impl Number {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that is counted as open, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<Counts>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Counts {
+    /// A connection is served from now on.
+    pub(crate) fn open(self: &Arc<Self>) -> OpenConnection {
+        self.connections.add_one();
+        OpenConnection(Arc::clone(self))
+    }
+
+    /// A connection had to wait for another to end.
+    pub(crate) fn connection_waited(&self) {
+        self.connections_waited.add_one();
+    }
+
+    /// A request has its answer. No route answers 1xx or 3xx.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        let Requests { successful, client_errors, server_errors } = &self.requests;
+        let class = if status.is_server_error() {
+            server_errors
+        } else if status.is_client_error() {
+            client_errors
+        } else {
+            successful
+        };
+        class.add_one();
+    }
+
+    /// A poll was not admitted.
+    pub(crate) fn poll_crowded(&self, crowded: Crowded) {
+        let cause = match crowded {
+            Crowded::OfClient => &self.polls_refused.of_client,
+            Crowded::InAll => &self.polls_refused.in_all,
+            Crowded::WaitedTooLong => &self.polls_refused.waited_too_long,
+        };
+        cause.add_one();
+    }
+
+    /// A poll was refused by the state, because an answer to its client is on its way to another user.
+    pub(crate) fn poll_while_answer_pending(&self) {
+        self.polls_refused.answer_pending.add_one();
+    }
+
+    /// Everything, for the status.
+    pub(crate) fn list(&self) -> [Count; 9] {
+        let Self { connections, connections_waited, requests, polls_refused } = self;
+        let Requests { successful, client_errors, server_errors } = requests;
+        let PollsRefused { of_client, in_all, waited_too_long, answer_pending } = polls_refused;
+        [
+            Count::now(
+                "http_connections",
+                "sockeye_http_connections",
+                "HTTP connections that are open.",
+                connections.get(),
+            ),
+            Count::total(
+                "http_connections_waited",
+                "sockeye_http_connections_waited",
+                "HTTP connections that waited for another to end, because the limit was reached.",
+                connections_waited.get(),
+            ),
+            request("http_requests_2xx", "2xx", successful),
+            request("http_requests_4xx", "4xx", client_errors),
+            request("http_requests_5xx", "5xx", server_errors),
+            poll_refused("polls_refused_of_client", "of_client", of_client),
+            poll_refused("polls_refused_in_all", "in_all", in_all),
+            poll_refused("polls_refused_waited_too_long", "waited_too_long", waited_too_long),
+            poll_refused("polls_refused_answer_pending", "answer_pending", answer_pending),
+        ]
+    }
+}
+
+fn request(name: &'static str, class: &'static str, number: &Number) -> Count {
+    let help = "Answered HTTP requests, by the class of their status. What is no HTTP is not counted.";
+    Count::total(name, "sockeye_http_requests", help, number.get()).labelled("class", class)
+}
+
+fn poll_refused(name: &'static str, cause: &'static str, number: &Number) -> Count {
+    let help = "Polls refused with 429: of_client and in_all, the limit of the client's polls or of all polls is \
+                reached; waited_too_long, another poll of the client took too long; answer_pending, the client is \
+                being answered to another user.";
+    Count::total(name, "sockeye_polls_refused", help, number.get()).labelled("cause", cause)
+}

@@ -1,0 +1,180 @@
+//! Everything that is counted outside of the API: the one list from which the counters of `/v1/status` and the
+//! metrics both come.
+
+use collect::KernelCounts;
+use connections::{Loss, TableCounts};
+use deltas::Clients;
+use encode::Count;
+
+/// Counts of the state itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StateCounts {
+    pub(crate) passes: u64,
+    pub(crate) polls_answered: u64,
+    pub(crate) answers_delivered: u64,
+    pub(crate) answers_rolled_back: u64,
+}
+
+/// One line per field: its name in the status, then the family and the help text of its metric. A field without
+/// a line does not compile. `of_loss` stands for what a loss by cause tells already.
+macro_rules! count_each {
+    ($counts:expr, $of:ident { $($field:ident: $count:ident($($text:expr),+);)+ }) => {{
+        let $of { $($field),+ } = $counts;
+        [$(Count::$count($($text),+, $field)),+]
+    }};
+}
+
+/// What the kernel side counted, as of the last pass.
+pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
+    let counts = count_each!(counts, KernelCounts {
+        claimed: total(
+            "kernel_claimed", "sockeye_kernel_claimed_slots",
+            "Slots of the kernel's table that were claimed: connections and listeners followed."
+        );
+        closed: total(
+            "kernel_closed", "sockeye_kernel_closed_records",
+            "Final records of connections that the kernel side handed over."
+        );
+        overflowed: total(
+            "kernel_overflowed", "sockeye_kernel_overflowed_records",
+            "Final records for which the ring buffer had no room, and which were kept beside it."
+        );
+        rolled_up: total(
+            "kernel_rolled_up", "sockeye_kernel_rolled_up_records",
+            "Final records for which there was no room there either, and which were added up."
+        );
+        rolled_up_in_rest: total(
+            "kernel_rolled_up_in_rest", "sockeye_kernel_rolled_up_in_rest_records",
+            "Records that were added up without distinction, because there was no room for another kind."
+        );
+        table_full: total(
+            "kernel_table_full", "sockeye_kernel_table_full_sockets",
+            "Sockets for which the kernel's table had no slot."
+        );
+        spilled: total(
+            "kernel_spilled", "sockeye_kernel_spilled_sockets",
+            "Sockets that got a slot beside the full table: they are told when they close, and not before."
+        );
+        spilled_now: now(
+            "kernel_spilled_now", "sockeye_kernel_spilled_slots",
+            "Slots beside the table that are in use."
+        );
+        closed_unclaimed: total(
+            "kernel_closed_unclaimed", "sockeye_kernel_closed_unclaimed_sockets",
+            "Closes of sockets that were not followed."
+        );
+        deferred: total(
+            "kernel_deferred", "sockeye_kernel_deferred_records",
+            "Final records that waited for the owner to close."
+        );
+        deferred_full: total(
+            "kernel_deferred_full", "sockeye_kernel_deferred_full_records",
+            "Final records told without an owner, because too many waited for theirs."
+        );
+        malformed: total(
+            "records_malformed", "sockeye_records_malformed",
+            "Records of the kernel side that could not be decoded."
+        );
+    });
+    counts.into_iter()
+}
+
+/// What the table of live connections counted.
+pub(crate) fn of_table(counts: TableCounts) -> impl Iterator<Item = Count> {
+    let TableCounts { closed, untracked, without_room, rolled_up, ring_full, anomalies, close_not_seen } =
+        counts;
+    // The bytes are told by cause.
+    let Loss { connections: not_seen, bytes: _ } = close_not_seen;
+    let Loss { connections: not_told, bytes: _ } = ring_full;
+    let counts = [
+        Count::total(
+            "connections_closed",
+            "sockeye_connections_closed",
+            "Connections of which the close was seen.",
+            closed,
+        ),
+        Count::total(
+            "connections_rolled_up",
+            "sockeye_connections_rolled_up",
+            "Closed connections told as part of a roll-up, because the kernel side had no room for more.",
+            rolled_up,
+        ),
+        Count::of_loss("connections_ring_full", not_told),
+        Count::of_loss("connections_close_not_seen", not_seen),
+        Count::total(
+            "connections_untracked",
+            "sockeye_connections_untracked",
+            "Connections older than the tracer of which it is not known what was before.",
+            untracked,
+        ),
+        Count::now(
+            "connections_without_room",
+            "sockeye_connections_without_room",
+            "Live connections for which the table of the process had no room in the last pass.",
+            without_room,
+        ),
+        Count::total(
+            "anomalies",
+            "sockeye_anomalies",
+            "Counters of the kernel that went backwards, and events that contradict one another.",
+            anomalies,
+        ),
+    ];
+    counts.into_iter()
+}
+
+/// What was counted of the clients and of the closed connections kept for them.
+pub(crate) fn of_clients(clients: &Clients) -> impl Iterator<Item = Count> {
+    let counts = [
+        Count::now(
+            "closed_records_kept",
+            "sockeye_closed_records_kept",
+            "Closed connections that are kept until every client has been told.",
+            count(clients.closed_kept()),
+        ),
+        Count::of_loss("closed_records_given_up", clients.given_up().connections),
+        Count::total(
+            "clients_refused",
+            "sockeye_clients_refused",
+            "Registrations refused because a limit was reached.",
+            clients.refused_count(),
+        ),
+        Count::total(
+            "clients_expired",
+            "sockeye_clients_expired",
+            "Clients forgotten because nothing was heard from them for their time to live.",
+            clients.expired_count(),
+        ),
+    ];
+    counts.into_iter()
+}
+
+/// What the state counted of its own work; `waiting` questions wait for a pass.
+pub(crate) fn of_state(counts: StateCounts, waiting: usize) -> impl Iterator<Item = Count> {
+    let waiting = Count::now(
+        "polls_waiting",
+        "sockeye_polls_waiting",
+        "Polls, and questions for listeners, that wait for a pass over the kernel's table.",
+        count(waiting),
+    );
+    let counts = count_each!(counts, StateCounts {
+        passes: total("passes", "sockeye_passes", "Passes over the kernel's table.");
+        polls_answered: total(
+            "polls_answered", "sockeye_polls_answered",
+            "Answers to polls that were made."
+        );
+        answers_delivered: total(
+            "answers_delivered", "sockeye_answers_delivered",
+            "Answers to polls that the client has read to their end."
+        );
+        answers_rolled_back: total(
+            "answers_rolled_back", "sockeye_answers_rolled_back",
+            "Answers to polls that did not arrive, and of which the next answer tells everything again."
+        );
+    });
+    std::iter::once(waiting).chain(counts)
+}
+
+pub(crate) fn count(number: usize) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,245 @@
+//! All metrics of the process without its kernel side: the real state behind the real API, told by the test
+//! what a collector would report. Both forms are read by a reader of the tests' own.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use collect::{
+    Capability, CapabilityState, KernelCounts, PassRequests, ProgramCosts, ProgramRuns, Report, Support,
+};
+use connections::{ConnectionId, Counters, Event, KernelTime, Protocol, RollUp, RollUpKey, RolledUp};
+use deltas::ClientLimits;
+use endpoints::{BoundSocket, HttpLimits};
+use serde_json::Value;
+use sockeye::state::{StateLimits, StateThread};
+use tokio::sync::oneshot;
+
+#[path = "fixtures/exposition.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the end-to-end tests")]
+mod exposition;
+
+use exposition::{Family, Rules, read, value};
+
+const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md"));
+
+/// Each with a value of its own.
+const KERNEL: KernelCounts = KernelCounts {
+    claimed: 1001,
+    closed: 1002,
+    overflowed: 1003,
+    rolled_up: 1004,
+    rolled_up_in_rest: 1005,
+    table_full: 1006,
+    spilled: 1007,
+    spilled_now: 1008,
+    closed_unclaimed: 1009,
+    deferred: 1010,
+    deferred_full: 1011,
+    malformed: 1012,
+};
+
+/// What the metrics and the status said at one time.
+struct Told {
+    text: String,
+    open_metrics: String,
+    status: Value,
+    /// Passes that were asked for meanwhile.
+    passes: u64,
+}
+
+/// 70 connections and 4096 bytes that cannot be told.
+fn loss() -> [Event; 2] {
+    let key = RollUpKey { protocol: Protocol::Tcp, common: None };
+    let id = ConnectionId { cookie: 1, claimed_at: KernelTime(1) };
+    let unknown = RolledUp { id, key, closed_at: KernelTime(2), pre_existing: true };
+    let sums = RollUp {
+        key,
+        owner: None,
+        connections: 70,
+        total: Counters { sent_bytes: 4096, ..Counters::default() },
+        counts_rtos: true,
+        failures: Vec::new(),
+        last_closed_at: KernelTime(2),
+    };
+    [Event::RolledUp(unknown), Event::RollUp(Box::new(sums))]
+}
+
+/// Runs state and API, makes a report, and asks.
+fn told() -> Told {
+    let requests = PassRequests::new().expect("there are descriptors");
+    let limits = StateLimits {
+        live_connections: 10,
+        clients: ClientLimits::default(),
+        listed: vec![("tcp_slots", 4711), ("clients", 64)],
+    };
+    let state =
+        StateThread::start(limits, requests.clone(), "test-1", KernelTime(0)).expect("there are threads");
+    let served =
+        CapabilityState { capability: Capability::TcpLive, served_by: Some("hook"), degradation: None };
+    let refused = CapabilityState { capability: Capability::TcpOwner, served_by: None, degradation: None };
+    let programs = vec![("iter_tcp".to_owned(), 7), ("iter_task_file".to_owned(), 8)];
+    let backend = state.open("test-1", &Support { capabilities: vec![served, refused], programs });
+    let runs = |runs, run_time_ns| ProgramRuns { runs, run_time_ns };
+    let costs = ProgramCosts {
+        sampled: Duration::from_millis(2500),
+        programs: vec![runs(31, 1_000_000_007), runs(32, 900)],
+    };
+    let mut sink = state.sink();
+    let _ = sink(Report::Events(loss().into()));
+    let _ = sink(Report::PassEnded { request: 0, counts: KERNEL, costs });
+    drop(sink);
+    let socket = std::env::temp_dir().join(format!(
+        "sockeye-metrics-{}-{:?}.sock",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let bound = BoundSocket::bind(&socket, 0o600, None).expect("the path is free");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("there are threads");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = runtime.spawn(endpoints::serve(bound, backend, HttpLimits::default(), async {
+        let _ = stopped.await;
+    }));
+    let before = requests.request();
+    let text = get(&socket, "/metrics", "text/plain");
+    let open_metrics = get(&socket, "/metrics", "application/openmetrics-text");
+    let status = serde_json::from_str(&get(&socket, "/v1/status", "*/*")).expect("the status is JSON");
+    let passes = requests.request() - before - 1;
+    let _ = stop.send(());
+    runtime.block_on(serving).expect("it does not panic").expect("it could listen");
+    drop(runtime);
+    state.join();
+    Told { text, open_metrics, status, passes }
+}
+
+/// The body of an answer.
+fn get(socket: &PathBuf, path: &str, accept: &str) -> String {
+    let mut stream = UnixStream::connect(socket).expect("the API listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket has a time-out");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n")
+        .expect("it takes the request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    body.to_owned()
+}
+
+fn text_families(told: &Told) -> Vec<Family> {
+    read(&told.text, Rules::Text).unwrap_or_else(|problem| panic!("{problem}\n{}", told.text))
+}
+
+#[test]
+fn the_document_lists_exactly_the_metrics_there_are() {
+    let row = |family: &Family| {
+        let labels = family.samples.first().map(|sample| sample.labels.keys());
+        let labels: Vec<_> = labels.into_iter().flatten().map(|label| format!("`{label}`")).collect();
+        format!("| `{}` | {} | {} | {} |", family.name, family.kind, labels.join(", "), family.help)
+    };
+    let rows: Vec<_> = text_families(&told()).iter().map(row).collect();
+    let (_, table) =
+        DOCUMENT.split_once("\n| name | type | label | meaning |\n|---|---|---|---|\n").expect("a table");
+    let documented: Vec<_> = table.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(documented == rows, "the table of docs/metrics.md has to be:\n{}", rows.join("\n"));
+}
+
+#[test]
+fn both_forms_are_well_formed_and_tell_the_same() {
+    let told = told();
+    let open_metrics = read(&told.open_metrics, Rules::OpenMetrics)
+        .unwrap_or_else(|problem| panic!("{problem}\n{}", told.open_metrics));
+    let text = text_families(&told);
+    assert_eq!(text.len(), open_metrics.len());
+    for (text, open_metrics) in text.iter().zip(&open_metrics) {
+        let name = |family: &Family| family.samples.first().map(|sample| sample.name.clone());
+        assert_eq!((name(text), &text.help), (name(open_metrics), &open_metrics.help));
+        // The other request itself makes these differ.
+        let moves = ["process_", "sockeye_http_"].iter().any(|start| text.name.starts_with(start));
+        assert!(moves || text.samples == open_metrics.samples, "{text:?} {open_metrics:?}");
+    }
+    let unit = |name: &str| open_metrics.iter().find(|family| family.name == name)?.unit.clone();
+    assert_eq!(unit("sockeye_lost_bytes").as_deref(), Some("bytes"));
+    assert_eq!(unit("sockeye_program_sampled_seconds").as_deref(), Some("seconds"));
+    assert_eq!(unit("sockeye_clients"), None);
+}
+
+#[test]
+fn every_count_of_the_kernel_side_is_in_the_status_and_in_the_metrics() {
+    let told = told();
+    let samples: Vec<_> = text_families(&told).into_iter().flat_map(|family| family.samples).collect();
+    let counters = told.status["counters"].as_object().expect("counters by name");
+    for number in 1001..=1012_u32 {
+        let in_status = counters.values().filter(|value| **value == number).count();
+        let in_metrics =
+            samples.iter().filter(|sample| sample.value.total_cmp(&number.into()).is_eq()).count();
+        assert_eq!((in_status, in_metrics), (1, 1), "{number}: {}\n{}", told.status, told.text);
+    }
+}
+
+#[test]
+fn metrics_have_the_values_of_the_status() {
+    let told = told();
+    let families = text_families(&told);
+    let is = |name: &str, labels: &[(&str, &str)], expected: f64| {
+        let found = value(&families, name, labels);
+        assert!((found - expected).abs() < 1e-9, "{name}: {found}, not {expected}");
+    };
+    is("sockeye_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    is("sockeye_limit", &[("name", "tcp_slots")], 4711.0);
+    is("sockeye_capability_served", &[("capability", "tcp live")], 1.0);
+    is("sockeye_capability_served", &[("capability", "tcp owner")], 0.0);
+    is("sockeye_lost_connections_total", &[("cause", "ring_full")], 70.0);
+    is("sockeye_lost_bytes_total", &[("cause", "ring_full")], 4096.0);
+    is("sockeye_lost_connections_total", &[("cause", "closed_log_full")], 0.0);
+    is("sockeye_program_runs_sampled_total", &[("program", "iter_tcp")], 31.0);
+    is("sockeye_program_run_time_seconds_total", &[("program", "iter_tcp")], 1.000_000_007);
+    is("sockeye_program_run_time_seconds_total", &[("program", "iter_task_file")], 0.000_000_9);
+    is("sockeye_program_sampled_seconds_total", &[], 2.5);
+    is("sockeye_passes_total", &[], 1.0);
+    assert!(value(&families, "process_cpu_seconds_total", &[]) > 0.0);
+    assert!(value(&families, "process_resident_memory_bytes", &[]) > 1e6);
+    assert!(value(&families, "sockeye_tracing_start_time_seconds", &[]) > 1e9);
+    assert_eq!(told.status["lost"]["ring_full"]["bytes"], 4096, "{}", told.status);
+    assert!(told.status["process"]["cpu_ns"].as_u64() > Some(0), "{}", told.status);
+}
+
+#[test]
+fn metrics_ask_for_no_pass() {
+    assert_eq!(told().passes, 0);
+}
+
+#[test]
+fn the_reader_of_these_tests_is_strict() {
+    let family = "# HELP a_total A.\n# TYPE a_total counter\na_total{b=\"c\"} 1\n";
+    assert!(read(family, Rules::Text).is_ok());
+    for (from, to) in [
+        ("a_total", "a"),
+        ("counter", "gauge"),
+        ("# HELP a_total A.\n", ""),
+        ("# TYPE a_total counter\n", ""),
+        ("b=\"c\"", "b=\"c"),
+        ("b=\"c\"", "b=\"\\c\""),
+        ("b=\"c\"", "1b=\"c\""),
+        ("} 1\n", "} 1"),
+        ("} 1\n", "} x\n"),
+        ("} 1\n", "} 1\na_total{b=\"c\"} 2\n"),
+        ("} 1\n", "} 1\na_total 2\n"),
+        ("} 1\n", "} 1\nb_total 2\n"),
+        ("a_total", "a_ms_total"),
+    ] {
+        assert!(read(&family.replace(from, to), Rules::Text).is_err(), "{from:?} as {to:?}");
+    }
+    let family =
+        "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds A.\na_seconds_total 1\n# EOF\n";
+    assert!(read(family, Rules::OpenMetrics).is_ok());
+    for (from, to) in [
+        ("# EOF\n", ""),
+        ("UNIT a_seconds seconds", "UNIT a_seconds bytes"),
+        ("_total", ""),
+        ("a_seconds ", "a_total "),
+    ] {
+        assert!(read(&family.replace(from, to), Rules::OpenMetrics).is_err(), "{from:?} as {to:?}");
+    }
+}
