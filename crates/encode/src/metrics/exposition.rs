@@ -1,4 +1,7 @@
 //! Families of metrics as text, in the two forms that scrapers read. Knows no name of a metric.
+//!
+//! No crate does it: each of those for Prometheus writes one form only, and in the text format a scraper that is
+//! given OpenMetrics finds no type for a counter.
 
 use std::fmt::{self, Display, Write};
 

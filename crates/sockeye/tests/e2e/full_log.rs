@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::curl::get;
 use crate::daemon::Daemon;
 use crate::exchange::{Exchange, Pair};
-use crate::ledger::{Ledger, Told, lost, status_counter};
+use crate::ledger::{Ledger, Told, lost, number, status_counter};
 use crate::limits::when_quiet;
 use crate::needs::runs_here;
 
@@ -46,7 +47,7 @@ impl Readers {
 fn compare(daemon: &Daemon, readers: &mut Readers) -> Option<()> {
     let Readers { witness, slow } = readers;
     let socket = daemon.socket();
-    let given_up_before = status_counter(&socket, "closed_records_given_up");
+    let given_up_before = given_up(&socket);
     let exchange = Exchange::new();
     // One that the slow one is told of while it lives: only the rest of it can be lost.
     let mut live = exchange.open(1);
@@ -67,7 +68,8 @@ fn compare(daemon: &Daemon, readers: &mut Readers) -> Option<()> {
     }
     let closed = closed_count(&socket);
     let answer = slow.poll();
-    let given_up = status_counter(&socket, "closed_records_given_up") - given_up_before;
+    let given_up_after = given_up(&socket);
+    let given_up = (given_up_after.0 - given_up_before.0, given_up_after.1 - given_up_before.1);
     if closed_count(&socket) != closed || !witness.lost_nothing() {
         return None;
     }
@@ -80,10 +82,18 @@ fn compare(daemon: &Daemon, readers: &mut Readers) -> Option<()> {
     assert_eq!(payload(slow, &all) + lost.1, payload(witness, &all), "in bytes");
     assert!(lost.0 >= (2 * PAIRS + 2 - CLOSED_RECORDS) as u64);
     assert_eq!(answer["coverage"]["complete"], false);
-    assert_eq!(given_up, lost.0, "the status counts them too");
+    assert_eq!(given_up, lost, "the status counts them too");
     let next = slow.poll();
     assert_eq!(next["coverage"]["complete"], true, "a loss is told once: {}", next["coverage"]);
     Some(())
+}
+
+/// What the status says was lost for this reason, in connections and bytes.
+fn given_up(socket: &Path) -> (u64, u64) {
+    let status = get(socket, "/v1/status").json();
+    let lost = &status["lost"]["closed_log_full"];
+    assert_eq!(lost["connections"], status["counters"]["closed_records_given_up"], "{status}");
+    (number(&lost["connections"]), number(&lost["bytes"]))
 }
 
 fn closed_count(socket: &Path) -> u64 {
