@@ -1,16 +1,18 @@
 //! Compiles the BPF C and generates its skeleton into `OUT_DIR`.
 //!
-//! Needs clang 14 or newer (`$CLANG`, `clang`, or a versioned `clang-NN` on the path); the libbpf headers come
-//! from the crate that links libbpf, so that both are of one version.
+//! Needs clang 14 or newer, which `clang.rs` finds; the libbpf headers come from the crate that links libbpf,
+//! so that both are of one version.
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use libbpf_cargo::SkeletonBuilder;
 
+mod clang;
+
 fn main() {
     println!("cargo::rerun-if-changed=bpf");
+    println!("cargo::rerun-if-changed=clang.rs");
     println!("cargo::rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("tracer.skel.rs");
     let headers = env::var("DEP_BPF_INCLUDE").expect("libbpf-sys names its headers");
@@ -26,25 +28,13 @@ fn main() {
         "-Wall".into(),
         "-Wno-unused-function".into(),
     ];
+    let clang = clang::clang().unwrap_or_else(|| {
+        panic!("clang is missing: install it (Debian: apt install clang), or run `cargo x run`, which does")
+    });
     SkeletonBuilder::new()
         .source("bpf/tracer.bpf.c")
-        .clang(clang())
+        .clang(clang)
         .clang_args(args)
         .build_and_generate(&out)
         .unwrap_or_else(|error| panic!("the BPF programs did not compile: {error:#}"));
-}
-
-fn clang() -> String {
-    if let Ok(clang) = env::var("CLANG") {
-        return clang;
-    }
-    let versioned = (14..=30).rev().map(|version| format!("clang-{version}"));
-    std::iter::once("clang".to_owned()).chain(versioned).find(|name| runs(name)).unwrap_or_else(|| {
-        panic!("clang is missing: install it (Debian: apt install clang), or run `cargo x run`, which does")
-    })
-}
-
-fn runs(name: &str) -> bool {
-    let silent = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    silent.is_ok_and(|status| status.success())
 }

@@ -5,15 +5,18 @@
 use std::os::unix::process::CommandExt;
 
 use crate::install;
-use crate::run;
+use crate::packages::Use;
 use crate::stop::Stop;
 use crate::superuser;
 use crate::workspace::Workspace;
 
+/// It compiles what it compares with, makes a namespace with `ip`, and compares with `ss`.
+const USES: [Use; 2] = [Use::Build, Use::Kernel];
+
 /// Runs the command; it returns only if cargo could not be started.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Stop> {
     let workspace = Workspace::locate()?;
-    install::provide(&run::USES)?;
+    install::provide(&USES)?;
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--release", "--package", "sockeye", "--example", "bench"]);
     if !superuser::is_root() {

@@ -15,7 +15,7 @@ use crate::superuser;
 use crate::workspace::Workspace;
 
 /// What building and trying the daemon needs.
-pub(crate) const USES: [Use; 2] = [Use::Build, Use::Paste];
+const USES: [Use; 2] = [Use::Build, Use::Paste];
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]

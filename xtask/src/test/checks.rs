@@ -12,8 +12,6 @@ use crate::stop::{Stop, failed};
 use crate::tidy;
 use crate::workspace::Workspace;
 
-const BPF_SOURCES: &str = "crates/collect/bpf/";
-
 /// Format of the Rust and of the C sources.
 pub(crate) fn format(workspace: &Workspace, report: &mut Report) -> Result<(), Stop> {
     if has_component(workspace, "fmt") {
@@ -27,7 +25,7 @@ pub(crate) fn format(workspace: &Workspace, report: &mut Report) -> Result<(), S
         report.not_run(Layer::Format, "cargo fmt", "not installed: rustup component add rustfmt");
     }
     let mut sources = workspace.files()?;
-    sources.retain(|file| file.starts_with(BPF_SOURCES) && (file.ends_with(".c") || file.ends_with(".h")));
+    sources.retain(|file| file.ends_with(".c") || file.ends_with(".h"));
     if sources.is_empty() {
         return Ok(());
     }
@@ -35,7 +33,7 @@ pub(crate) fn format(workspace: &Workspace, report: &mut Report) -> Result<(), S
         report.not_run(Layer::Format, "clang-format", "not installed");
         return Ok(());
     };
-    announce(Layer::Format, &format!("{} --dry-run -Werror {BPF_SOURCES}*", formatter.display()));
+    announce(Layer::Format, &format!("{} --dry-run -Werror *.c *.h", formatter.display()));
     let mut command = Command::new(formatter);
     command.current_dir(&workspace.root).args(["--dry-run", "-Werror"]).args(sources);
     report.step(Layer::Format, "clang-format", succeeds(&mut command)?);

@@ -5,8 +5,8 @@
 //! cannot be kept out is what others leave behind in the caches.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::cpu_time::thread_ns;
 use crate::namespace::NetNs;
 use crate::sample::Sample;
 
@@ -44,10 +44,4 @@ fn pin() -> anyhow::Result<()> {
     let mut only = CpuSet::new();
     only.set(last);
     Ok(sched_setaffinity(None, &only)?)
-}
-
-/// CPU time of this thread.
-fn thread_ns() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

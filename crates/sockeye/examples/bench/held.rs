@@ -54,6 +54,8 @@ impl Drop for Held {
         for holder in &mut self.holders {
             // The end of its input ends it.
             holder.stdin = None;
+        }
+        for holder in &mut self.holders {
             let _ = holder.wait();
         }
     }

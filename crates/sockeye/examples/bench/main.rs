@@ -1,28 +1,42 @@
 //! What Sockeye costs: the traffic that it traces, and the machine that it runs on.
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
-//! comparison is made stands in `pairs`; what is compared or measured in `ping_pong`, `connect_close`,
-//! `own_cost` and `snapshot`; what each row means in `docs/performance.md`. Runs as root, in a network
-//! namespace of its own.
+//! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
+//! `ping_pong`, `connect_close`, `own_cost`, `snapshot` and `closed`; what each row means in
+//! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
 #![allow(clippy::print_stdout, reason = "the tables are the output")]
 #![allow(unreachable_pub, reason = "a program; nothing outside of it uses its parts")]
 
 mod arguments;
+#[path = "../../../collect/clang.rs"]
+mod clang;
+mod closed;
+mod compile;
 mod connect_close;
+mod contenders;
+mod cpu_time;
 mod daemon;
 mod driver;
 mod held;
+mod inet_diag;
+mod loopback;
 mod machine;
+mod miniature;
 mod namespace;
 mod own_cost;
 mod pairs;
+mod per_call;
+mod per_packet;
 mod ping_pong;
+mod producer;
 mod program_runs;
 mod sample;
 mod snapshot;
+mod socket_statistics;
 mod table;
 mod tracer;
+mod unloading;
 
 use std::process::ExitCode;
 
@@ -58,8 +72,9 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         let table: Box<dyn Table> = match measurement {
             Measurement::PingPong => Box::new(ping_pong::measure(&world, arguments.rounds)?),
             Measurement::Connect => Box::new(connect_close::measure(&world, arguments.rounds)?),
-            Measurement::Daemon => Box::new(own_cost::measure(&world, arguments.connections)?),
+            Measurement::Daemon => Box::new(own_cost::measure(&world, &arguments.connections)?),
             Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
+            Measurement::Closed => Box::new(closed::measure(&world)?),
         };
         println!("{}load before {load}, after {}\n", table.text(), machine::load());
         met &= table.met();

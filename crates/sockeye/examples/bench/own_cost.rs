@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::daemon::{Daemon, TICK};
 use crate::held::Held;
@@ -20,7 +20,8 @@ const EMPTY_RESIDENT_MIB: f64 = 30.0;
 const RESIDENT_MIB: f64 = 64.0;
 const CPU_PERCENT: f64 = 0.5;
 
-pub fn measure(world: &NetNs, connections: u32) -> anyhow::Result<Values> {
+pub fn measure(world: &NetNs, connections: &[u32]) -> anyhow::Result<Values> {
+    let connections = *connections.first().context("how many connections?")?;
     let mut table = Values::default();
     let daemon = Daemon::start()?;
     let cpu = cpu_percent(&daemon, EMPTY_WINDOW)?;

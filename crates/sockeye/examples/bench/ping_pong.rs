@@ -1,14 +1,13 @@
 //! Messages of 64 bytes, there and back, over one connection on loopback.
 //!
-//! The connection is the same in every reading, so that pairs differ in the tracer alone. A send puts the
-//! message into the other end's queue, so that one thread that reads after it writes never waits.
+//! The connection is the same in every reading, so that pairs differ in the tracer alone.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::contenders;
 use crate::driver;
+use crate::loopback::Connection;
 use crate::namespace::NetNs;
 use crate::pairs;
 use crate::program_runs::RunCounting;
@@ -23,15 +22,11 @@ const WINDOWS: u32 = 10;
 const ROUND_TRIPS_PER_WINDOW: u32 = 5_000;
 const FIRST_PASS: Duration = Duration::from_millis(500);
 
-struct Connection {
-    client: TcpStream,
-    server: TcpStream,
-}
-
 pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Comparisons> {
     let mut connection = world.inside(Connection::open)?;
-    let compared =
-        pairs::compare(rounds, || driver::cpu_ns(world, ROUND_TRIPS_PER_PIECE, || connection.round_trip()))?;
+    let compared = pairs::compare(rounds, &contenders::all(world)?, || {
+        driver::cpu_ns(world, ROUND_TRIPS_PER_PIECE, || connection.round_trip(&mut [7; MESSAGE_BYTES]))
+    })?;
     let mut table = Comparisons::default();
     table.add("TCP, 64 bytes there and back", "ns", compared);
     let runs = runs_by_window(&mut connection)?;
@@ -62,31 +57,11 @@ fn runs_by_window(connection: &mut Connection) -> anyhow::Result<Vec<u64>> {
     for _ in 0..WINDOWS {
         let before = counting.runs()?;
         for _ in 0..ROUND_TRIPS_PER_WINDOW {
-            connection.round_trip()?;
+            connection.round_trip(&mut [7; MESSAGE_BYTES])?;
         }
         runs.push(counting.runs()? - before);
     }
     drop(counting);
     tracer.stop()?;
     Ok(runs)
-}
-
-impl Connection {
-    fn open() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let client = TcpStream::connect(listener.local_addr()?)?;
-        let (server, _) = listener.accept()?;
-        client.set_nodelay(true)?;
-        server.set_nodelay(true)?;
-        Ok(Self { client, server })
-    }
-
-    fn round_trip(&mut self) -> anyhow::Result<()> {
-        let mut message = [7; MESSAGE_BYTES];
-        self.client.write_all(&message)?;
-        self.server.read_exact(&mut message)?;
-        self.server.write_all(&message)?;
-        self.client.read_exact(&mut message)?;
-        Ok(())
-    }
 }

@@ -20,8 +20,7 @@ impl RunCounting {
     pub fn start(tracer: &Tracer) -> anyhow::Result<Self> {
         let before = std::fs::read_to_string(SWITCH).context("the kernel cannot count program runs")?;
         std::fs::write(SWITCH, "1").context("cannot switch the counting of program runs on")?;
-        let programs = tracer.collector.support().programs.iter().map(|(_, id)| *id).collect();
-        Ok(Self { programs, before })
+        Ok(Self { programs: tracer.programs(), before })
     }
 
     /// Runs of all our programs together.

@@ -1,81 +1,211 @@
-//! Passes over the live connections: from the request of a poll to its answer, encoding and HTTP left out.
+//! Passes over the live connections: from the request of a poll to its answer, encoding and HTTP left out,
+//! beside what else there is to read connections with.
 //!
-//! By the clock, which other processes disturb, and in CPU time of all threads of the tracer, which they
-//! disturb less. The bench itself sleeps meanwhile.
+//! By the clock, which other processes disturb, and in CPU time, which they disturb less: of all threads of
+//! the tracer, of the thread that dumps `inet_diag`, of the process ss. The readings alternate.
 
-use std::time::Instant;
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use rustix::time::{ClockId, clock_gettime};
+use connections::{ConnectionId, OwnerSource};
+use deltas::Delta;
 
 use crate::arguments::Arguments;
+use crate::cpu_time::{children_ns, process_ns, thread_ns};
 use crate::held::Held;
+use crate::inet_diag::InetDiag;
 use crate::namespace::NetNs;
 use crate::sample::Sample;
+use crate::socket_statistics;
 use crate::table::{Limit, Values};
 use crate::tracer::{Client, Tracer};
 
+/// What a pass may take per connection, where there are so many that its fixed price does not count.
+const PASS_NS: f64 = 400.0;
+const MANY: u32 = 100_000;
+
+/// ss is slow with many connections: it sits out when its readings took so long together.
+const SS_BUDGET_NS: f64 = 20e9;
+
+/// A search for owners in vain is not repeated for 10 s, and other connections of the host can cause one.
+const OWNERS_DEADLINE: Duration = Duration::from_secs(60);
+const OWNERS_PAUSE: Duration = Duration::from_millis(250);
+
 pub fn measure(world: &NetNs, arguments: &Arguments) -> anyhow::Result<Values> {
     let mut table = Values::default();
-    let tracer = Tracer::start()?;
-    let client = tracer.client()?;
-    client.acknowledge(client.poll()?)?;
-    let empty = Passes::make(&client, arguments.rounds)?;
-    table.add_sample("no connections: pass", "ms", &ms(&empty.clock_ns), Limit::None);
-    table.add_sample("no connections: pass, CPU", "ms", &ms(&empty.cpu_ns), Limit::None);
-
-    let held = Held::open(world, arguments.connections)?;
-    let begin = Instant::now();
-    let first = client.poll()?;
-    let first_ms = begin.elapsed().as_secs_f64() * 1e3;
-    let netns = world.inode()?;
-    let told = first.changes.iter().filter(|change| change.connection.tuple.netns == netns).count();
-    ensure!(told >= arguments.connections as usize, "told {told} of {}", arguments.connections);
-    client.acknowledge(first)?;
-    let passes = Passes::make(&client, arguments.rounds)?;
-    let live = u32::try_from(told)?;
-    table.add(
-        format!("{live} live: first pass, everything new, owners looked for"),
-        "ms",
-        first_ms,
-        Limit::None,
-    );
-    table.add_sample(format!("{live} live: pass"), "ms", &ms(&passes.clock_ns), Limit::None);
-    for (what, readings) in [("pass", &passes.clock_ns), ("pass, CPU", &passes.cpu_ns)] {
-        let each = Sample::new(readings.iter().map(|ns| ns / f64::from(live)).collect());
-        table.add_sample(format!("{live} live: {what}, per connection"), "ns", &each, Limit::None);
+    let rounds = arguments.rounds.max(1);
+    measure_empty(rounds, &mut table)?;
+    for connections in &arguments.connections {
+        measure_held(world, *connections, rounds, &mut table)?;
     }
-    drop(held);
-    tracer.stop()?;
     Ok(table)
 }
 
-/// Passes that find nothing new.
-struct Passes {
+fn measure_empty(rounds: u32, table: &mut Values) -> anyhow::Result<()> {
+    let tracer = Tracer::start()?;
+    let client = tracer.client()?;
+    client.acknowledge(client.poll()?)?;
+    let mut passes = Readings::default();
+    for _ in 0..rounds {
+        passes.add_pass(&client)?;
+    }
+    table.add_sample("no connections: pass", "ms", &scaled(&passes.clock_ns, 1e6), Limit::None);
+    table.add_sample("no connections: pass, CPU", "ms", &scaled(&passes.cpu_ns, 1e6), Limit::None);
+    tracer.stop()
+}
+
+fn measure_held(world: &NetNs, connections: u32, rounds: u32, table: &mut Values) -> anyhow::Result<()> {
+    let tracer = Tracer::start_for(connections)?;
+    let client = tracer.client()?;
+    client.acknowledge(client.poll()?)?;
+    let held = Held::open(world, connections)?;
+    let begin = Instant::now();
+    let first = client.poll()?;
+    let first_ms = begin.elapsed().as_secs_f64() * 1e3;
+    let mut settled = Settled::new(world.inode()?);
+    let live = settled.take_in(&first);
+    ensure!(live >= connections as usize, "told {live} of {connections}");
+    client.acknowledge(first)?;
+    settled.wait_for(live, &client)?;
+    let live = u32::try_from(live)?;
+    let first = format!("{live} live: first pass, everything new, owners looked for");
+    table.add(first, "ms", first_ms, Limit::None);
+    let readings = Alternation::make(world, &client, live, rounds)?;
+    // Before the connections close: nobody needs to be told of that.
+    tracer.stop()?;
+    drop(held);
+    readings.tell(live, table);
+    Ok(())
+}
+
+/// Which connections of the namespace have an owner that is no guess.
+struct Settled {
+    netns: u32,
+    ids: HashSet<ConnectionId>,
+}
+
+impl Settled {
+    fn new(netns: u32) -> Self {
+        Self { netns, ids: HashSet::new() }
+    }
+
+    /// Answers how many connections of the namespace were told.
+    fn take_in(&mut self, delta: &Delta) -> usize {
+        let told = || delta.changes.iter().map(|change| &change.connection);
+        let told = || told().filter(|connection| connection.tuple.netns == self.netns);
+        let sure = told()
+            .filter(|connection| connection.owner.is_some_and(|owner| owner.source != OwnerSource::Listener));
+        let sure: Vec<ConnectionId> = sure.map(|connection| connection.id).collect();
+        let count = told().count();
+        self.ids.extend(sure);
+        count
+    }
+
+    /// Polls until so many are settled: only then a pass has the least to do.
+    fn wait_for(&mut self, connections: usize, client: &Client<'_>) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while self.ids.len() < connections {
+            let settled = self.ids.len();
+            ensure!(begin.elapsed() < OWNERS_DEADLINE, "{settled} of {connections} owners are known");
+            sleep(OWNERS_PAUSE);
+            let delta = client.poll()?;
+            self.take_in(&delta);
+            client.acknowledge(delta)?;
+        }
+        Ok(())
+    }
+}
+
+/// Readings of one kind.
+#[derive(Default)]
+struct Readings {
     clock_ns: Vec<f64>,
     cpu_ns: Vec<f64>,
 }
 
-impl Passes {
-    fn make(client: &Client<'_>, rounds: u32) -> anyhow::Result<Self> {
-        let mut passes = Self { clock_ns: Vec::new(), cpu_ns: Vec::new() };
-        for _ in 0..rounds.max(1) {
-            let (begin, cpu_before) = (Instant::now(), process_ns());
-            let delta = client.poll()?;
-            passes.clock_ns.push(begin.elapsed().as_secs_f64() * 1e9);
-            passes.cpu_ns.push(process_ns() - cpu_before);
-            client.acknowledge(delta)?;
+impl Readings {
+    /// Does `work` and notes what it took by the clock and by `cpu`.
+    fn add<T>(
+        &mut self,
+        cpu: impl Fn() -> anyhow::Result<f64>,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let (begin, before) = (Instant::now(), cpu()?);
+        let done = work()?;
+        self.clock_ns.push(begin.elapsed().as_secs_f64() * 1e9);
+        self.cpu_ns.push(cpu()? - before);
+        Ok(done)
+    }
+
+    /// A pass that finds nothing new.
+    fn add_pass(&mut self, client: &Client<'_>) -> anyhow::Result<()> {
+        let delta = self.add(|| Ok(process_ns()), || client.poll())?;
+        client.acknowledge(delta)
+    }
+
+    fn tell(&self, what: &str, live: u32, limit: Limit, table: &mut Values) {
+        for (kind, readings, limit) in [("", &self.clock_ns, limit), (", CPU", &self.cpu_ns, Limit::None)] {
+            let each = scaled(readings, f64::from(live));
+            table.add_sample(format!("{live} live: {what}{kind}, per connection"), "ns", &each, limit);
         }
-        Ok(passes)
+    }
+
+    /// How many times as long as `passes` of the same rounds.
+    fn tell_ratio(&self, what: &str, live: u32, passes: &Self, table: &mut Values) {
+        let ratios = self.clock_ns.iter().zip(&passes.clock_ns).map(|(other, pass)| other / pass);
+        let name = format!("{live} live: {what}, times as long as a pass");
+        table.add_sample(name, "x", &Sample::new(ratios.collect()), Limit::None);
     }
 }
 
-fn ms(readings: &[f64]) -> Sample {
-    Sample::new(readings.iter().map(|ns| ns / 1e6).collect())
+/// The same connections read in three ways, in turn.
+#[derive(Default)]
+struct Alternation {
+    passes: Readings,
+    dumps: Readings,
+    lists: Readings,
 }
 
-/// CPU time of all threads of this process.
-fn process_ns() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+impl Alternation {
+    fn make(world: &NetNs, client: &Client<'_>, live: u32, rounds: u32) -> anyhow::Result<Self> {
+        let mut readings = Self::default();
+        let mut diag = world.inside(InetDiag::new)?;
+        let dumped = diag.dump()?.connections;
+        ensure!(dumped >= u64::from(live), "inet_diag told {dumped} of {live}");
+        let listed = world.inside(socket_statistics::count)?;
+        ensure!(listed >= u64::from(live), "ss told {listed} of {live}");
+        for _ in 0..rounds {
+            // Each follows one of its own kind that does not count, and meets the caches as that left them.
+            client.acknowledge(client.poll()?)?;
+            readings.passes.add_pass(client)?;
+            diag.dump()?;
+            readings.dumps.add(|| Ok(thread_ns()), || diag.dump())?;
+            if readings.ss_takes_part() {
+                let lists = &mut readings.lists;
+                world.inside(|| lists.add(children_ns, socket_statistics::list))?;
+            }
+        }
+        Ok(readings)
+    }
+
+    fn ss_takes_part(&self) -> bool {
+        self.lists.clock_ns.iter().sum::<f64>() < SS_BUDGET_NS
+    }
+
+    fn tell(&self, live: u32, table: &mut Values) {
+        let limit = if live >= MANY { Limit::AtMost(PASS_NS) } else { Limit::None };
+        let pass = scaled(&self.passes.clock_ns, 1e6);
+        table.add_sample(format!("{live} live: pass"), "ms", &pass, Limit::None);
+        self.passes.tell("pass", live, limit, table);
+        for (what, others) in [("inet_diag", &self.dumps), ("ss -tinp", &self.lists)] {
+            others.tell(what, live, Limit::None, table);
+            others.tell_ratio(what, live, &self.passes, table);
+        }
+    }
+}
+
+fn scaled(readings: &[f64], by: f64) -> Sample {
+    Sample::new(readings.iter().map(|ns| ns / by).collect())
 }

@@ -18,6 +18,7 @@ pub enum Limit {
     /// It is only told.
     None,
     AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Limit {
@@ -25,19 +26,24 @@ impl Limit {
         match self {
             Self::None => true,
             Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
         }
     }
 
     fn verdict(self, value: f64) -> String {
         match self {
             Self::None => String::new(),
-            Self::AtMost(most) if self.met(value) => format!("at most {most}: met"),
-            Self::AtMost(most) => format!("at most {most}: NOT MET"),
+            Self::AtMost(most) => format!("at most {most}: {}", self.word(value)),
+            Self::AtLeast(least) => format!("at least {least}: {}", self.word(value)),
         }
+    }
+
+    fn word(self, value: f64) -> &'static str {
+        if self.met(value) { "met" } else { "NOT MET" }
     }
 }
 
-/// With and without Sockeye.
+/// With and without each contender.
 #[derive(Default)]
 pub struct Comparisons {
     rows: Vec<(String, &'static str, Comparison)>,
@@ -45,8 +51,10 @@ pub struct Comparisons {
 }
 
 impl Comparisons {
-    pub fn add(&mut self, what: impl Into<String>, unit: &'static str, comparison: Comparison) {
-        self.rows.push((what.into(), unit, comparison));
+    /// One row for each contender.
+    pub fn add(&mut self, what: &str, unit: &'static str, compared: Vec<Comparison>) {
+        let row = |compared: Comparison| (format!("{what}: {}", compared.contender), unit, compared);
+        self.rows.extend(compared.into_iter().map(row));
     }
 
     /// A single number below the table.

@@ -1,25 +1,22 @@
 //! The tracer inside the bench: the collector and the state thread of the daemon, with its default limits
-//! and without HTTP.
+//! or with room for more connections, and without HTTP.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use collect::{CollectLimits, Collector, PassRequests, kernel_now};
 use deltas::{ClientId, ClientLimits, Delta, Peer};
 use endpoints::{Backend, Query};
-use libbpf_rs::query::ProgInfoIter;
 use sockeye::config::Limits;
 use sockeye::state::{StateLimits, StateQueue, StateThread};
 use tokio::sync::oneshot;
 
-/// The kernel frees programs after a grace period; on a busy machine that takes a while.
-const DEADLINE: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(5);
+use crate::unloading;
+
+/// The longest that a client can ask for.
+const CLIENT_TTL_NS: u64 = 3_600_000_000_000;
 
 /// A running tracer. Only [`Tracer::stop`] waits until the programs are gone.
 pub struct Tracer {
-    pub collector: Collector,
+    collector: Collector,
     state: StateThread,
     queue: StateQueue,
     runtime: tokio::runtime::Runtime,
@@ -33,15 +30,22 @@ pub struct Client<'a> {
 
 impl Tracer {
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_for(0)
+    }
+
+    /// With limits that have room for so many connections and an eighth more, and are not below the defaults.
+    pub fn start_for(connections: u32) -> anyhow::Result<Self> {
         let requests = PassRequests::new()?;
+        let (room, default) = (connections.saturating_add(connections / 8), CollectLimits::default());
         let limits = StateLimits {
-            live_connections: usize::try_from(Limits::default().live_connections)?,
-            clients: ClientLimits::default(),
+            live_connections: usize::try_from(Limits::default().live_connections.max(room))?,
+            // ss can take minutes between two polls.
+            clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },
             listed: Vec::new(),
         };
         let state = StateThread::start(limits, requests.clone(), "bench", kernel_now())?;
         let collector = Collector::start(
-            CollectLimits { cost_sample_ms: 0, ..CollectLimits::default() },
+            CollectLimits { cost_sample_ms: 0, tcp_slots: default.tcp_slots.max(room), ..default },
             &requests,
             state.sink(),
         )?;
@@ -53,15 +57,15 @@ impl Tracer {
     /// Detaches every program and waits until the kernel has none of them left.
     pub fn stop(self) -> anyhow::Result<()> {
         let Self { collector, state, queue, runtime: _ } = self;
-        let ids: Vec<u32> = collector.support().programs.iter().map(|(_, id)| *id).collect();
+        let programs = program_ids(&collector);
         drop((collector, queue));
         state.join();
-        let begin = Instant::now();
-        while ProgInfoIter::default().any(|program| ids.contains(&program.id)) {
-            ensure!(begin.elapsed() < DEADLINE, "the programs are still loaded after {DEADLINE:?}");
-            sleep(PAUSE);
-        }
-        Ok(())
+        unloading::wait_until_freed(&programs)
+    }
+
+    /// Ids of its programs, as the kernel lists them.
+    pub fn programs(&self) -> Vec<u32> {
+        program_ids(&self.collector)
     }
 
     pub fn client(&self) -> anyhow::Result<Client<'_>> {
@@ -75,6 +79,10 @@ impl Tracer {
     fn ask(&self, query: Query) -> anyhow::Result<()> {
         self.runtime.block_on(self.queue.ask(query)).ok().context("the state thread ended")
     }
+}
+
+fn program_ids(collector: &Collector) -> Vec<u32> {
+    collector.support().programs.iter().map(|(_, id)| *id).collect()
 }
 
 impl Client<'_> {
