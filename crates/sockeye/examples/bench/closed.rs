@@ -10,7 +10,7 @@ use crate::cpu_time::threads_ns;
 use crate::namespace::NetNs;
 use crate::producer::{FIRST_COOKIE, Producer, Production};
 use crate::table::{Limit, Values};
-use crate::tracer::{Client, Tracer};
+use crate::tracer::{COLLECT, Client, STATE, Tracer};
 
 /// A little more than what is promised: the achieved rate is what counts.
 const PER_SECOND: u32 = 101_000;
@@ -20,8 +20,7 @@ const SECONDS: u32 = 10;
 /// So often the client polls: at the default limit the closed log holds more than a second of records.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The threads of the tracer.
-const THREADS: [&str; 2] = ["collect", "state"];
+const THREADS: [&str; 2] = [COLLECT, STATE];
 
 pub fn measure(world: &NetNs) -> anyhow::Result<Values> {
     let tracer = Tracer::start()?;

@@ -1,6 +1,6 @@
 //! CPU time: of this thread, of this process, of its threads by name, and of its children.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rustix::time::{ClockId, clock_gettime};
@@ -29,16 +29,18 @@ pub fn children_ns() -> anyhow::Result<f64> {
 /// CPU time of the threads of this process that have this name, in nanoseconds. A thread that runs at this
 /// moment may be told up to a tick short.
 pub fn threads_ns(name: &str) -> anyhow::Result<f64> {
-    let mut sum = 0.0;
+    let (mut sum, mut found) = (0.0, false);
     for thread in std::fs::read_dir("/proc/self/task")? {
         let thread = thread?.path();
         // A thread may end meanwhile.
         let Ok(command) = std::fs::read_to_string(thread.join("comm")) else { continue };
         if command.trim_end() == name {
+            found = true;
             let times = std::fs::read_to_string(thread.join("schedstat"));
             let times = times.context("the kernel does not tell how long threads ran (CONFIG_SCHED_INFO)")?;
             sum += times.split(' ').next().context("schedstat is empty")?.parse::<f64>()?;
         }
     }
+    ensure!(found, "no thread is called {name}");
     Ok(sum)
 }

@@ -13,14 +13,14 @@ use connections::{ConnectionId, OwnerSource};
 use deltas::Delta;
 
 use crate::arguments::Arguments;
-use crate::cpu_time::{children_ns, process_ns, thread_ns};
+use crate::cpu_time::{children_ns, process_ns, thread_ns, threads_ns};
 use crate::held::Held;
 use crate::inet_diag::InetDiag;
 use crate::namespace::NetNs;
 use crate::sample::Sample;
 use crate::socket_statistics;
 use crate::table::{Limit, Values};
-use crate::tracer::{Client, Tracer};
+use crate::tracer::{COLLECT, Client, Tracer};
 
 /// What a pass may take per connection, where there are so many that its fixed price does not count.
 const PASS_NS: f64 = 400.0;
@@ -164,6 +164,8 @@ impl Readings {
 #[derive(Default)]
 struct Alternation {
     passes: Readings,
+    /// Of each pass: what reading the kernel and decoding took of its CPU time.
+    collect_ns: Vec<f64>,
     dumps: Readings,
     lists: Readings,
 }
@@ -179,7 +181,9 @@ impl Alternation {
         for _ in 0..rounds {
             // Each follows one of its own kind that does not count, and meets the caches as that left them.
             client.acknowledge(client.poll()?)?;
+            let before = threads_ns(COLLECT)?;
             readings.passes.add_pass(client)?;
+            readings.collect_ns.push(threads_ns(COLLECT)? - before);
             diag.dump()?;
             readings.dumps.add(|| Ok(thread_ns()), || diag.dump())?;
             if readings.ss_takes_part() {
@@ -199,6 +203,8 @@ impl Alternation {
         let pass = scaled(&self.passes.clock_ns, 1e6);
         table.add_sample(format!("{live} live: pass"), "ms", &pass, Limit::None);
         self.passes.tell("pass", live, limit, table);
+        let name = format!("{live} live: pass, CPU of the thread {COLLECT}, per connection");
+        table.add_sample(name, "ns", &scaled(&self.collect_ns, f64::from(live)), Limit::None);
         for (what, others) in [("inet_diag", &self.dumps), ("ss -tinp", &self.lists)] {
             others.tell(what, live, Limit::None, table);
             others.tell_ratio(what, live, &self.passes, table);

@@ -14,6 +14,10 @@ use crate::unloading;
 /// The longest that a client can ask for.
 const CLIENT_TTL_NS: u64 = 3_600_000_000_000;
 
+/// The names of its threads: what reads the kernel and decodes, and what applies and answers.
+pub const COLLECT: &str = "collect";
+pub const STATE: &str = "state";
+
 /// A running tracer. Only [`Tracer::stop`] waits until the programs are gone.
 pub struct Tracer {
     collector: Collector,
