@@ -20,7 +20,7 @@ pub enum FailureKind {
     Reset,
     /// No answer in time: connect, retransmission, keepalive or user time-out.
     TimedOut,
-    /// The network or host could not be reached.
+    /// The network or host could not be reached, or the connect failed on this host before it sent anything.
     Unreachable,
     /// This end reset the connection: unread data or `SO_LINGER` 0 at close, or killed by an administrator.
     Aborted,
@@ -39,16 +39,18 @@ const EHOSTUNREACH: u16 = 113;
 
 impl Failure {
     /// Classifies the transition to `CLOSE`: `before` is the state that was left, `errno` the socket's error
-    /// at that moment (0 for none). An orderly close passes through `FIN_WAIT`, `LAST_ACK` or `CLOSING`
-    /// without an error, and is no failure.
+    /// at that moment (0 for none), `sent_packets` how many segments it ever sent. An orderly close passes
+    /// through `FIN_WAIT`, `LAST_ACK` or `CLOSING` without an error, and is no failure.
     #[must_use]
-    pub fn classify(before: State, errno: u16) -> Option<Self> {
+    pub fn classify(before: State, errno: u16, sent_packets: u32) -> Option<Self> {
         let kind = match (errno, before) {
             (ECONNREFUSED, _) => FailureKind::Refused,
             (ECONNRESET | EPIPE, _) => FailureKind::Reset,
             (ETIMEDOUT, _) => FailureKind::TimedOut,
             (ENETUNREACH | EHOSTUNREACH | EHOSTDOWN, _) => FailureKind::Unreachable,
             (ECONNABORTED, _) => FailureKind::Aborted,
+            // No port was left, or no route any more: connect() told its caller why, the socket never knew.
+            (0, State::SynSent) if sent_packets == 0 => FailureKind::Unreachable,
             (0, State::SynSent) => FailureKind::Abandoned,
             (0, State::SynReceived | State::Established | State::CloseWait) => FailureKind::Aborted,
             (0, _) => return None,
@@ -94,23 +96,85 @@ impl FailureKind {
 mod tests {
     use super::*;
 
+    const STATES: [State; 9] = [
+        State::SynSent,
+        State::SynReceived,
+        State::Established,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::LastAck,
+        State::Closing,
+        State::Closed,
+    ];
+
+    fn kind(before: State, errno: u16) -> Option<FailureKind> {
+        let failure = Failure::classify(before, errno, 1)?;
+        assert_eq!(failure.errno, (errno != 0).then_some(errno));
+        Some(failure.kind)
+    }
+
     #[test]
     fn an_orderly_close_is_no_failure() {
         for before in [State::FinWait1, State::FinWait2, State::LastAck, State::Closing] {
-            assert_eq!(Failure::classify(before, 0), None);
+            assert_eq!(Failure::classify(before, 0, 1), None);
         }
     }
 
     #[test]
-    fn each_way_to_fail_has_its_kind() {
-        let kind = |before, errno| Failure::classify(before, errno).map(|failure| failure.kind);
-        assert_eq!(kind(State::SynSent, 111), Some(FailureKind::Refused));
-        assert_eq!(kind(State::Established, 104), Some(FailureKind::Reset));
-        assert_eq!(kind(State::CloseWait, 32), Some(FailureKind::Reset));
-        assert_eq!(kind(State::Established, 110), Some(FailureKind::TimedOut));
-        assert_eq!(kind(State::SynSent, 113), Some(FailureKind::Unreachable));
-        assert_eq!(kind(State::Established, 0), Some(FailureKind::Aborted));
-        assert_eq!(kind(State::Established, 103), Some(FailureKind::Aborted));
+    fn an_error_number_tells_the_kind_in_every_state() {
+        let kinds = [
+            (ECONNREFUSED, FailureKind::Refused),
+            (ECONNRESET, FailureKind::Reset),
+            (EPIPE, FailureKind::Reset),
+            (ETIMEDOUT, FailureKind::TimedOut),
+            (ENETUNREACH, FailureKind::Unreachable),
+            (EHOSTUNREACH, FailureKind::Unreachable),
+            (EHOSTDOWN, FailureKind::Unreachable),
+            (ECONNABORTED, FailureKind::Aborted),
+        ];
+        for (errno, expected) in kinds {
+            for before in STATES {
+                assert_eq!(kind(before, errno), Some(expected), "{before:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rare_error_is_told_by_whether_the_connection_was_open() {
+        const EACCES: u16 = 13;
+        for before in STATES {
+            let expected = match before {
+                State::SynSent => FailureKind::Unreachable,
+                _ => FailureKind::Aborted,
+            };
+            assert_eq!(kind(before, EACCES), Some(expected), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_without_error_or_close_came_from_this_end() {
         assert_eq!(kind(State::SynSent, 0), Some(FailureKind::Abandoned));
+        for before in [State::SynReceived, State::Established, State::CloseWait] {
+            assert_eq!(kind(before, 0), Some(FailureKind::Aborted));
+        }
+    }
+
+    #[test]
+    fn a_connect_that_sent_nothing_reached_nobody() {
+        let failure = |errno| Failure::classify(State::SynSent, errno, 0);
+        assert_eq!(failure(0), Some(Failure { kind: FailureKind::Unreachable, errno: None }));
+        assert_eq!(
+            failure(ECONNABORTED),
+            Some(Failure { kind: FailureKind::Aborted, errno: Some(ECONNABORTED) })
+        );
+        assert_eq!(Failure::classify(State::FinWait2, 0, 0), None, "only while connecting");
+    }
+
+    #[test]
+    fn the_error_numbers_that_tell_a_kind_have_names() {
+        let name = |errno| Failure { kind: FailureKind::Aborted, errno }.errno_name();
+        assert_eq!(name(Some(104)), Some("ECONNRESET"));
+        assert_eq!((name(None), name(Some(13))), (None, None));
     }
 }

@@ -200,7 +200,8 @@ impl Table {
             }
         };
         self.counts.anomalies += entry.observe(observation, &self.listeners);
-        entry.connection.failure = Failure::classify(ending.state_before, ending.errno);
+        entry.connection.failure =
+            Failure::classify(ending.state_before, ending.errno, observation.counters.sent_packets);
         self.bury(entry, ending.closed_at);
     }
 
