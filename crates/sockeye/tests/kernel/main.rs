@@ -8,13 +8,17 @@
 
 mod cost;
 mod ends;
+mod failures;
 mod harness;
 mod live;
+mod needs;
 #[path = "../fixtures/not_run.rs"]
 mod not_run;
 mod older;
 mod owners;
 mod peer;
+mod resets;
+mod scene;
 mod short_lived;
 #[path = "../fixtures/world.rs"]
 mod world;
@@ -28,19 +32,33 @@ fn main() {
     if arguments.next().as_deref() == Some(peer::ROLE) {
         return peer::main(arguments);
     }
-    let all = [live::TESTS, short_lived::TESTS, older::TESTS, owners::TESTS, ends::TESTS, cost::TESTS];
-    let trials = all.into_iter().flatten().map(|(name, test)| {
-        Trial::test(*name, move || match not_run_reason() {
-            Some(reason) => not_run::not_run("kernel", name, reason).map_err(Failed::from),
-            None => {
-                test();
-                Ok(())
-            }
-        })
-    });
+    let all = [
+        live::TESTS,
+        short_lived::TESTS,
+        older::TESTS,
+        owners::TESTS,
+        ends::TESTS,
+        failures::TESTS,
+        resets::TESTS,
+        cost::TESTS,
+    ];
+    let needing = [failures::NEEDING, resets::NEEDING];
+    let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));
+    let needing = needing.into_iter().flatten().map(|(name, needs, test)| trial(name, *needs, *test));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    libtest_mimic::run(&arguments, all.chain(needing).collect()).exit();
+}
+
+/// The test, run if the host has what all tests and this one need.
+fn trial(name: &'static str, needs: fn() -> Option<&'static str>, test: fn() -> Outcome) -> Trial {
+    Trial::test(name, move || match not_run_reason().or_else(needs) {
+        Some(reason) => not_run::not_run("kernel", name, reason).map_err(Failed::from),
+        None => {
+            test();
+            Ok(())
+        }
+    })
 }
 
 /// Why these tests cannot run on this host; a host that could run them and does not load the programs fails.
@@ -57,3 +75,6 @@ fn not_run_reason() -> Option<&'static str> {
 
 /// A test: a sentence that names what it protects, and what it does.
 type Test = (&'static str, fn() -> Outcome);
+
+/// A test that needs more of the host than the others: also why this host lacks it, if it does.
+type Needing = (&'static str, fn() -> Option<&'static str>, fn() -> Outcome);

@@ -1,0 +1,40 @@
+//! The processes that a server of many processes starts: they take their socket as standard input.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+
+use super::ROLE;
+
+/// The role of a worker that shares the listener and accepts.
+pub(super) const ACCEPTS: &str = "worker";
+
+/// The role of a child that is given an accepted connection.
+pub(super) const SERVES: &str = "child";
+
+/// Starts a process in one of these roles.
+pub(super) fn start(role: &str, socket: OwnedFd) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?).args([ROLE, role]).stdin(Stdio::from(socket)).spawn()
+}
+
+/// Accepts one connection, tells its pid through it, and keeps it until the other end closes.
+pub(super) fn accept_one() {
+    let listener = TcpListener::from(standard_input());
+    let (mut stream, _) = listener.accept().expect("somebody connects");
+    stream.write_all(&std::process::id().to_be_bytes()).expect("the other end reads");
+    let _ = stream.read(&mut [0; 16]);
+}
+
+/// Echoes one byte, then keeps the connection until the other end closes.
+pub(super) fn serve_one() {
+    let mut stream = TcpStream::from(standard_input());
+    let mut byte = [0];
+    stream.read_exact(&mut byte).expect("the other end writes");
+    stream.write_all(&byte).expect("the other end reads");
+    let _ = stream.read(&mut byte);
+}
+
+fn standard_input() -> OwnedFd {
+    std::io::stdin().as_fd().try_clone_to_owned().expect("it is open")
+}
