@@ -6,11 +6,15 @@
 
 #![allow(unreachable_pub, clippy::print_stdout, reason = "a test binary; the peer answers on its output")]
 
+mod churn;
 mod cost;
 mod ends;
 mod failures;
+mod fast_open;
 mod harness;
+mod life;
 mod live;
+mod mptcp;
 mod needs;
 #[path = "../fixtures/not_run.rs"]
 mod not_run;
@@ -40,9 +44,12 @@ fn main() {
         ends::TESTS,
         failures::TESTS,
         resets::TESTS,
+        life::TESTS,
+        fast_open::TESTS,
+        churn::TESTS,
         cost::TESTS,
     ];
-    let needing = [failures::NEEDING, resets::NEEDING];
+    let needing = [failures::NEEDING, resets::NEEDING, life::NEEDING, mptcp::NEEDING];
     let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));
     let needing = needing.into_iter().flatten().map(|(name, needs, test)| trial(name, *needs, *test));
     let mut arguments = Arguments::from_args();

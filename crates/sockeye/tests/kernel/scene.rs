@@ -102,6 +102,17 @@ pub fn told_to(told: &Client<'_>, namespace: &NetNs, remote_port: u16) -> Vec<(C
     found
 }
 
+/// A counter of the namespace's TCP, such as `EmbryonicRsts`.
+pub fn kernel_count(namespace: &NetNs, name: &str) -> u64 {
+    let counters = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/netstat"));
+    let counters = counters.expect("the kernel counts");
+    let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let (_, value) = pairs.find(|(counter, _)| *counter == name).expect("it is counted");
+    value.parse().expect("a number")
+}
+
 /// Waits until something outside the tracer is so.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begin = Instant::now();

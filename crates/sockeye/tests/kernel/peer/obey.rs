@@ -63,7 +63,7 @@ impl State {
             ["churn", count, bytes, address] => self.churn(count.parse()?, bytes.parse()?, address),
             ["serve", count] => self.serve(count.parse()?),
             ["worker"] => self.start_worker(),
-            ["child"] => self.start_child(),
+            ["hand", name] => self.hand_to_child(name),
             [verb, name] => on_stream(verb, self.stream(name)?, 0).inspect(|_| self.forget(verb, name)),
             [verb, name, count] => on_stream(verb, self.stream(name)?, count.parse()?),
             _ => Err("no such command".into()),
@@ -125,9 +125,9 @@ impl State {
         self.remember(worker::start(worker::ACCEPTS, listener)?)
     }
 
-    /// Accepts, and leaves the connection to a process of its own: this one keeps no descriptor of it.
-    fn start_child(&mut self) -> Answer {
-        let (stream, _) = self.listener()?.accept()?;
+    /// Leaves the connection to a process of its own: this one keeps no descriptor of it.
+    fn hand_to_child(&mut self, name: &str) -> Answer {
+        let stream = self.streams.remove(name).ok_or("no such socket")?;
         self.remember(worker::start(worker::SERVES, stream.into())?)
     }
 

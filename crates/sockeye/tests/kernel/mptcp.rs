@@ -1,0 +1,81 @@
+//! MPTCP: its subflows are TCP connections, the first the process's own, further ones the kernel's.
+
+use connections::{Connection, OwnerSource};
+
+use crate::harness::{Client, Outcome, socket_words};
+use crate::scene::{Scene, owner_pid, told_to};
+use crate::world::{NetNs, RIGHT_V4};
+use crate::{Needing, needs};
+
+pub const NEEDING: &[Needing] = &[
+    ("the_subflow_of_an_mptcp_connection_is_told_with_its_exact_payload", needs::mptcp, one_subflow),
+    ("a_subflow_that_the_kernel_opens_belongs_to_the_kernel", needs::mptcp, opened_by_the_kernel),
+];
+
+fn connected() -> Scene {
+    let mut scene = Scene::listening_with("mptcp", |world| {
+        for namespace in [&world.left, &world.right] {
+            namespace.ip(&["mptcp", "limits", "set", "subflow", "4", "add_addr_accepted", "4"]);
+        }
+    });
+    scene.client.ask("open c mptcp");
+    let (errno, local) = scene.client.attempt("c", RIGHT_V4, scene.port);
+    assert_eq!(errno, 0);
+    scene.local = local;
+    scene.server.ask("accept s");
+    let words = socket_words(&scene.world.left, scene.local, scene.port);
+    assert!(words.contains("mptcp"), "no fallback to TCP: {words}");
+    scene
+}
+
+fn one_subflow() -> Outcome {
+    let mut scene = connected();
+    let mut told = scene.tracer.client("a");
+    scene.client.transfer("c", &mut scene.server, "s", 300_000);
+    scene.server.transfer("s", &mut scene.client, "c", 70_000);
+    let ends = [
+        (&scene.world.left, scene.local, (300_000, 70_000)),
+        (&scene.world.right, scene.port, (70_000, 300_000)),
+    ];
+    for (namespace, port, bytes) in ends {
+        told.wait("the payload", |told: &Client<'_>| {
+            let (sum, _) = told.find(namespace, port)?;
+            ((sum.sent_bytes, sum.received_bytes) == bytes).then_some(())
+        });
+    }
+    scene.client.ask("close c");
+    assert_eq!(scene.server.ask("end s"), "Ok(0)");
+    scene.server.ask("close s");
+    let mut names = Vec::new();
+    for (namespace, port, bytes) in ends {
+        let (sum, change) = told.wait_closed(namespace, port);
+        assert_eq!((sum.sent_bytes, sum.received_bytes), bytes);
+        assert_eq!(change.connection.failure, None, "{:?}", change.connection);
+        names.extend(change.connection.global_id);
+    }
+    assert!(names.len() <= 1 || names[0] == names[1], "absent or alike: {names:?}");
+    let (_, change) = told.find(&scene.world.left, scene.local).expect("told");
+    let owner = change.connection.owner.expect("the connecting process is known");
+    assert_eq!((owner.pid, owner.source, owner.kernel), (scene.client.pid(), OwnerSource::Connect, false));
+    let (_, change) = told.find(&scene.world.right, scene.port).expect("told");
+    assert_eq!(owner_pid(&change.connection), Some(scene.server.pid()));
+}
+
+fn opened_by_the_kernel() -> Outcome {
+    let mut scene = connected();
+    let mut told = scene.tracer.client("a");
+    scene.world.left.ip(&["address", "add", "10.9.0.11/24", "dev", "cable"]);
+    scene.world.left.ip(&["mptcp", "endpoint", "add", "10.9.0.11", "dev", "cable", "subflow"]);
+    scene.client.transfer("c", &mut scene.server, "s", 1000);
+    let port = scene.port;
+    let second = told.wait("the second subflow", |told| from(told, &scene.world.left, port, "10.9.0.11"));
+    let owner = second.owner.expect("it has one");
+    assert_eq!((owner.kernel, owner.source), (true, OwnerSource::Connect), "{owner:?}");
+}
+
+/// The connection to this remote port from this address.
+fn from(told: &Client<'_>, namespace: &NetNs, remote_port: u16, local: &str) -> Option<Connection> {
+    let mut found = told_to(told, namespace, remote_port);
+    found.retain(|(_, connection)| connection.tuple.local.ip().to_string() == local);
+    found.pop().map(|(_, connection)| connection)
+}
