@@ -3,8 +3,8 @@
 use connections::{Connection, OwnerSource};
 
 use crate::harness::{Client, Outcome, socket_words};
-use crate::scene::{Scene, owner_pid, told_to};
-use crate::world::{NetNs, RIGHT_V4};
+use crate::scene::{Scene, owner_pid, told_to, until};
+use crate::world::{NetNs, RIGHT_V4, VethPair, run};
 use crate::{Needing, needs};
 
 pub const NEEDING: &[Needing] = &[
@@ -12,8 +12,9 @@ pub const NEEDING: &[Needing] = &[
     ("a_subflow_that_the_kernel_opens_belongs_to_the_kernel", needs::mptcp, opened_by_the_kernel),
 ];
 
-fn connected() -> Scene {
+fn connected(prepare: impl FnOnce(&VethPair)) -> Scene {
     let mut scene = Scene::listening_with("mptcp", |world| {
+        prepare(world);
         for namespace in [&world.left, &world.right] {
             namespace.ip(&["mptcp", "limits", "set", "subflow", "4", "add_addr_accepted", "4"]);
         }
@@ -29,7 +30,7 @@ fn connected() -> Scene {
 }
 
 fn one_subflow() -> Outcome {
-    let mut scene = connected();
+    let mut scene = connected(|_| ());
     let mut told = scene.tracer.client("a");
     scene.client.transfer("c", &mut scene.server, "s", 300_000);
     scene.server.transfer("s", &mut scene.client, "c", 70_000);
@@ -62,11 +63,15 @@ fn one_subflow() -> Outcome {
 }
 
 fn opened_by_the_kernel() -> Outcome {
-    let mut scene = connected();
+    let mut scene = connected(|world| {
+        world.left.ip(&["address", "add", "10.9.0.11/24", "dev", "cable"]);
+        world.left.ip(&["mptcp", "endpoint", "add", "10.9.0.11", "dev", "cable", "subflow"]);
+    });
     let mut told = scene.tracer.client("a");
-    scene.world.left.ip(&["address", "add", "10.9.0.11/24", "dev", "cable"]);
-    scene.world.left.ip(&["mptcp", "endpoint", "add", "10.9.0.11", "dev", "cable", "subflow"]);
     scene.client.transfer("c", &mut scene.server, "s", 1000);
+    scene.server.transfer("s", &mut scene.client, "c", 1000);
+    let joined = || run("ss", &["-tnHO", "state", "established", "src", "10.9.0.11"]);
+    until("the second subflow", || !scene.world.left.inside(joined).is_empty());
     let port = scene.port;
     let second = told.wait("the second subflow", |told| from(told, &scene.world.left, port, "10.9.0.11"));
     let owner = second.owner.expect("it has one");

@@ -173,7 +173,7 @@ fn unread_data() -> Outcome {
 }
 
 /// Why a close answers with a reset.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Abort {
     Linger,
     Unread,
