@@ -102,13 +102,13 @@ pub fn told_to(told: &Client<'_>, namespace: &NetNs, remote_port: u16) -> Vec<(C
     found
 }
 
-/// A counter of the namespace's TCP, such as `EmbryonicRsts`.
+/// A counter of the namespace's TCP or MPTCP, such as `EmbryonicRsts`.
 pub fn kernel_count(namespace: &NetNs, name: &str) -> u64 {
     let counters = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/netstat"));
     let counters = counters.expect("the kernel counts");
-    let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
-    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
-    let mut pairs = names.split(' ').zip(values.split(' '));
+    // A line of names, then one of values, for each part.
+    let lines: Vec<_> = counters.lines().collect();
+    let mut pairs = lines.chunks_exact(2).flat_map(|pair| pair[0].split(' ').zip(pair[1].split(' ')));
     let (_, value) = pairs.find(|(counter, _)| *counter == name).expect("it is counted");
     value.parse().expect("a number")
 }
