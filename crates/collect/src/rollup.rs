@@ -68,18 +68,25 @@ pub(crate) fn common(
 
 /// Each failure with how many connections it ended. What an errno means hardly depends on the state.
 fn failures(sums: &types::rollup) -> Vec<(Failure, u64)> {
-    let with_errno =
-        (0..).zip(sums.with_errno).map(|(errno, count)| (Some(State::Established), errno, count));
-    let without = (0..).zip(sums.without_errno).map(|(number, count)| (state(number), 0, count));
+    let with_errno = (0..)
+        .zip(sums.with_errno)
+        .map(|(errno, count)| (Failure::classify(State::Established, errno, 1), count));
+    let without = (0..).zip(sums.without_errno).map(|(state, count)| (without_errno(state), count));
     let mut failures: Vec<(Failure, u64)> = Vec::new();
-    for (state, errno, count) in with_errno.chain(without).filter(|(.., count)| *count != 0) {
-        let Some(failure) = state.and_then(|state| Failure::classify(state, errno)) else { continue };
+    for (failure, count) in with_errno.chain(without).filter(|(_, count)| *count != 0) {
+        let Some(failure) = failure else { continue };
         match failures.iter_mut().find(|(known, _)| *known == failure) {
             Some((_, known)) => *known += u64::from(count),
             None => failures.push((failure, count.into())),
         }
     }
     failures
+}
+
+/// The failure of a connection that left this state without an errno; 0 is that of a connect that sent nothing.
+fn without_errno(number: u8) -> Option<Failure> {
+    let (state, sent_packets) = if number == 0 { (Some(State::SynSent), 0) } else { (state(number), 1) };
+    Failure::classify(state?, 0, sent_packets)
 }
 
 #[cfg(test)]
@@ -132,10 +139,15 @@ mod tests {
                 // FIN_WAIT2 and LAST_ACK are orderly, ESTABLISHED and CLOSE_WAIT are not.
                 (sums.without_errno[5], sums.without_errno[9]) = (10, 20);
                 (sums.without_errno[1], sums.without_errno[8]) = (1, 2);
+                sums.without_errno[0] = 5;
             }),
         );
         let refused = Failure { kind: FailureKind::Refused, errno: Some(111) };
+        let unreachable = Failure { kind: FailureKind::Unreachable, errno: None };
         let aborted = Failure { kind: FailureKind::Aborted, errno: None };
-        assert_eq!(rollup.map(|rollup| rollup.failures), Ok(vec![(refused, 4), (aborted, 3)]));
+        assert_eq!(
+            rollup.map(|rollup| rollup.failures),
+            Ok(vec![(refused, 4), (unreachable, 5), (aborted, 3)])
+        );
     }
 }
