@@ -10,24 +10,33 @@
 /* A reset connection whose owner has not closed it after this time is told without waiting longer. */
 #define DEFER_NS 2000000000ull
 
+/*
+ * Half closed by this end, and then closed without the other end's FIN although the owner still has it: this
+ * end resets it, which the kernel does after the transition and without an error. An orphan that leaves these
+ * states without a FIN has waited long enough (tcp_fin_timeout). Told as left from ESTABLISHED, as every
+ * abort.
+ */
+static __always_inline bool aborted_half_closed(struct tcp_sock *tcp, int state_before)
+{
+	bool half_closed = state_before == TCP_FIN_WAIT1 || state_before == TCP_FIN_WAIT2;
+	return half_closed && ((struct sock *)tcp)->sk_socket && !fin_received(tcp);
+}
+
 static __always_inline void read_final(struct connection_record *record, struct tcp_sock *tcp,
 				       struct slot *slot, __u64 cookie, int state_before)
 {
 	read_connection(record, tcp, slot, cookie, RECORD_CLOSED, state_before);
 	record->closed_at_ns = bpf_ktime_get_ns();
 	record->state = TCP_CLOSE;
-	record->state_before = state_before;
+	record->state_before = aborted_half_closed(tcp, state_before) ? TCP_ESTABLISHED : state_before;
 	/* Taken here, because reading SO_ERROR clears it. A connect that sent nothing has an older one's
 	 * error. */
 	bool sent_nothing = state_before == TCP_SYN_SENT && !record->sent_packets;
 	record->error = sent_nothing ? 0 : ((struct sock *)tcp)->sk_err;
 }
 
-/*
- * The ring had no room: the record is kept whole beside it, and without room there it is added up with
- * others. What has to happen once does: whoever tells a record frees its slot.
- */
-static __noinline void tell_and_free(struct connection_record *record, struct slot *slot)
+/* True when the record is in the ring or, where that has no room, beside it. */
+static __always_inline bool tell(struct connection_record *record)
 {
 	struct overflow_key key = {.cookie = record->cookie, .claimed_at_ns = record->claimed_at_ns};
 	__u64 waiting = bpf_ringbuf_query(&closed_records, BPF_RB_AVAIL_DATA);
@@ -35,13 +44,21 @@ static __noinline void tell_and_free(struct connection_record *record, struct sl
 
 	/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is
 	 * full. */
-	if (!bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake))
+	if (!bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake)) {
 		COUNT(closed);
-	else if (!bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY))
-		COUNT(overflowed);
-	else if (record->direction != DIRECTION_LISTENING && roll_up(record, slot))
-		return;
-	slot_free(slot, record->cookie);
+		return true;
+	}
+	if (bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY))
+		return false;
+	COUNT(overflowed);
+	return true;
+}
+
+/* What finds no room is added up with others. Whoever tells a record frees its slot. */
+static __noinline void tell_and_free(struct connection_record *record, struct slot *slot)
+{
+	if (tell(record) || record->direction == DIRECTION_LISTENING || !roll_up(record, slot))
+		slot_free(slot, record->cookie);
 }
 
 /*

@@ -33,6 +33,7 @@ static __always_inline void on_opened_here(struct connection_record *scratch, st
 {
 	__u64 cookie;
 	struct slot *slot = begin(scratch, sk, &cookie, direction);
+	attempt_began(cookie);
 	if (!slot)
 		return;
 	owner_from_current(&slot->owner, OWNER_CONNECT);

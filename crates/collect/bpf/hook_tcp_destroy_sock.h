@@ -8,6 +8,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	struct connection_record scratch;
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	attempt_failed(&scratch, cookie);
 	struct slot *slot = slot_find(cookie);
 	if (!slot)
 		return 0;

@@ -98,6 +98,30 @@ struct {
 	__uint(max_entries, 4096);
 } closed_records SEC(".maps");
 
+/* A connect() that was called. Without a SYN it failed before it began: no route, no address, or refused
+ * here. */
+struct attempt {
+	struct owner_record owner;
+	__u64 at_ns;
+	__u8 remote_address[16];
+	__u32 netns;
+	__u16 remote_port;
+	__u16 family;
+};
+
+/*
+ * What each socket tried last, by cookie, while that is asked for. Written by the connect hooks; deleted by
+ * the state hook when the connection begins, and told and deleted by the connect and destroy hooks when it
+ * did not. Sized at load.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct attempt);
+} connect_attempts SEC(".maps");
+
 struct overflow_key {
 	__u64 cookie;
 	__u64 claimed_at_ns;
@@ -161,6 +185,8 @@ struct {
 
 /* Number of buckets less one. Set at load. */
 const volatile __u32 bucket_mask = 0;
+/* The connect hooks are attached. Set at load. */
+const volatile bool follow_attempts = false;
 /* The consumer is woken when this much waits in the ring buffer: half of it. Set at load. */
 const volatile __u64 ring_wake_bytes = 0;
 

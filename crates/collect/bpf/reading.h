@@ -147,13 +147,19 @@ static __always_inline void read_isns(struct connection_record *record, struct t
 	__u32 local = tcp->snd_una - (__u32)tcp->bytes_acked - !syn_counted;
 	__u32 remote = tcp->rcv_nxt - (__u32)tcp->bytes_received - 1;
 	barrier();
-	/* Each pair moves together but not at once: two equal readings were at rest. */
+	/*
+	 * Each pair moves together but not at once: two equal readings were at rest, unless the CPU that
+	 * moves them is held up in between. User space takes the newest, and that of the final record is
+	 * read under the socket's lock.
+	 */
 	__u32 acked = (__u32) * (volatile __u64 *)&tcp->bytes_acked;
 	__u32 received = (__u32) * (volatile __u64 *)&tcp->bytes_received;
 	bool at_rest = local == *(volatile __u32 *)&tcp->snd_una - acked - !syn_counted &&
 		       remote == *(volatile __u32 *)&tcp->rcv_nxt - received - 1;
 
-	record->has_isns = known && at_rest && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
+	/* CLOSE is that of a socket which is just beginning to connect. */
+	bool begun = state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE;
+	record->has_isns = known && at_rest && begun;
 	record->local_isn = local;
 	record->remote_isn = remote;
 }

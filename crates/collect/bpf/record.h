@@ -13,8 +13,8 @@
 /* How an owner was learnt, from least to most trusted. */
 enum owner_source {
 	OWNER_NONE = 0,
-	OWNER_CLOSE = 1,
-	OWNER_DESCRIPTOR = 2,
+	OWNER_DESCRIPTOR = 1,
+	OWNER_CLOSE = 2,
 	OWNER_CONNECT = 3,
 };
 
@@ -178,6 +178,9 @@ struct kernel_counts {
 	__u64 deferred;
 	/* Final records that should have waited, and were told without an owner because too many did. */
 	__u64 deferred_full;
+	/* Calls of connect() that could not be followed, because too many had failed on sockets still open.
+	 */
+	__u64 attempts_full;
 };
 
 #endif

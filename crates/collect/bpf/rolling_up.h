@@ -77,7 +77,7 @@ static __always_inline __u32 generation_of(void *open)
 static __always_inline bool keep_name(struct slot *slot, struct connection_record *record, __u32 generation,
 				      bool in_rest)
 {
-	if ((slot->flags & SLOT_SPILLED) || !__sync_fetch_and_add(&slot->told, 0))
+	if (!slot || (slot->flags & SLOT_SPILLED) || !__sync_fetch_and_add(&slot->told, 0))
 		return false;
 	__builtin_memcpy(&slot->owner, &record->owner, sizeof(slot->owner));
 	slot->rollup_generation = generation;
@@ -87,7 +87,7 @@ static __always_inline bool keep_name(struct slot *slot, struct connection_recor
 	return true;
 }
 
-/* Adds a final record to the open roll-ups. True when its slot may not be freed. */
+/* Adds a final record to the open roll-ups. True when its slot, if it has one, may not be freed. */
 static __always_inline bool roll_up(struct connection_record *record, struct slot *slot)
 {
 	__u32 zero = 0;

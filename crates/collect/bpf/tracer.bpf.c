@@ -18,10 +18,12 @@
 #include "reading.h"
 #include "rolling_up.h"
 #include "closing.h"
+#include "attempting.h"
 #include "adopting.h"
 
 #include "hook_inet_sock_set_state.h"
 #include "hook_tcp_destroy_sock.h"
+#include "hook_cgroup_connect.h"
 #include "iter_connections.h"
 #include "iter_tcp.h"
 #include "iter_task_file.h"

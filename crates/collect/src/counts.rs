@@ -25,6 +25,8 @@ pub struct KernelCounts {
     pub deferred: u64,
     /// Final records told without an owner, because too many waited for theirs.
     pub deferred_full: u64,
+    /// Calls of `connect` that could not be followed, because too many had failed on sockets still open.
+    pub attempts_full: u64,
     /// Records that could not be decoded.
     pub malformed: u64,
 }

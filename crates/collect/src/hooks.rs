@@ -13,6 +13,8 @@ pub enum Capability {
     TcpAdopted,
     /// The process that holds an accepted connection, while it lives.
     TcpOwner,
+    /// Calls of `connect` that fail before anything is sent.
+    TcpAttempts,
 }
 
 /// One way to serve a capability.
@@ -24,35 +26,48 @@ pub(crate) struct Alternative {
     pub hook: &'static str,
     /// True when tracing makes no sense without it.
     pub required: bool,
+    /// True when it is left out unless it is asked for: it costs something that not everybody needs.
+    pub on_request: bool,
     /// What is missing where it is refused.
     pub without: &'static str,
 }
 
 /// All alternatives, in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 4] = [
+pub(crate) const HOOKS: [Alternative; 5] = [
     Alternative {
         capability: Capability::TcpLive,
         hook: "iter/bpf_map_elem",
         required: true,
+        on_request: false,
         without: "nothing is known of live TCP connections",
     },
     Alternative {
         capability: Capability::TcpClosed,
         hook: "tp_btf/inet_sock_set_state, tp_btf/tcp_destroy_sock",
         required: true,
+        on_request: false,
         without: "nothing is known of TCP connections",
     },
     Alternative {
         capability: Capability::TcpAdopted,
         hook: "iter/tcp",
         required: false,
+        on_request: false,
         without: "TCP sockets older than the tracer and held by no process are not followed",
     },
     Alternative {
         capability: Capability::TcpOwner,
         hook: "iter/task_file",
         required: false,
+        on_request: false,
         without: "the owner of a live accepted connection stays a guess: the owner of the listener",
+    },
+    Alternative {
+        capability: Capability::TcpAttempts,
+        hook: "cgroup/connect4, cgroup/connect6",
+        required: false,
+        on_request: true,
+        without: "a connect that fails for want of a route is not seen",
     },
 ];
 
@@ -61,7 +76,7 @@ pub(crate) const HOOKS: [Alternative; 4] = [
 pub struct CapabilityState {
     /// The capability.
     pub capability: Capability,
-    /// The hook that serves it; absent when none could.
+    /// The hook that serves it; absent when none could, or none was asked for.
     pub served_by: Option<&'static str>,
     /// Why it is not served as well as it could be, and what follows.
     pub degradation: Option<String>,
@@ -76,6 +91,7 @@ impl Capability {
             Capability::TcpClosed => "tcp closed",
             Capability::TcpAdopted => "tcp adopted",
             Capability::TcpOwner => "tcp owner",
+            Capability::TcpAttempts => "tcp attempts",
         }
     }
 
@@ -89,6 +105,10 @@ impl Capability {
 impl CapabilityState {
     pub(crate) fn served(capability: Capability) -> Self {
         Self { capability, served_by: Some(capability.alternative().hook), degradation: None }
+    }
+
+    pub(crate) fn not_asked_for(capability: Capability) -> Self {
+        Self { capability, served_by: None, degradation: None }
     }
 
     pub(crate) fn refused(capability: Capability, reason: &str) -> Self {

@@ -5,6 +5,7 @@
 //! `unsafe` code.
 
 mod bpf;
+mod cgroups;
 mod clock;
 mod collector;
 mod counts;
@@ -45,6 +46,11 @@ pub struct CollectLimits {
     /// Roll-ups with a key of their own; beyond, connections are rolled up into one of the rest. 830 bytes of
     /// kernel memory each while used, at most twice.
     pub kernel_rollups: u32,
+    /// Follow calls of `connect` that fail before anything is sent.
+    pub follow_attempts: bool,
+    /// Sockets whose last call of `connect` failed so, and which are still open. 180 bytes of kernel memory
+    /// each while used.
+    pub connect_attempts: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
 }
@@ -58,6 +64,8 @@ impl Default for CollectLimits {
             overflow_records: 65_536,
             spilled_slots: 65_536,
             kernel_rollups: 4096,
+            follow_attempts: false,
+            connect_attempts: 16_384,
             cost_sample_ms: 1000,
         }
     }

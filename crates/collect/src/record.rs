@@ -121,8 +121,8 @@ fn ends(record: &connection_record) -> Option<(SocketAddr, SocketAddr)> {
 /// `None` when nobody is known.
 pub(crate) fn owner(record: &owner_record) -> Option<Owner> {
     let source = match record.source {
-        1 => OwnerSource::Close,
-        2 => OwnerSource::Descriptor,
+        1 => OwnerSource::Descriptor,
+        2 => OwnerSource::Close,
         3 => OwnerSource::Connect,
         _ => return None,
     };

@@ -29,10 +29,10 @@ pub struct Owner {
 pub enum OwnerSource {
     /// A guess: the owner of the listening socket that the connection came in through.
     Listener,
-    /// The task that closed the connection.
-    Close,
     /// The first process found to hold a descriptor of the socket.
     Descriptor,
+    /// The task that closed the connection: of several that held it, the last.
+    Close,
     /// The task that called `connect` or `listen`.
     Connect,
 }

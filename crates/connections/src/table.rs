@@ -303,7 +303,8 @@ impl Entry {
         connection.state = observation.state;
         connection.established_at = connection.established_at.or(observation.established_at);
         connection.tcp = observation.tcp;
-        connection.global_id = connection.global_id.or(global_id(observation));
+        // The newest: a live socket is read while it moves, and the final record is right.
+        connection.global_id = global_id(observation).or(connection.global_id);
         let owner = observation.owner.or_else(|| guessed_owner(observation, listeners));
         connection.owner = more_trusted(connection.owner, owner);
         anomalies

@@ -219,8 +219,10 @@ fn a_listener_is_a_guess_until_a_better_owner_is_known_and_never_after() {
     table.apply(read_with(6, OwnerSource::Descriptor));
     assert_eq!(source(&table), Some((6, OwnerSource::Descriptor)));
     table.apply(Event::Read(incoming(1)));
-    table.apply(read_with(7, OwnerSource::Close));
     assert_eq!(source(&table), Some((6, OwnerSource::Descriptor)));
+    table.apply(read_with(7, OwnerSource::Close));
+    table.apply(read_with(6, OwnerSource::Descriptor));
+    assert_eq!(source(&table), Some((7, OwnerSource::Close)), "of several holders the last");
     table.apply(read_with(8, OwnerSource::Connect));
     assert_eq!(source(&table), Some((8, OwnerSource::Connect)));
 }

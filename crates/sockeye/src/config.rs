@@ -67,11 +67,15 @@ pub struct Collect {
     /// In each minute the kernel counts runs and run time of the tracer's programs for so many milliseconds,
     /// 0 to 60000; 0 never. While it counts, every BPF program of the host takes about 50 ns longer per run.
     pub cost_sample_ms: u32,
+    /// Follow calls of `connect` that fail before anything is sent: no route, no address, refused by a cgroup's
+    /// program. They are told when the socket is used again or closed. Adds two programs to every `connect`
+    /// of the host; docs/performance.md says what that costs.
+    pub connect_attempts: bool,
 }
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { cost_sample_ms: 1000 }
+        Self { cost_sample_ms: 1000, connect_attempts: false }
     }
 }
 
@@ -109,6 +113,8 @@ pub struct Limits {
     /// Kinds of closed connections (process, namespace, direction, port) that are added up at once beside full
     /// `overflow_records`; the rest is added up without distinction.
     pub kernel_rollups: u32,
+    /// Sockets still open whose last call of `connect` failed before anything was sent, if that is followed.
+    pub connect_attempts: u32,
     /// Closed connections kept until every client has been told.
     pub closed_records: u32,
     /// Clients in all.
@@ -131,6 +137,7 @@ impl Default for Limits {
             overflow_records: 65_536,
             spilled_slots: 65_536,
             kernel_rollups: 4096,
+            connect_attempts: 16_384,
             closed_records: 131_072,
             clients: 64,
             clients_per_user: 16,

@@ -71,6 +71,10 @@ pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_deferred_full", "sockeye_kernel_deferred_full_records",
             "Final records told without an owner, because too many waited for theirs."
         );
+        attempts_full: total(
+            "kernel_attempts_full", "sockeye_kernel_attempts_full_calls",
+            "Calls of connect that could not be followed, because too many had failed on sockets still open."
+        );
         malformed: total(
             "records_malformed", "sockeye_records_malformed",
             "Records of the kernel side that could not be decoded."

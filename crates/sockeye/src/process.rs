@@ -110,6 +110,8 @@ fn collect_limits(config: &Config) -> CollectLimits {
         overflow_records: limits.overflow_records,
         spilled_slots: limits.spilled_slots,
         kernel_rollups: limits.kernel_rollups,
+        follow_attempts: config.collect.connect_attempts,
+        connect_attempts: limits.connect_attempts,
         cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
@@ -131,6 +133,7 @@ fn state_limits(config: &Config) -> StateLimits {
         ("overflow_records", limits.overflow_records.into()),
         ("spilled_slots", limits.spilled_slots.into()),
         ("kernel_rollups", limits.kernel_rollups.into()),
+        ("connect_attempts", limits.connect_attempts.into()),
         ("closed_records", limits.closed_records.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

@@ -11,7 +11,7 @@ use super::rollups::ROLLUPS_ALWAYS;
 use super::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
 use crate::CollectLimits;
 use crate::error::CollectError;
-use crate::hooks::{Capability, CapabilityState};
+use crate::hooks::{Alternative, Capability, CapabilityState};
 
 const WAYS: u32 = 8;
 const PAGE_BYTES: u32 = 4096;
@@ -19,20 +19,18 @@ const PAGE_BYTES: u32 = 4096;
 /// What the kernel said about the last refused load.
 static KERNEL_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Which optional programs an attempt leaves out; each attempt is tried when the ones before it failed.
-const ATTEMPTS: [&[Capability]; 4] = [
-    &[],
-    &[Capability::TcpOwner],
-    &[Capability::TcpAdopted],
-    &[Capability::TcpAdopted, Capability::TcpOwner],
-];
+/// What can be left out. Attempts to load leave out every choice of these, the smaller ones first.
+const OPTIONAL: [Capability; 3] = [Capability::TcpAttempts, Capability::TcpOwner, Capability::TcpAdopted];
+
+/// How many choices of those there are.
+pub(super) const ATTEMPTS: usize = 1 << OPTIONAL.len();
 
 /// Loads as much as the kernel takes. `storage` has one place for each attempt.
 ///
 /// # Errors
 /// [`CollectError::NoBtf`] and [`CollectError::Refused`] when what is required cannot be loaded.
 pub(super) fn load<'a>(
-    storage: &'a mut [MaybeUninit<OpenObject>; ATTEMPTS.len()],
+    storage: &'a mut [MaybeUninit<OpenObject>; ATTEMPTS],
     limits: CollectLimits,
 ) -> Result<(TracerSkel<'a>, Vec<CapabilityState>), CollectError> {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
@@ -41,10 +39,10 @@ pub(super) fn load<'a>(
     libbpf_rs::set_print(Some((PrintLevel::Info, keep_words)));
     let mut first_reason = None;
     let mut last_error = None;
-    for (place, left_out) in storage.iter_mut().zip(ATTEMPTS) {
+    for (place, left_out) in storage.iter_mut().zip(choices(limits)) {
         take_words();
-        match open(place, limits, left_out).and_then(OpenSkel::load) {
-            Ok(skeleton) => return Ok((skeleton, states(left_out, first_reason.as_deref()))),
+        match open(place, limits, &left_out).and_then(OpenSkel::load) {
+            Ok(skeleton) => return Ok((skeleton, states(limits, &left_out, first_reason.as_deref()))),
             Err(error) => {
                 let reason = take_words().unwrap_or_else(|| error.to_string());
                 first_reason.get_or_insert(reason);
@@ -56,12 +54,28 @@ pub(super) fn load<'a>(
     Err(CollectError::Refused { what: "the TCP programs", reason: first_reason.unwrap_or_else(unknown) })
 }
 
-fn states(left_out: &[Capability], reason: Option<&str>) -> Vec<CapabilityState> {
-    let state = |capability| match (left_out.contains(&capability), reason) {
-        (true, reason) => CapabilityState::refused(capability, reason.unwrap_or("refused")),
-        (false, _) => CapabilityState::served(capability),
+/// What each attempt leaves out; what was not asked for is always left out.
+fn choices(limits: CollectLimits) -> Vec<Vec<Capability>> {
+    let mut choices: Vec<Vec<Capability>> = (0..ATTEMPTS)
+        .map(|choice| {
+            let chosen = OPTIONAL.into_iter().enumerate().filter(|(bit, _)| choice >> bit & 1 == 1);
+            chosen.map(|(_, capability)| capability).collect()
+        })
+        .collect();
+    choices.sort_by_key(Vec::len);
+    choices.retain(|choice| limits.follow_attempts || choice.contains(&Capability::TcpAttempts));
+    choices
+}
+
+fn states(limits: CollectLimits, left_out: &[Capability], reason: Option<&str>) -> Vec<CapabilityState> {
+    let state = |hook: &Alternative| match (left_out.contains(&hook.capability), reason) {
+        (true, _) if hook.on_request && !limits.follow_attempts => {
+            CapabilityState::not_asked_for(hook.capability)
+        }
+        (true, reason) => CapabilityState::refused(hook.capability, reason.unwrap_or("refused")),
+        (false, _) => CapabilityState::served(hook.capability),
     };
-    crate::hooks::HOOKS.iter().map(|hook| state(hook.capability)).collect()
+    crate::hooks::HOOKS.iter().map(state).collect()
 }
 
 fn open<'a>(
@@ -75,6 +89,9 @@ fn open<'a>(
     open.maps.connection_table.set_max_entries(buckets)?;
     open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;
     open.maps.overflow_records.set_max_entries(limits.overflow_records.max(1))?;
+    let follow_attempts = !left_out.contains(&Capability::TcpAttempts);
+    let attempts = if follow_attempts { limits.connect_attempts.max(1) } else { 1 };
+    open.maps.connect_attempts.set_max_entries(attempts)?;
     open.maps.spilled_slots.set_max_entries(limits.spilled_slots.max(1))?;
     let rollups = limits.kernel_rollups.max(1).saturating_add(ROLLUPS_ALWAYS);
     open.maps.rollups_even.set_max_entries(rollups)?;
@@ -82,7 +99,10 @@ fn open<'a>(
     open.maps.closed_records.set_max_entries(ring_bytes)?;
     let constants = open.maps.rodata_data.as_deref_mut().expect("the object has constants");
     constants.bucket_mask = buckets - 1;
+    constants.follow_attempts = follow_attempts;
     constants.ring_wake_bytes = u64::from(ring_bytes / 2);
+    open.progs.cgroup_connect4.set_autoload(follow_attempts);
+    open.progs.cgroup_connect6.set_autoload(follow_attempts);
     open.progs.iter_tcp.set_autoload(!left_out.contains(&Capability::TcpAdopted));
     open.progs.iter_task_file.set_autoload(!left_out.contains(&Capability::TcpOwner));
     Ok(open)

@@ -6,19 +6,20 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
 use libbpf_rs::skel::Skel;
-use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, ProgramMut, RingBuffer, RingBufferBuilder};
 
 use super::iterate::read_all;
-use super::load::load;
+use super::load::{ATTEMPTS, load};
 use super::rollups::{Taken, Turns};
-use super::skeleton::TracerSkel;
+use super::skeleton::{TracerProgs, TracerSkel};
 use super::types::kernel_counts;
 use crate::CollectLimits;
+use crate::cgroups;
 use crate::clock::kernel_now;
 use crate::collector::Support;
 use crate::counts::KernelCounts;
@@ -37,11 +38,11 @@ const DRAIN_RECORDS: usize = 128;
 const DRAIN_TAKES: usize = 1024;
 
 /// Where a loaded object lives; it cannot move afterwards.
-pub(crate) type Storage = [MaybeUninit<OpenObject>; 4];
+pub(crate) type Storage = [MaybeUninit<OpenObject>; ATTEMPTS];
 
 /// An empty place to load into.
 pub(crate) fn storage() -> Storage {
-    [const { MaybeUninit::uninit() }; 4]
+    [const { MaybeUninit::uninit() }; ATTEMPTS]
 }
 
 /// The loaded and attached programs.
@@ -55,6 +56,7 @@ pub(crate) struct Programs<'a> {
     turns: RefCell<Turns>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
+    _connect_hooks: Vec<Link>,
 }
 
 /// The consumer of the ring buffer: closed records come out decoded.
@@ -106,7 +108,13 @@ impl<'a> Programs<'a> {
         };
         let adopting = served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp.attach()).transpose();
         let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
+        let connect_hooks = served(Capability::TcpAttempts).then(|| attach_connect(&skeleton.progs));
+        let (connect_hooks, refused) = match connect_hooks.unwrap_or(Ok(Vec::new())) {
+            Ok(hooks) => (hooks, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
         let mut programs = Self {
+            _connect_hooks: connect_hooks,
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
             adopting: adopting.map_err(attach("iter/tcp"))?,
             owners: owners.map_err(attach("iter/task_file"))?,
@@ -116,6 +124,9 @@ impl<'a> Programs<'a> {
             skeleton,
             capabilities,
         };
+        if let Some(reason) = refused {
+            programs.degrade(Capability::TcpAttempts, &reason);
+        }
         programs.jiffy = programs.measure_jiffy()?;
         Ok(programs)
     }
@@ -282,6 +293,13 @@ impl<'a> Programs<'a> {
     }
 }
 
+/// Every connect() of the host passes the root of the cgroups.
+fn attach_connect(programs: &TracerProgs<'_>) -> Result<Vec<Link>, libbpf_rs::Error> {
+    let root = cgroups::root()?;
+    let attach = |program: &ProgramMut<'_>| program.attach_cgroup(root.as_raw_fd());
+    Ok(vec![attach(&programs.cgroup_connect4)?, attach(&programs.cgroup_connect6)?])
+}
+
 /// The outer error means that the thread could not return; the inner that the namespace could not be entered.
 fn adopt_namespace(
     link: &Link,
@@ -383,6 +401,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
         closed_unclaimed,
         deferred,
         deferred_full,
+        attempts_full,
     } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
@@ -394,4 +413,5 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
     sum.closed_unclaimed += closed_unclaimed;
     sum.deferred += deferred;
     sum.deferred_full += deferred_full;
+    sum.attempts_full += attempts_full;
 }

@@ -66,6 +66,15 @@ impl Tracer {
         listeners.into_iter().filter(|listener| listener.netns == namespace.inode()).collect()
     }
 
+    /// A counter of the status, as of the last pass.
+    pub fn counter(&self, name: &str) -> u64 {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Query::Status { reply });
+        let status = self.runtime.block_on(answer).expect("an answer");
+        let count = status.counters.iter().find(|count| count.name == name);
+        count.unwrap_or_else(|| panic!("no counter {name}")).value
+    }
+
     fn ask(&self, query: Query) {
         self.runtime.block_on(self.queue.ask(query)).expect("the state runs");
     }

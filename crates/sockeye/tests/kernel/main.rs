@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, clippy::print_stdout, reason = "a test binary; the peer answers on its output")]
 
+mod attempts;
 mod churn;
 mod cost;
 mod ends;
@@ -37,6 +38,7 @@ fn main() {
         return peer::main(arguments);
     }
     let all = [
+        attempts::TESTS,
         live::TESTS,
         short_lived::TESTS,
         older::TESTS,

@@ -9,6 +9,7 @@ mod uring;
 mod worker;
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -89,13 +90,14 @@ impl Peer {
 
     /// Connects socket `name` and answers its local port.
     pub fn connect(&mut self, name: &str, address: &str, port: u16) -> u16 {
-        let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-        self.ask(&format!("connect {name} {address}:{port}")).parse().expect("a port")
+        let address = SocketAddr::new(address.parse().expect("an address"), port);
+        self.ask(&format!("connect {name} {address}")).parse().expect("a port")
     }
 
     /// Connects the open socket `name`, and answers the error number (0 for none) and the local port.
     pub fn attempt(&mut self, name: &str, address: &str, port: u16) -> (u16, u16) {
-        let answer = self.ask(&format!("attempt {name} {address}:{port}"));
+        let address = SocketAddr::new(address.parse().expect("an address"), port);
+        let answer = self.ask(&format!("attempt {name} {address}"));
         let (errno, local) = answer.split_once(' ').expect("two words");
         (errno.parse().expect("an error number"), local.parse().expect("a port"))
     }

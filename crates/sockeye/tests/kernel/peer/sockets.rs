@@ -34,8 +34,9 @@ pub(super) fn listen(protocol: &str, address: &str) -> Result<TcpListener, Box<d
 }
 
 fn socket(protocol: &str) -> io::Result<OwnedFd> {
+    let family = if protocol == "tcp6" { AddressFamily::INET6 } else { AddressFamily::INET };
     let protocol: Option<Protocol> = (protocol == "mptcp").then_some(ipproto::MPTCP);
-    Ok(rustix::net::socket(AddressFamily::INET, SocketType::STREAM, protocol)?)
+    Ok(rustix::net::socket(family, SocketType::STREAM, protocol)?)
 }
 
 /// Connects, and answers the error number, 0 for none, and the local port.
