@@ -27,11 +27,9 @@ static __always_inline void tell_overdue(struct connection_record *scratch, stru
  * generation, and forgotten when user space says that it has all of them.
  */
 static __always_inline void tell_name(struct seq_file *seq, struct connection_record *record,
-				      struct slot *slot, __u64 cookie)
+				      struct slot *slot, __u64 cookie, struct orders *given)
 {
-	__u32 zero = 0;
-	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
-	if (!given || slot->rollup_generation > given->rollups_closed)
+	if (slot->rollup_generation > given->rollups_closed)
 		return;
 	if (slot->rollup_generation <= given->rollups_settled) {
 		table_rekey(slot, cookie, 0);
@@ -69,40 +67,104 @@ static __always_inline void note_ticks(void)
 	}
 }
 
+/*
+ * What a connection that rests was last told with: its packets both ways, which only grow; 0 where something
+ * waits to be sent, acknowledged or read, so that it may change without a packet.
+ */
+static __always_inline __u32 resting_packets(struct tcp_sock *tcp, struct slot *slot)
+{
+	bool rests = tcp->write_seq == tcp->snd_una && tcp->rcv_nxt == tcp->copied_seq;
+	bool settled = slot->direction != DIRECTION_LISTENING && slot->owner.source != OWNER_NONE;
+	return rests && settled ? tcp->segs_in + tcp->segs_out : 0;
+}
+
+/* Gives a reading of the socket in this slot. True when it has not changed since the last one: then it gives
+ * none. */
+static __always_inline bool read_slot(struct seq_file *seq, struct connection_record *record,
+				      struct slot *slot, __u64 socket, __u64 cookie, struct orders *given)
+{
+	struct tcp_sock *tcp = bpf_core_cast((void *)socket, struct tcp_sock);
+	if (!still_is(slot, (struct sock *)tcp, cookie))
+		return false;
+	/* Before the reading: what changes during it is a change. */
+	__u32 packets = resting_packets(tcp, slot);
+	if (packets && packets == slot->told_packets && slot->told_in_pass != given->pass && !given->read_all)
+		return true;
+	barrier();
+	mark_told(slot);
+	int state = ((struct sock *)tcp)->__sk_common.skc_state;
+	read_connection(record, tcp, slot, cookie, RECORD_LIVE, state);
+	bool unchanged = still_is(slot, (struct sock *)tcp, cookie) &&
+			 slot->claimed_at_ns == record->claimed_at_ns && !(slot->flags & SLOT_CLOSED);
+	if (!unchanged)
+		return false;
+	slot->told_packets = packets;
+	slot->told_in_pass = given->pass;
+	bpf_seq_write(seq, record, sizeof(*record));
+	return false;
+}
+
+/* In a map and not on the stack, where the verifier would follow each combination of them. */
+static __always_inline void note_unchanged(struct unchanged_record *unchanged, struct slot *slot,
+					   __u64 cookie)
+{
+	__u8 count = *(volatile __u8 *)&unchanged->connections;
+	unchanged->cookie[count & (WAYS - 1)] = cookie;
+	unchanged->claimed_at_ns[count & (WAYS - 1)] = slot->claimed_at_ns;
+	*(volatile __u8 *)&unchanged->connections = count + 1;
+}
+
+static __always_inline void read_way(struct seq_file *seq, struct bucket *bucket, __u32 way,
+				     struct connection_record *record, struct unchanged_record *unchanged,
+				     struct orders *given)
+{
+	__u64 cookie = bucket->key[way];
+	struct slot *slot = &bucket->slot[way];
+	if (!cookie)
+		return;
+	if ((cookie & NAME_KEPT) && (slot->flags & SLOT_ROLLED_UP))
+		tell_name(seq, record, slot, cookie ^ NAME_KEPT, given);
+	else if (slot->flags & SLOT_CLOSED)
+		tell_overdue(record, slot, cookie);
+	else if (read_slot(seq, record, slot, bucket->socket[way], cookie, given))
+		note_unchanged(unchanged, slot, cookie);
+}
+
+static __always_inline bool is_empty(struct bucket *bucket)
+{
+	__u64 keys = 0;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++)
+		keys |= bucket->key[way];
+	return !keys;
+}
+
 SEC("iter/bpf_map_elem")
 int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct bucket *bucket = ctx->value;
 	__u32 *index = ctx->key;
+	__u32 zero = 0;
 	struct connection_record record;
 	if (!bucket || !index)
 		return 0;
 	if (*index == 0)
 		note_ticks();
-#pragma unroll
-	for (int way = 0; way < WAYS; way++) {
-		__u64 cookie = bucket->key[way];
-		struct slot *slot = &bucket->slot[way];
-		if (!cookie)
-			continue;
-		if ((cookie & NAME_KEPT) && (slot->flags & SLOT_ROLLED_UP)) {
-			tell_name(ctx->meta->seq, &record, slot, cookie ^ NAME_KEPT);
-			continue;
-		}
-		if (slot->flags & SLOT_CLOSED) {
-			tell_overdue(&record, slot, cookie);
-			continue;
-		}
-		struct tcp_sock *tcp = bpf_core_cast((void *)bucket->socket[way], struct tcp_sock);
-		if (!still_is(slot, (struct sock *)tcp, cookie))
-			continue;
-		mark_told(slot);
-		int state = ((struct sock *)tcp)->__sk_common.skc_state;
-		read_connection(&record, tcp, slot, cookie, RECORD_LIVE, state);
-		bool unchanged = still_is(slot, (struct sock *)tcp, cookie) &&
-				 slot->claimed_at_ns == record.claimed_at_ns && !(slot->flags & SLOT_CLOSED);
-		if (unchanged)
-			bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	if (is_empty(bucket))
+		return 0;
+	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
+	struct unchanged_record *unchanged = bpf_map_lookup_elem(&unchanged_connections, &zero);
+	if (!given || !unchanged)
+		return 0;
+	unchanged->kind = RECORD_UNCHANGED;
+	unchanged->connections = 0;
+	/* Not unrolled: eight copies of a reading would not fit into the first cache of a CPU. */
+#pragma clang loop unroll(disable)
+	for (__u32 way = 0; way < WAYS; way++) {
+		barrier_var(way);
+		read_way(ctx->meta->seq, bucket, way & (WAYS - 1), &record, unchanged, given);
 	}
+	if (*(volatile __u8 *)&unchanged->connections)
+		bpf_seq_write(ctx->meta->seq, unchanged, sizeof(*unchanged));
 	return 0;
 }

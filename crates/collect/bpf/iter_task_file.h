@@ -25,8 +25,10 @@ int iter_task_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	struct slot *adopted = adopt(tcp, &cookie);
 	struct slot *slot = adopted ?: slot_find(cookie);
-	if (slot && slot->owner.source < OWNER_DESCRIPTOR)
+	if (slot && slot->owner.source < OWNER_DESCRIPTOR) {
 		owner_from_task(&slot->owner, task);
+		slot->told_packets = 0;
+	}
 	if (adopted)
 		tell_adopted(ctx->meta->seq, tcp, adopted, cookie);
 	return 0;

@@ -8,8 +8,6 @@
 #ifndef SOCKEYE_MAPS_H
 #define SOCKEYE_MAPS_H
 
-#define WAYS 8
-
 /* The slot was claimed for a socket that is older than the tracer. */
 #define SLOT_PRE_EXISTING 1
 /* The connection has ended; its final record is being emitted or waits in `deferred`. */
@@ -42,7 +40,10 @@ struct slot {
 	__u8 flags;
 	/* Where in its bucket. */
 	__u8 way;
-	__u8 pad[7];
+	/* The last pass that gave a reading of it, and its packets both ways then, 0 if something waited. */
+	__u8 told_in_pass;
+	__u8 pad[2];
+	__u32 told_packets;
 };
 
 _Static_assert(sizeof(struct slot) == 96, "a slot is 96 bytes, 112 with its key and socket");
@@ -198,6 +199,12 @@ struct orders {
 	 */
 	__u32 rollups_closed;
 	__u32 rollups_settled;
+	/* Not 0: give a reading also of what has not changed. */
+	__u32 read_all;
+	/* Number of the running pass: a program that runs again within one gives again what was thrown away.
+	 */
+	__u8 pass;
+	__u8 pad[3];
 };
 
 /* Written by user space, read by the iterators. */
@@ -207,6 +214,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct orders);
 } orders SEC(".maps");
+
+/* Collects what a bucket holds of unchanged connections. Only for iter_connections, of which one runs at a
+ * time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unchanged_record);
+} unchanged_connections SEC(".maps");
 
 /* Entries of `spilled_slots` now. Written by the hooks, read by all. */
 __u64 spilled_now = 0;

@@ -24,6 +24,8 @@ enum record_kind {
 	RECORD_CLOSED = 3,
 	/* Names a connection that was told live and whose final counters are in a roll-up. */
 	RECORD_ROLLED_UP = 4,
+	/* An unchanged_record. */
+	RECORD_UNCHANGED = 5,
 };
 
 enum record_direction {
@@ -109,6 +111,24 @@ _Static_assert(sizeof(struct owner_record) == 48, "owner_record has no hidden pa
 _Static_assert(sizeof(struct connection_record) == 256, "connection_record has no hidden padding");
 _Static_assert(__builtin_offsetof(struct connection_record, local_address) == 204, "offsets are fixed");
 _Static_assert(__builtin_offsetof(struct connection_record, kind) == 244, "offsets are fixed");
+
+#define WAYS 8
+
+/*
+ * Connections that were read before and have not changed since. As long as a connection_record, with its kind
+ * at the same place, so that both come in one sequence.
+ */
+struct unchanged_record {
+	__u64 cookie[WAYS];
+	__u64 claimed_at_ns[WAYS];
+	__u8 pad[116];
+	__u8 kind;
+	__u8 connections;
+	__u8 pad_end[10];
+};
+
+_Static_assert(sizeof(struct unchanged_record) == sizeof(struct connection_record), "one length for all");
+_Static_assert(__builtin_offsetof(struct unchanged_record, kind) == 244, "one place for the kind");
 
 /* errno(3) ends at 133, EHWPOISON. */
 #define ERRNOS 134

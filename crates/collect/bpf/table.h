@@ -105,6 +105,7 @@ static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 
 	slot->claimed_at_ns = bpf_ktime_get_ns();
 	slot->established_at_ns = 0;
 	slot->told = (flags & SLOT_PRE_EXISTING) != 0;
+	slot->told_packets = 0;
 	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
 	slot->direction = direction;
 	slot->flags = flags;

@@ -3,6 +3,7 @@
 mod cost;
 mod iterate;
 mod load;
+mod orders;
 mod programs;
 mod rollups;
 

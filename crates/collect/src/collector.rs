@@ -31,6 +31,9 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
 /// noticed although nobody polls.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A pass also reads what has not changed when none has done so for this long.
+const READ_ALL_INTERVAL: Duration = Duration::from_secs(60);
+
 /// While connections are rolled up, a pass is made at most so often to take the roll-ups out: nobody may poll.
 const ROLL_UP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -229,6 +232,8 @@ struct Passes<'a> {
     /// The next pass lets the kernel side forget the names of the last generation of roll-ups.
     names_told: bool,
     last_pass: Instant,
+    /// When everything was read last.
+    read_all: Option<Instant>,
     owners_after: Instant,
     meter: CostMeter,
     meter_for: Duration,
@@ -253,6 +258,7 @@ impl<'a> Passes<'a> {
             rolled_up: 0,
             names_told: false,
             last_pass: now,
+            read_all: None,
             owners_after: now,
             meter: CostMeter::default(),
             meter_for: Duration::from_millis(limits.cost_sample_ms.into()),
@@ -303,12 +309,16 @@ impl<'a> Passes<'a> {
         }
         let mut at = kernel_now();
         self.last_pass = Instant::now();
-        let mut reading = self.programs.read_live(|events| outlet.events(events))?;
+        let all = self.read_all.is_none_or(|last| last.elapsed() >= READ_ALL_INTERVAL);
+        let mut reading = self.programs.read_live(all, |events| outlet.events(events))?;
+        if all {
+            self.read_all = Some(self.last_pass);
+        }
         if reading.unsettled > 0 && self.may_look_for_owners() {
             let unsettled = reading.unsettled;
             let took = self.look_for_owners(outlet);
             at = kernel_now();
-            reading = self.programs.read_live(|events| outlet.events(events))?;
+            reading = self.programs.read_live(false, |events| outlet.events(events))?;
             self.rest_from_owners(took, reading.unsettled < unsettled);
         }
         self.malformed += reading.malformed;

@@ -9,7 +9,7 @@ use connections::{
     Protocol, RawCounters, RollUpKey, RolledUp, State, TcpFacts, Tuple,
 };
 
-use crate::bpf::types::{connection_record, owner_record};
+use crate::bpf::types::{connection_record, owner_record, unchanged_record};
 use crate::jiffies::JiffyRate;
 use crate::plain::from_bytes;
 use crate::rollup::common;
@@ -20,6 +20,9 @@ const KIND_LIVE: u8 = 1;
 const KIND_ADOPTED: u8 = 2;
 const KIND_CLOSED: u8 = 3;
 const KIND_ROLLED_UP: u8 = 4;
+const KIND_UNCHANGED: u8 = 5;
+/// Where the kind is in every record.
+const KIND_AT: usize = 244;
 const DIRECTION_LISTENING: u8 = 3;
 const FACT_ABSENT: u32 = u32::MAX;
 
@@ -30,11 +33,31 @@ pub(crate) const RECORD_BYTES: usize = size_of::<connection_record>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Decodes one record. Not every record is an event: an adopted listener is read again by the next pass.
-/// Without the length of a jiffy what the kernel counts in jiffies is absent.
-pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>) -> Result<Option<Event>, Malformed> {
+/// What a record holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// An event.
+    Event(Event),
+    /// Connections that were read before and have not changed.
+    Unchanged(Vec<ConnectionId>),
+    /// Nothing that anybody has to know: an adopted listener is read again by the next pass.
+    Nothing,
+}
+
+/// Decodes one record. Without the length of a jiffy what the kernel counts in jiffies is absent.
+pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>) -> Result<Decoded, Malformed> {
+    if bytes.get(KIND_AT) == Some(&KIND_UNCHANGED) {
+        return from_bytes(bytes).map(|record| Decoded::Unchanged(unchanged(&record))).ok_or(Malformed);
+    }
     let record: connection_record = from_bytes(bytes).ok_or(Malformed)?;
-    event(&record, jiffy).ok_or(Malformed)
+    let event = event(&record, jiffy).ok_or(Malformed)?;
+    Ok(event.map_or(Decoded::Nothing, Decoded::Event))
+}
+
+fn unchanged(record: &unchanged_record) -> Vec<ConnectionId> {
+    let ids = record.cookie.iter().zip(record.claimed_at_ns).take(record.connections.into());
+    ids.map(|(cookie, claimed_at)| ConnectionId { cookie: *cookie, claimed_at: KernelTime(claimed_at) })
+        .collect()
 }
 
 fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<Event>> {
@@ -202,7 +225,7 @@ fn present(value: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn decode(bytes: &[u8]) -> Result<Option<Event>, Malformed> {
+    fn decode(bytes: &[u8]) -> Result<Decoded, Malformed> {
         super::decode(bytes, None)
     }
 
@@ -230,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn unchanged_connections_come_several_at_once() {
+        let mut record = unchanged_record { kind: KIND_UNCHANGED, connections: 2, ..Default::default() };
+        (record.cookie[0], record.claimed_at_ns[0]) = (7, 70);
+        (record.cookie[1], record.claimed_at_ns[1]) = (8, 80);
+        let id = |cookie, at| ConnectionId { cookie, claimed_at: KernelTime(at) };
+        let bytes = crate::plain::to_bytes(&record);
+        assert_eq!(decode(bytes), Ok(Decoded::Unchanged(vec![id(7, 70), id(8, 80)])));
+        assert_eq!(decode(bytes.get(..255).expect("not empty")), Err(Malformed));
+        record.connections = 200;
+        let Ok(Decoded::Unchanged(ids)) = decode(crate::plain::to_bytes(&record)) else {
+            panic!("unchanged")
+        };
+        assert_eq!(ids.len(), 8, "never more than there is room for");
+    }
+
+    #[test]
     fn unknown_numbers_are_refused() {
         assert_eq!(decode(&bytes(|record| record.kind = 9)), Err(Malformed));
         assert_eq!(decode(&bytes(|record| record.family = 1)), Err(Malformed));
@@ -239,7 +278,7 @@ mod tests {
 
     #[test]
     fn facts_without_a_sample_are_absent() {
-        let Ok(Some(Event::Read(observation))) =
+        let Ok(Decoded::Event(Event::Read(observation))) =
             decode(&bytes(|record| (record.min_rtt_us, record.rtos) = (u32::MAX, FACT_ABSENT)))
         else {
             panic!("a live record is a reading")

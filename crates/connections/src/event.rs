@@ -54,6 +54,8 @@ pub enum Event {
     Adopted(Observation),
     /// A live connection was read.
     Read(Observation),
+    /// These live connections were read before, and nothing about them has changed since.
+    Unchanged(Vec<ConnectionId>),
     /// A connection ended; its counters are final.
     Closed(Observation, Ending),
     /// A listening socket was read.

@@ -99,6 +99,7 @@ impl Table {
         match event {
             Event::Adopted(observation) => self.adopt(&observation),
             Event::Read(observation) => self.read(&observation),
+            Event::Unchanged(ids) => self.see(&ids),
             Event::Closed(observation, ending) => self.close(&observation, ending),
             Event::Listening(listener) => self.listeners.read(listener),
             Event::ListenerClosed(listener) => self.listeners.closed(listener),
@@ -160,6 +161,18 @@ impl Table {
         } else if self.has_room() {
             let before = self.unseen_before(observation);
             self.insert(observation, before);
+        }
+    }
+
+    fn see(&mut self, ids: &[ConnectionId]) {
+        for id in ids {
+            if let Some(entry) = self.live.get_mut(id) {
+                entry.seen_in_pass = self.pass;
+                entry.missing_since = None;
+            } else if !self.tombstones.contains(id) {
+                // There was no room for it when it was read.
+                self.without_room += 1;
+            }
         }
     }
 

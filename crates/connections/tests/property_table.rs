@@ -278,7 +278,12 @@ impl Model {
             let Some(socket) = socket else { continue };
             // What lives is never missed three times in a row.
             let missed_twice = self.live.get(&socket.id).is_some_and(|followed| followed.missed.len() >= 2);
-            if !missed || missed_twice {
+            let unchanged =
+                self.live.get(&socket.id).is_some_and(|followed| followed.read == socket.counters);
+            if unchanged && (!missed || missed_twice) {
+                self.read_in_pass.insert(socket.id);
+                events.push(Event::Unchanged(vec![socket.id]));
+            } else if !missed || missed_twice {
                 events.push(self.read(socket));
             }
         }

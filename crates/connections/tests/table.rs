@@ -298,6 +298,24 @@ fn the_direction_of_a_new_connection_is_never_guessed() {
 }
 
 #[test]
+fn an_unchanged_connection_is_there_although_no_reading_of_it_comes() {
+    let mut table = table([Event::Read(sent(1, 10))]);
+    for second in 0..30 {
+        table.apply(Event::Unchanged(vec![observation(1).id]));
+        end_pass(&mut table, second);
+    }
+    assert_eq!((only_live(&table).total, table.counts()), (bytes(10), TableCounts::default()));
+}
+
+#[test]
+fn an_unchanged_connection_that_had_no_room_is_counted_and_a_late_word_of_a_closed_one_is_not() {
+    let mut table = table([Event::Read(sent(1, 10)), closed(sent(1, 10))]);
+    table.apply(Event::Unchanged(vec![observation(1).id, observation(2).id]));
+    end_pass(&mut table, 1);
+    assert_eq!((table.counts().without_room, table.live_count()), (1, 0));
+}
+
+#[test]
 fn beyond_the_limit_connections_are_counted_and_their_closes_still_told_exactly() {
     let mut table = Table::new(1);
     table.apply(Event::Read(sent(1, 10)));

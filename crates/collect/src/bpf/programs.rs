@@ -15,6 +15,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, ProgramMut, RingBu
 
 use super::iterate::read_all;
 use super::load::{ATTEMPTS, load};
+use super::orders::Orders;
 use super::rollups::{Taken, Turns};
 use super::skeleton::{TracerProgs, TracerSkel};
 use super::types::kernel_counts;
@@ -28,8 +29,8 @@ use crate::hooks::{Capability, CapabilityState};
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
 use crate::namespaces;
 use crate::plain::from_bytes;
-use crate::record::{Malformed, RECORD_BYTES, decode};
-use connections::Event;
+use crate::record::{Decoded, Malformed, RECORD_BYTES, decode};
+use connections::{ConnectionId, Event};
 
 /// At most this many closed records are taken from the ring at once: as many as a reading's chunk has.
 const DRAIN_RECORDS: usize = 128;
@@ -53,6 +54,7 @@ pub(crate) struct Programs<'a> {
     adopting: Option<Link>,
     owners: Option<Link>,
     jiffy: Option<JiffyRate>,
+    orders: RefCell<Orders>,
     turns: RefCell<Turns>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
@@ -69,6 +71,7 @@ pub(crate) struct ClosedRecords<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: Vec<Event>,
+    unchanged: Vec<ConnectionId>,
     malformed: u64,
     jiffy: Option<JiffyRate>,
 }
@@ -76,9 +79,20 @@ pub(crate) struct Inbox {
 impl Inbox {
     fn take_in(&mut self, bytes: &[u8]) {
         match decode(bytes, self.jiffy) {
-            Ok(event) => self.events.extend(event),
+            Ok(Decoded::Event(event)) => self.events.push(event),
+            Ok(Decoded::Unchanged(ids)) => self.unchanged.extend(ids),
+            Ok(Decoded::Nothing) => {}
             Err(Malformed) => self.malformed += 1,
         }
+    }
+
+    /// Takes out everything as events.
+    fn take(&mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.events);
+        if !self.unchanged.is_empty() {
+            events.push(Event::Unchanged(std::mem::take(&mut self.unchanged)));
+        }
+        events
     }
 }
 
@@ -120,6 +134,7 @@ impl<'a> Programs<'a> {
             owners: owners.map_err(attach("iter/task_file"))?,
             _hooks: [set_state, destroy],
             jiffy: None,
+            orders: RefCell::default(),
             turns,
             skeleton,
             capabilities,
@@ -140,7 +155,7 @@ impl<'a> Programs<'a> {
     }
 
     fn ticks(&self) -> Result<Option<Ticks>, CollectError> {
-        self.read_live(|_| ())?;
+        self.read_live(true, |_| ())?;
         let failed = |source| CollectError::Map { operation: "read", map: "pass_ticks", source };
         let ticks =
             self.skeleton.maps.pass_ticks.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
@@ -224,18 +239,18 @@ impl<'a> Programs<'a> {
 
     /// What is adopted from now on belongs to a new pass.
     fn begin_adoption(&self) -> Result<(), CollectError> {
-        self.turns.borrow_mut().adoption_begins(&self.skeleton.maps, kernel_now().0)
+        self.orders.borrow_mut().adoption_begins(&self.skeleton.maps, kernel_now().0)
     }
 
     /// Ends a generation of roll-ups: the pass that follows tells the names of those in it that were told
     /// live, and then [`Programs::take_roll_ups`] their sums.
     pub(crate) fn close_roll_ups(&self) -> Result<(), CollectError> {
-        self.turns.borrow_mut().close(&self.skeleton.maps)
+        self.turns.borrow_mut().close(&self.skeleton.maps, &mut self.orders.borrow_mut())
     }
 
     /// Takes the roll-ups of the generation that was closed last.
     pub(crate) fn take_roll_ups(&self) -> Result<Taken, CollectError> {
-        self.turns.borrow_mut().take(&self.skeleton.maps)
+        self.turns.borrow().take(&self.skeleton.maps, &mut self.orders.borrow_mut())
     }
 
     /// True when owners can be looked for at all.
@@ -243,8 +258,13 @@ impl<'a> Programs<'a> {
         self.owners.is_some()
     }
 
-    /// Reads every live connection and listener once.
-    pub(crate) fn read_live(&self, mut events: impl FnMut(Vec<Event>)) -> Result<Reading, CollectError> {
+    /// Reads every live connection and listener once; without `all`, of those that have not changed only says so.
+    pub(crate) fn read_live(
+        &self,
+        all: bool,
+        mut events: impl FnMut(Vec<Event>),
+    ) -> Result<Reading, CollectError> {
+        self.orders.borrow_mut().pass_begins(&self.skeleton.maps, all)?;
         let mut reading = self.reading();
         read_all(&self.connections, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
         Ok(reading)
@@ -269,7 +289,7 @@ impl<'a> Programs<'a> {
                 }
             }
             reading.malformed += inbox.malformed;
-            events(inbox.events);
+            events(inbox.take());
         }
         error.map_or(Ok(reading), Err)
     }
@@ -344,13 +364,13 @@ impl Refused {
 impl Reading {
     fn hand_over(&mut self, chunk: &[[u8; RECORD_BYTES]], events: &mut impl FnMut(Vec<Event>)) {
         let events_max = Vec::with_capacity(chunk.len());
-        let mut inbox = Inbox { events: events_max, malformed: 0, jiffy: self.jiffy };
+        let mut inbox = Inbox { events: events_max, jiffy: self.jiffy, ..Inbox::default() };
         for record in chunk {
             inbox.take_in(record);
         }
         self.malformed += inbox.malformed;
         self.unsettled += inbox.events.iter().filter(|event| is_unsettled(event)).count() as u64;
-        events(inbox.events);
+        events(inbox.take());
     }
 }
 
@@ -377,7 +397,7 @@ impl ClosedRecords<'_> {
                 let source = libbpf_rs::Error::from_raw_os_error(-taken);
                 return Err(CollectError::Map { operation: "consume", map: "closed_records", source });
             };
-            let batch = std::mem::take(&mut self.inbox.borrow_mut().events);
+            let batch = self.inbox.borrow_mut().take();
             if !batch.is_empty() {
                 events(batch);
             }

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use connections::{Event, RollUp};
 use libbpf_rs::{MapCore, MapFlags, MapMut};
 
+use super::orders::Orders;
 use super::skeleton::TracerMaps;
-use super::types::{orders, rollup, rollup_key};
+use super::types::{rollup, rollup_key};
 use crate::error::CollectError;
 use crate::plain::{from_bytes, to_bytes};
 use crate::rollup::{decode, rest_key};
@@ -16,11 +17,10 @@ use crate::rollup::{decode, rest_key};
 /// Entries that a map of roll-ups always has: the rest of each protocol, and its generation.
 pub(super) const ROLLUPS_ALWAYS: u32 = 2;
 
-/// What user space tells the programs, and which generation of roll-ups they write.
+/// Which generation of roll-ups the programs write.
 #[derive(Debug)]
 pub(super) struct Turns {
     generation: u32,
-    orders: orders,
 }
 
 /// What a generation held.
@@ -33,20 +33,14 @@ pub(crate) struct Taken {
 impl Turns {
     /// The programs write the first generation, in the map that `rollups` holds from the start.
     pub(super) fn begin(maps: &TracerMaps<'_>) -> Result<Self, CollectError> {
-        let turns = Self { generation: 1, orders: orders::default() };
+        let turns = Self { generation: 1 };
         prepare(turns.map(maps, turns.generation), turns.generation)?;
         Ok(turns)
     }
 
-    /// Whoever is adopted from now on belongs to a new pass, which began at this time of the kernel's clock.
-    pub(super) fn adoption_begins(&mut self, maps: &TracerMaps<'_>, at_ns: u64) -> Result<(), CollectError> {
-        self.orders.adoption_began_ns = at_ns;
-        self.give_orders(maps)
-    }
-
     /// Ends the generation that the programs write: after this call nothing is added to it, and passes tell
     /// the names of the connections in it that were told live.
-    pub(super) fn close(&mut self, maps: &TracerMaps<'_>) -> Result<(), CollectError> {
+    pub(super) fn close(&mut self, maps: &TracerMaps<'_>, orders: &mut Orders) -> Result<(), CollectError> {
         let next = self.generation + 1;
         let map = self.map(maps, next);
         prepare(map, next)?;
@@ -54,14 +48,14 @@ impl Turns {
         // The kernel returns when no program uses the other map any more.
         let swapped = maps.rollups.update(&0u32.to_ne_bytes(), &descriptor, MapFlags::ANY);
         swapped.map_err(|source| failed("swap", source))?;
-        self.orders.rollups_closed = self.generation;
+        orders.roll_ups_closed(maps, self.generation)?;
         self.generation = next;
-        self.give_orders(maps)
+        Ok(())
     }
 
     /// Takes what the closed generation holds. Its names were told: the next pass forgets them.
-    pub(super) fn take(&mut self, maps: &TracerMaps<'_>) -> Result<Taken, CollectError> {
-        let map = self.map(maps, self.orders.rollups_closed);
+    pub(super) fn take(&self, maps: &TracerMaps<'_>, orders: &mut Orders) -> Result<Taken, CollectError> {
+        let map = self.map(maps, orders.closed_roll_ups());
         let mut taken = Taken::default();
         // The keys first: a walk starts over when the key that it stands on is deleted.
         for key in map.keys().collect::<Vec<_>>() {
@@ -73,19 +67,13 @@ impl Turns {
                 None => {}
             }
         }
-        self.orders.rollups_settled = self.orders.rollups_closed;
-        self.give_orders(maps)?;
+        orders.roll_ups_settled(maps)?;
         Ok(taken)
     }
 
     fn map<'m, 'a>(&self, maps: &'m TracerMaps<'a>, generation: u32) -> &'m MapMut<'a> {
         // The first generation is in the map that `rollups` begins with.
         if generation % 2 == 1 { &maps.rollups_even } else { &maps.rollups_odd }
-    }
-
-    fn give_orders(&self, maps: &TracerMaps<'_>) -> Result<(), CollectError> {
-        let given = maps.orders.update(&0u32.to_ne_bytes(), to_bytes(&self.orders), MapFlags::ANY);
-        given.map_err(|source| CollectError::Map { operation: "write", map: "orders", source })
     }
 }
 
