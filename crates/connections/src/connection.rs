@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::direction::Direction;
 use crate::failure::Failure;
 use crate::global_id::GlobalId;
-use crate::owner::Owner;
+use crate::owner::{Owner, OwnerSource};
 use crate::state::State;
 use crate::tcp::TcpFacts;
 use crate::time::KernelTime;
@@ -60,4 +60,23 @@ pub struct Connection {
     pub tcp: TcpFacts,
     /// Why it ended; absent while it lives and after an orderly close.
     pub failure: Option<Failure>,
+}
+
+impl Connection {
+    /// What makes it worth telling again.
+    #[must_use]
+    pub fn news(&self) -> News {
+        News { total: self.total, state: self.state, owner_source: self.owner.map(|owner| owner.source) }
+    }
+}
+
+/// What makes a connection worth telling again when it differs from what was told. Other facts go along with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// Totals since tracing began.
+    pub total: Counters,
+    /// The state.
+    pub state: State,
+    /// How the owner was learnt; absent without one.
+    pub owner_source: Option<OwnerSource>,
 }

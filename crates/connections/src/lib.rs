@@ -10,10 +10,12 @@
 mod connection;
 mod counters;
 mod direction;
+mod entry;
 mod event;
 mod failure;
 mod global_id;
 mod listeners;
+mod live;
 mod loss;
 mod owner;
 mod rollup;
@@ -24,7 +26,7 @@ mod time;
 mod tombstones;
 mod tuple;
 
-pub use connection::{Connection, ConnectionId};
+pub use connection::{Connection, ConnectionId, News};
 pub use counters::{Counters, RawCounters};
 pub use direction::Direction;
 pub use event::{Ending, Event, Observation};

@@ -3,36 +3,23 @@
 //! Takes events, gives live connections and hands out closed ones once. Keeps nothing of a connection after
 //! its close but a tombstone for two passes.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
 use crate::connection::{Connection, ConnectionId};
-use crate::counters::{Counters, RawCounters};
-use crate::direction::Direction;
+use crate::counters::Counters;
+use crate::entry::Entry;
 use crate::event::{Ending, Event, Observation};
 use crate::failure::Failure;
-use crate::global_id::GlobalId;
-use crate::listeners::{Listener, Listeners};
+use crate::listeners::Listeners;
+use crate::live::Live;
 use crate::loss::Loss;
-use crate::owner::{Owner, OwnerSource};
 use crate::rollup::{Named, RollUp, RolledUp, Settled};
 use crate::state::State;
 use crate::time::KernelTime;
 use crate::tombstones::Tombstones;
 
-/// A connection that this many complete passes in a row did not read is gone, its close lost, if they began
-/// over at least [`MISSING_NS_MIN`].
-const PASSES_MISSED_MAX: u64 = 3;
-
-/// The kernel side holds a final record back for up to 2 s, to learn the owner; meanwhile no pass reads the
-/// connection, and passes can follow one another at once.
-const MISSING_NS_MIN: u64 = 5_000_000_000;
-
 /// The live connections of the host.
 #[derive(Debug)]
 pub struct Table {
-    live: HashMap<ConnectionId, Entry, RandomState>,
+    live: Live,
     listeners: Listeners,
     tombstones: Tombstones,
     closed: Vec<Connection>,
@@ -43,17 +30,6 @@ pub struct Table {
     without_room: u64,
     live_max: usize,
     counts: TableCounts,
-}
-
-#[derive(Debug)]
-struct Entry {
-    connection: Connection,
-    /// Number of the last pass that read it.
-    seen_in_pass: u64,
-    /// Start of the first pass since then.
-    missing_since: Option<KernelTime>,
-    /// Totals since the socket was opened, what was before tracing included.
-    since_opened: Counters,
 }
 
 /// What the table counted since it was made.
@@ -81,7 +57,7 @@ impl Table {
     #[must_use]
     pub fn new(live_max: usize) -> Self {
         Self {
-            live: HashMap::default(),
+            live: Live::default(),
             listeners: Listeners::default(),
             tombstones: Tombstones::default(),
             closed: Vec::new(),
@@ -111,7 +87,21 @@ impl Table {
 
     /// The live connections, in no order.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        self.live.values().map(|entry| &entry.connection)
+        self.live.iter().map(|entry| &entry.connection)
+    }
+
+    /// How many changes of live connections were worth telling so far.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.live.changes()
+    }
+
+    /// The live connections with changes after the first `changes`, in no order: all that [`News`] tells has
+    /// stayed the same of the others.
+    ///
+    /// [`News`]: crate::News
+    pub fn changed_since(&self, changes: u64) -> impl Iterator<Item = &Connection> {
+        self.live.changed_since(changes)
     }
 
     /// How many connections are live.
@@ -144,7 +134,7 @@ impl Table {
 
     fn adopt(&mut self, observation: &Observation) {
         // One that several processes hold is told once for each; the first is the base.
-        let told = self.live.contains_key(&observation.id) || self.tombstones.contains(&observation.id);
+        let told = self.live.contains(&observation.id) || self.tombstones.contains(&observation.id);
         if !told && self.has_room() {
             self.insert(observation, Counters::first(observation.counters));
         }
@@ -154,10 +144,9 @@ impl Table {
         if self.tombstones.contains(&observation.id) {
             return;
         }
-        if let Some(entry) = self.live.get_mut(&observation.id) {
-            entry.seen_in_pass = self.pass;
-            entry.missing_since = None;
-            self.counts.anomalies += entry.observe(observation, &self.listeners);
+        let observe = |entry: &mut Entry| entry.observe(observation, &self.listeners);
+        if let Some(anomalies) = self.live.update(&observation.id, self.pass, observe) {
+            self.counts.anomalies += anomalies;
         } else if self.has_room() {
             let before = self.unseen_before(observation);
             self.insert(observation, before);
@@ -166,10 +155,7 @@ impl Table {
 
     fn see(&mut self, ids: &[ConnectionId]) {
         for id in ids {
-            if let Some(entry) = self.live.get_mut(id) {
-                entry.seen_in_pass = self.pass;
-                entry.missing_since = None;
-            } else if !self.tombstones.contains(id) {
+            if !self.live.see(id, self.pass) && !self.tombstones.contains(id) {
                 // There was no room for it when it was read.
                 self.without_room += 1;
             }
@@ -195,9 +181,7 @@ impl Table {
     }
 
     fn insert(&mut self, observation: &Observation, before: Counters) {
-        let mut entry = Entry::new(observation, before, &self.listeners);
-        entry.seen_in_pass = self.pass;
-        self.live.insert(observation.id, entry);
+        self.live.insert(Entry::new(observation, before, &self.listeners), self.pass);
     }
 
     fn close(&mut self, observation: &Observation, ending: Ending) {
@@ -254,14 +238,7 @@ impl Table {
     }
 
     fn end_pass(&mut self, at: KernelTime) {
-        let mut gone = Vec::new();
-        for (id, entry) in &mut self.live {
-            entry.resolve_direction(&self.listeners);
-            if entry.is_gone(self.pass, at) {
-                gone.push(*id);
-            }
-        }
-        for id in gone {
+        for id in self.live.end_pass(self.pass, at, &self.listeners) {
             if let Some(entry) = self.live.remove(&id) {
                 self.counts.close_not_seen.add(0);
                 self.bury(entry, at);
@@ -272,94 +249,5 @@ impl Table {
         self.listeners.pass_ended();
         self.pass += 1;
         self.tombstones.pass_began(self.pass);
-    }
-}
-
-impl Entry {
-    fn new(observation: &Observation, before: Counters, listeners: &Listeners) -> Self {
-        let since_opened = Counters::first(observation.counters);
-        let connection = Connection {
-            id: observation.id,
-            global_id: global_id(observation),
-            tuple: observation.tuple,
-            direction: observation.direction,
-            owner: observation.owner.or_else(|| guessed_owner(observation, listeners)),
-            state: observation.state,
-            opened_at: (!observation.pre_existing).then_some(observation.id.claimed_at),
-            established_at: observation.established_at,
-            closed_at: None,
-            pre_existing: observation.pre_existing,
-            total: since_opened.since(before).0,
-            before,
-            tcp: observation.tcp,
-            failure: None,
-        };
-        Self { connection, seen_in_pass: 0, missing_since: None, since_opened }
-    }
-
-    /// Judges when the pass that began at `at` is complete.
-    fn is_gone(&mut self, pass: u64, at: KernelTime) -> bool {
-        let missed = pass.saturating_sub(self.seen_in_pass);
-        if missed == 0 {
-            return false;
-        }
-        let since = *self.missing_since.get_or_insert(at);
-        missed >= PASSES_MISSED_MAX && at.nanoseconds_since(since) >= MISSING_NS_MIN
-    }
-
-    /// Takes over a further observation; answers how many anomalies it held.
-    fn observe(&mut self, observation: &Observation, listeners: &Listeners) -> u64 {
-        let anomalies = self.count(observation.counters);
-        let connection = &mut self.connection;
-        // The source port and address of a connecting socket are chosen after it was first seen.
-        connection.tuple = observation.tuple;
-        connection.state = observation.state;
-        connection.established_at = connection.established_at.or(observation.established_at);
-        connection.tcp = observation.tcp;
-        // The newest: a live socket is read while it moves, and the final record is right.
-        connection.global_id = global_id(observation).or(connection.global_id);
-        let owner = observation.owner.or_else(|| guessed_owner(observation, listeners));
-        connection.owner = more_trusted(connection.owner, owner);
-        anomalies
-    }
-
-    fn count(&mut self, raw: RawCounters) -> u64 {
-        let (since_opened, backwards) = self.since_opened.advanced(raw);
-        self.since_opened = since_opened;
-        let (total, negative) = since_opened.since(self.connection.before);
-        self.connection.total = total;
-        backwards + negative
-    }
-
-    /// A connection that is older than the tracer came in if its port is served in its namespace.
-    fn resolve_direction(&mut self, listeners: &Listeners) {
-        let connection = &mut self.connection;
-        if connection.direction != Direction::Unknown || !connection.pre_existing {
-            return;
-        }
-        connection.direction = match listeners.serving(connection.tuple.netns, connection.tuple.local) {
-            Some(_) => Direction::Incoming,
-            None => Direction::Outgoing,
-        };
-    }
-}
-
-fn global_id(observation: &Observation) -> Option<GlobalId> {
-    let (local, remote) = observation.isns?;
-    GlobalId::of(observation.direction, local, remote)
-}
-
-fn guessed_owner(observation: &Observation, listeners: &Listeners) -> Option<Owner> {
-    if observation.direction != Direction::Incoming {
-        return None;
-    }
-    let listener: &Listener = listeners.serving(observation.tuple.netns, observation.tuple.local)?;
-    Some(Owner { source: OwnerSource::Listener, ..listener.owner? })
-}
-
-fn more_trusted(known: Option<Owner>, new: Option<Owner>) -> Option<Owner> {
-    match (known, new) {
-        (Some(known), Some(new)) if new.source < known.source => Some(known),
-        (known, new) => new.or(known),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, ConnectionId, Counters, KernelTime, Loss, OwnerSource, RollUp, State, Table};
+use connections::{Connection, ConnectionId, KernelTime, Loss, News, RollUp, Table};
 use foldhash::fast::RandomState;
 
 use crate::client_id::Peer;
@@ -37,15 +37,10 @@ pub(crate) struct Baseline {
     pub(crate) health: Health,
     /// Position in the closed log of the first connection that was not told.
     pub(crate) closed_position: u64,
-    told: HashMap<ConnectionId, Told, RandomState>,
-}
-
-/// What was told of one live connection: 48 bytes, kept per client and live connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Told {
-    counters: Counters,
-    state: State,
-    owner_source: Option<OwnerSource>,
+    /// How many changes of live connections it knows of.
+    changes: u64,
+    /// What was told of each live connection: 96 bytes.
+    told: HashMap<ConnectionId, News, RandomState>,
 }
 
 /// An answer that was made and whose fate is not known yet.
@@ -55,7 +50,8 @@ pub(crate) struct Pending {
     to: KernelTime,
     health: Health,
     closed_position: u64,
-    live: HashMap<ConnectionId, Told, RandomState>,
+    changes: u64,
+    live: HashMap<ConnectionId, News, RandomState>,
     closed: Vec<ConnectionId>,
     /// What left the log meanwhile, and is lost if this answer arrives.
     lost_if_delivered: Loss,
@@ -107,8 +103,8 @@ impl Client {
         self.sequence += 1;
         let mut changes = Vec::new();
         let mut live = HashMap::default();
-        for connection in table.connections() {
-            let told = Told::of(connection);
+        for connection in table.changed_since(self.baseline.changes) {
+            let told = connection.news();
             let before = self.baseline.told.get(&connection.id);
             if before != Some(&told) {
                 changes.push(change(connection, before, &mut self.anomalies));
@@ -136,6 +132,7 @@ impl Client {
             to,
             health,
             closed_position: log.end(),
+            changes: table.changes(),
             live,
             closed,
             lost_if_delivered: Loss::default(),
@@ -154,6 +151,7 @@ impl Client {
         baseline.to = pending.to;
         baseline.health = pending.health;
         baseline.closed_position = baseline.closed_position.max(pending.closed_position);
+        baseline.changes = pending.changes;
         baseline.told.extend(pending.live);
         for id in pending.closed {
             baseline.told.remove(&id);
@@ -194,7 +192,7 @@ impl Client {
 
 impl Pending {
     /// Takes out what it told of a connection that has ended.
-    fn told_of(&mut self, ended: &Ended) -> Option<Told> {
+    fn told_of(&mut self, ended: &Ended) -> Option<News> {
         match ended {
             Ended::One(connection) => self.live.remove(&connection.id),
             Ended::Several(_) => None,
@@ -211,25 +209,16 @@ impl Baseline {
             to: began_at,
             health: Health::default(),
             closed_position,
+            changes: 0,
             told: HashMap::default(),
         }
     }
 
     /// Takes out what was told of a connection that has ended.
-    fn told_of(&mut self, ended: &Ended) -> Option<Told> {
+    fn told_of(&mut self, ended: &Ended) -> Option<News> {
         match ended {
             Ended::One(connection) => self.told.remove(&connection.id),
             Ended::Several(_) => None,
-        }
-    }
-}
-
-impl Told {
-    fn of(connection: &Connection) -> Self {
-        Self {
-            counters: connection.total,
-            state: connection.state,
-            owner_source: connection.owner.map(|owner| owner.source),
         }
     }
 }
@@ -246,14 +235,14 @@ impl Health {
     }
 }
 
-fn untold(ended: &Ended, told: Option<&Told>) -> Loss {
+fn untold(ended: &Ended, told: Option<&News>) -> Loss {
     let amount = ended.amount();
-    let told = told.map(|told| told.counters.sent_bytes.saturating_add(told.counters.received_bytes));
+    let told = told.map(|told| told.total.sent_bytes.saturating_add(told.total.received_bytes));
     Loss { bytes: amount.bytes.saturating_sub(told.unwrap_or(0)), ..amount }
 }
 
-fn change(connection: &Connection, before: Option<&Told>, anomalies: &mut u64) -> Change {
-    let told = before.map(|told| told.counters).unwrap_or_default();
+fn change(connection: &Connection, before: Option<&News>, anomalies: &mut u64) -> Change {
+    let told = before.map(|told| told.total).unwrap_or_default();
     let (delta, backwards) = connection.total.since(told);
     *anomalies = anomalies.saturating_add(backwards);
     Change { connection: *connection, delta }
