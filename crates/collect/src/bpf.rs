@@ -9,7 +9,7 @@ mod rollups;
 
 pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
-pub(crate) use programs::{ClosedRecords, Inbox, Programs, storage};
+pub(crate) use programs::{ClosedRecords, Programs, storage};
 
 /// The record types, generated from the object's own type information.
 pub(crate) use skeleton::types;

@@ -18,11 +18,12 @@ use connections::Event;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
-use crate::bpf::{ClosedRecords, CostMeter, Inbox, ProgramCosts, Programs, storage};
+use crate::bpf::{ClosedRecords, CostMeter, ProgramCosts, Programs, storage};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::CapabilityState;
+use crate::inbox::Inbox;
 
 /// The ring is drained at least this often.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);

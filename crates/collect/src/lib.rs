@@ -11,6 +11,7 @@ mod collector;
 mod counts;
 mod error;
 mod hooks;
+mod inbox;
 mod jiffies;
 mod namespaces;
 mod plain;

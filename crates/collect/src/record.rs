@@ -33,54 +33,68 @@ pub(crate) const RECORD_BYTES: usize = size_of::<connection_record>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// What a record holds.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Decoded {
-    /// An event.
-    Event(Event),
+/// What records hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    /// In the order of the records.
+    pub(crate) events: Vec<Event>,
     /// Connections that were read before and have not changed.
-    Unchanged(Vec<ConnectionId>),
-    /// Nothing that anybody has to know: an adopted listener is read again by the next pass.
-    Nothing,
+    pub(crate) unchanged: Vec<ConnectionId>,
 }
 
-/// Decodes one record. Without the length of a jiffy what the kernel counts in jiffies is absent.
-pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>) -> Result<Decoded, Malformed> {
+/// Decodes one record, adding to `decoded` what it holds; an adopted listener is nothing that anybody has to know, as
+/// the next pass reads it again. Without the length of a jiffy what the kernel counts in jiffies is absent.
+pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>, decoded: &mut Decoded) -> Result<(), Malformed> {
     if bytes.get(KIND_AT) == Some(&KIND_UNCHANGED) {
-        return from_bytes(bytes).map(|record| Decoded::Unchanged(unchanged(&record))).ok_or(Malformed);
+        let record: unchanged_record = from_bytes(bytes).ok_or(Malformed)?;
+        let ids = record.cookie.into_iter().zip(record.claimed_at_ns).take(record.connections.into());
+        decoded.unchanged.extend(ids.map(|(cookie, claimed_at)| id(cookie, claimed_at)));
+        return Ok(());
     }
     let record: connection_record = from_bytes(bytes).ok_or(Malformed)?;
-    let event = event(&record, jiffy).ok_or(Malformed)?;
-    Ok(event.map_or(Decoded::Nothing, Decoded::Event))
-}
-
-fn unchanged(record: &unchanged_record) -> Vec<ConnectionId> {
-    let ids = record.cookie.iter().zip(record.claimed_at_ns).take(record.connections.into());
-    ids.map(|(cookie, claimed_at)| ConnectionId { cookie: *cookie, claimed_at: KernelTime(claimed_at) })
-        .collect()
-}
-
-fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<Event>> {
-    let (local, remote) = ends(record)?;
-    let id = ConnectionId { cookie: record.cookie, claimed_at: KernelTime(record.claimed_at_ns) };
-    if record.kind == KIND_ROLLED_UP {
-        return rolled_up(record, id).map(Event::RolledUp).map(Some);
-    }
-    let owner = owner(&record.owner);
     if record.direction == DIRECTION_LISTENING {
-        let local = Tuple::canonical(Protocol::Tcp, record.netns, local, remote).local;
-        let listener = Listener { id, netns: record.netns, local, owner };
-        return match record.kind {
-            KIND_LIVE => Some(Some(Event::Listening(listener))),
-            KIND_CLOSED => Some(Some(Event::ListenerClosed(listener))),
-            _ => Some(None),
-        };
+        decoded.events.extend(listener(&record).ok_or(Malformed)?);
+        return Ok(());
     }
-    let observation = Observation {
-        id,
+    // Events are large: each is made in its place, without a copy on the way.
+    match record.kind {
+        KIND_LIVE => decoded.events.push(Event::Read(observation(&record, jiffy).ok_or(Malformed)?)),
+        KIND_ADOPTED => decoded.events.push(Event::Adopted(observation(&record, jiffy).ok_or(Malformed)?)),
+        KIND_CLOSED => {
+            let ending = ending(&record).ok_or(Malformed)?;
+            decoded.events.push(Event::Closed(observation(&record, jiffy).ok_or(Malformed)?, ending));
+        }
+        KIND_ROLLED_UP => decoded.events.push(Event::RolledUp(rolled_up(&record).ok_or(Malformed)?)),
+        _ => return Err(Malformed),
+    }
+    Ok(())
+}
+
+fn id(cookie: u64, claimed_at_ns: u64) -> ConnectionId {
+    ConnectionId { cookie, claimed_at: KernelTime(claimed_at_ns) }
+}
+
+/// The inner `None` is that of an adopted one.
+fn listener(record: &connection_record) -> Option<Option<Event>> {
+    let (local, remote) = ends(record)?;
+    let local = Tuple::canonical(Protocol::Tcp, record.netns, local, remote).local;
+    let id = id(record.cookie, record.claimed_at_ns);
+    let listener = Listener { id, netns: record.netns, local, owner: owner(&record.owner) };
+    Some(match record.kind {
+        KIND_LIVE => Some(Event::Listening(listener)),
+        KIND_CLOSED => Some(Event::ListenerClosed(listener)),
+        _ => None,
+    })
+}
+
+#[inline]
+fn observation(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Observation> {
+    let (local, remote) = ends(record)?;
+    Some(Observation {
+        id: id(record.cookie, record.claimed_at_ns),
         tuple: Tuple::canonical(Protocol::Tcp, record.netns, local, remote),
         direction: direction(record.direction)?,
-        owner,
+        owner: owner(&record.owner),
         state: state(record.state)?,
         established_at: present(record.established_at_ns).map(KernelTime),
         pre_existing: record.pre_existing != 0,
@@ -98,28 +112,20 @@ fn event(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<Option<
         },
         tcp: facts(record, jiffy),
         isns: (record.has_isns != 0).then_some((record.local_isn, record.remote_isn)),
-    };
-    match record.kind {
-        KIND_LIVE => Some(Some(Event::Read(observation))),
-        KIND_ADOPTED => Some(Some(Event::Adopted(observation))),
-        KIND_CLOSED => {
-            let ending = Ending {
-                closed_at: KernelTime(record.closed_at_ns),
-                state_before: state(record.state_before)?,
-                errno: record.error,
-            };
-            Some(Some(Event::Closed(observation, ending)))
-        }
-        _ => None,
-    }
+    })
+}
+
+fn ending(record: &connection_record) -> Option<Ending> {
+    let closed_at = KernelTime(record.closed_at_ns);
+    Some(Ending { closed_at, state_before: state(record.state_before)?, errno: record.error })
 }
 
 /// Only the name of a connection: its counters are in a roll-up.
-fn rolled_up(record: &connection_record, id: ConnectionId) -> Option<RolledUp> {
+fn rolled_up(record: &connection_record) -> Option<RolledUp> {
     let owner = (record.owner.tgid, record.owner.started_at_boot_ns);
     let common = common(record.netns, record.direction, record.local_port, owner)?;
     Some(RolledUp {
-        id,
+        id: id(record.cookie, record.claimed_at_ns),
         key: RollUpKey { protocol: Protocol::Tcp, common: (record.in_rest == 0).then_some(common) },
         closed_at: KernelTime(record.closed_at_ns),
         pre_existing: record.pre_existing != 0,
@@ -226,7 +232,12 @@ mod tests {
     use super::*;
 
     fn decode(bytes: &[u8]) -> Result<Decoded, Malformed> {
-        super::decode(bytes, None)
+        let mut decoded = Decoded::default();
+        super::decode(bytes, None, &mut decoded).map(|()| decoded)
+    }
+
+    fn refused(bytes: &[u8]) -> bool {
+        decode(bytes).is_err()
     }
 
     fn bytes(change: impl FnOnce(&mut connection_record)) -> Vec<u8> {
@@ -247,9 +258,9 @@ mod tests {
     fn a_record_of_another_length_is_refused() {
         let whole = bytes(|_| ());
         assert!(decode(&whole).is_ok());
-        assert_eq!(decode(whole.get(1..).expect("not empty")), Err(Malformed));
-        assert_eq!(decode(&[whole, vec![0]].concat()), Err(Malformed));
-        assert_eq!(decode(&[]), Err(Malformed));
+        assert!(refused(whole.get(1..).expect("not empty")));
+        assert!(refused(&[whole, vec![0]].concat()));
+        assert!(refused(&[]));
     }
 
     #[test]
@@ -257,30 +268,27 @@ mod tests {
         let mut record = unchanged_record { kind: KIND_UNCHANGED, connections: 2, ..Default::default() };
         (record.cookie[0], record.claimed_at_ns[0]) = (7, 70);
         (record.cookie[1], record.claimed_at_ns[1]) = (8, 80);
-        let id = |cookie, at| ConnectionId { cookie, claimed_at: KernelTime(at) };
         let bytes = crate::plain::to_bytes(&record);
-        assert_eq!(decode(bytes), Ok(Decoded::Unchanged(vec![id(7, 70), id(8, 80)])));
-        assert_eq!(decode(bytes.get(..255).expect("not empty")), Err(Malformed));
+        assert_eq!(decode(bytes).map(|decoded| decoded.unchanged), Ok(vec![id(7, 70), id(8, 80)]));
+        assert!(refused(bytes.get(..255).expect("not empty")));
         record.connections = 200;
-        let Ok(Decoded::Unchanged(ids)) = decode(crate::plain::to_bytes(&record)) else {
-            panic!("unchanged")
-        };
-        assert_eq!(ids.len(), 8, "never more than there is room for");
+        let decoded = decode(crate::plain::to_bytes(&record)).expect("valid");
+        assert_eq!(decoded.unchanged.len(), 8, "never more than there is room for");
     }
 
     #[test]
     fn unknown_numbers_are_refused() {
-        assert_eq!(decode(&bytes(|record| record.kind = 9)), Err(Malformed));
-        assert_eq!(decode(&bytes(|record| record.family = 1)), Err(Malformed));
-        assert_eq!(decode(&bytes(|record| record.state = 0)), Err(Malformed));
-        assert_eq!(decode(&bytes(|record| record.direction = 7)), Err(Malformed));
+        assert!(refused(&bytes(|record| record.kind = 9)));
+        assert!(refused(&bytes(|record| record.family = 1)));
+        assert!(refused(&bytes(|record| record.state = 0)));
+        assert!(refused(&bytes(|record| record.direction = 7)));
     }
 
     #[test]
     fn facts_without_a_sample_are_absent() {
-        let Ok(Decoded::Event(Event::Read(observation))) =
-            decode(&bytes(|record| (record.min_rtt_us, record.rtos) = (u32::MAX, FACT_ABSENT)))
-        else {
+        let live = bytes(|record| (record.min_rtt_us, record.rtos) = (u32::MAX, FACT_ABSENT));
+        let decoded = decode(&live).expect("valid");
+        let [Event::Read(observation)] = decoded.events.as_slice() else {
             panic!("a live record is a reading")
         };
         assert_eq!(observation.tcp, TcpFacts::default());

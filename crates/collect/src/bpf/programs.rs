@@ -26,11 +26,12 @@ use crate::collector::Support;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
+use crate::inbox::Inbox;
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
 use crate::namespaces;
 use crate::plain::from_bytes;
-use crate::record::{Decoded, Malformed, RECORD_BYTES, decode};
-use connections::{ConnectionId, Event};
+use crate::record::RECORD_BYTES;
+use connections::Event;
 
 /// At most this many closed records are taken from the ring at once: as many as a reading's chunk has.
 const DRAIN_RECORDS: usize = 128;
@@ -65,35 +66,6 @@ pub(crate) struct Programs<'a> {
 pub(crate) struct ClosedRecords<'a> {
     ring: RingBuffer<'a>,
     inbox: &'a RefCell<Inbox>,
-}
-
-/// Decoded records on their way, and how many could not be decoded.
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    events: Vec<Event>,
-    unchanged: Vec<ConnectionId>,
-    malformed: u64,
-    jiffy: Option<JiffyRate>,
-}
-
-impl Inbox {
-    fn take_in(&mut self, bytes: &[u8]) {
-        match decode(bytes, self.jiffy) {
-            Ok(Decoded::Event(event)) => self.events.push(event),
-            Ok(Decoded::Unchanged(ids)) => self.unchanged.extend(ids),
-            Ok(Decoded::Nothing) => {}
-            Err(Malformed) => self.malformed += 1,
-        }
-    }
-
-    /// Takes out everything as events.
-    fn take(&mut self) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.events);
-        if !self.unchanged.is_empty() {
-            events.push(Event::Unchanged(std::mem::take(&mut self.unchanged)));
-        }
-        events
-    }
 }
 
 /// What an iterator gave.
@@ -190,7 +162,7 @@ impl<'a> Programs<'a> {
             inbox.borrow_mut().take_in(bytes);
             0
         };
-        inbox.borrow_mut().jiffy = self.jiffy;
+        inbox.borrow_mut().set_jiffy(self.jiffy);
         builder.add(&self.skeleton.maps.closed_records, take_in).map_err(failed)?;
         Ok(ClosedRecords { ring: builder.build().map_err(failed)?, inbox })
     }
@@ -279,7 +251,7 @@ impl<'a> Programs<'a> {
         let keys: Vec<Vec<u8>> = records.keys().collect();
         let mut error = None;
         for chunk in keys.chunks(DRAIN_RECORDS) {
-            let mut inbox = Inbox { jiffy: self.jiffy, ..Inbox::default() };
+            let mut inbox = Inbox::of(self.jiffy, chunk.len());
             for key in chunk {
                 // Gone is gone; what was taken out before an error is told all the same.
                 match records.lookup_and_delete(key) {
@@ -288,7 +260,7 @@ impl<'a> Programs<'a> {
                     Err(source) => error = Some(failed(source)),
                 }
             }
-            reading.malformed += inbox.malformed;
+            reading.malformed += inbox.take_malformed();
             events(inbox.take());
         }
         error.map_or(Ok(reading), Err)
@@ -363,14 +335,14 @@ impl Refused {
 
 impl Reading {
     fn hand_over(&mut self, chunk: &[[u8; RECORD_BYTES]], events: &mut impl FnMut(Vec<Event>)) {
-        let events_max = Vec::with_capacity(chunk.len());
-        let mut inbox = Inbox { events: events_max, jiffy: self.jiffy, ..Inbox::default() };
+        let mut inbox = Inbox::of(self.jiffy, chunk.len());
         for record in chunk {
             inbox.take_in(record);
         }
-        self.malformed += inbox.malformed;
-        self.unsettled += inbox.events.iter().filter(|event| is_unsettled(event)).count() as u64;
-        events(inbox.take());
+        self.malformed += inbox.take_malformed();
+        let batch = inbox.take();
+        self.unsettled += batch.iter().filter(|event| is_unsettled(event)).count() as u64;
+        events(batch);
     }
 }
 
@@ -405,7 +377,7 @@ impl ClosedRecords<'_> {
                 break;
             }
         }
-        Ok(std::mem::take(&mut self.inbox.borrow_mut().malformed))
+        Ok(self.inbox.borrow_mut().take_malformed())
     }
 }
 

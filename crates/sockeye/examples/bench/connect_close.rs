@@ -26,7 +26,7 @@ const WORKS: [(&str, &[usize]); 2] = [
 
 pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Comparisons> {
     let listener = world.inside(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?))?;
-    let contenders = contenders::all(world)?;
+    let contenders = contenders::all_with_attempts(world)?;
     let mut table = Comparisons::default();
     let mut last = 0;
     for (work, messages) in WORKS {

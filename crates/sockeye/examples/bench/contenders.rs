@@ -24,7 +24,16 @@ pub fn all(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
     Ok(vec![Box::new(Sockeye), Box::new(PerCall::new(world)?), Box::new(PerPacket::new(world)?)])
 }
 
+/// What connections cost with calls of connect() followed that fail, beside the others.
+pub fn all_with_attempts(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
+    let mut contenders = all(world)?;
+    contenders.push(Box::new(SockeyeWithAttempts));
+    Ok(contenders)
+}
+
 struct Sockeye;
+
+struct SockeyeWithAttempts;
 
 impl Contender for Sockeye {
     fn name(&self) -> &'static str {
@@ -33,6 +42,16 @@ impl Contender for Sockeye {
 
     fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
         Ok(Box::new(Tracer::start()?))
+    }
+}
+
+impl Contender for SockeyeWithAttempts {
+    fn name(&self) -> &'static str {
+        "Sockeye, `collect.connect_attempts`"
+    }
+
+    fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
+        Ok(Box::new(Tracer::start_following_attempts()?))
     }
 }
 

@@ -34,25 +34,32 @@ pub struct Client<'a> {
 
 impl Tracer {
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_for(0)
+        Self::start_with(CollectLimits { cost_sample_ms: 0, ..CollectLimits::default() })
+    }
+
+    /// Also follows calls of connect() that fail before anything is sent, which is off unless asked for.
+    pub fn start_following_attempts() -> anyhow::Result<Self> {
+        let default = CollectLimits::default();
+        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_attempts: true, ..default })
     }
 
     /// With limits that have room for so many connections and an eighth more, and are not below the defaults.
     pub fn start_for(connections: u32) -> anyhow::Result<Self> {
-        let requests = PassRequests::new()?;
         let (room, default) = (connections.saturating_add(connections / 8), CollectLimits::default());
+        let tcp_slots = default.tcp_slots.max(room);
+        Self::start_with(CollectLimits { cost_sample_ms: 0, tcp_slots, ..default })
+    }
+
+    fn start_with(collect: CollectLimits) -> anyhow::Result<Self> {
+        let requests = PassRequests::new()?;
         let limits = StateLimits {
-            live_connections: usize::try_from(Limits::default().live_connections.max(room))?,
+            live_connections: usize::try_from(Limits::default().live_connections.max(collect.tcp_slots))?,
             // ss can take minutes between two polls.
             clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },
             listed: Vec::new(),
         };
         let state = StateThread::start(limits, requests.clone(), "bench", kernel_now())?;
-        let collector = Collector::start(
-            CollectLimits { cost_sample_ms: 0, tcp_slots: default.tcp_slots.max(room), ..default },
-            &requests,
-            state.sink(),
-        )?;
+        let collector = Collector::start(collect, &requests, state.sink())?;
         let queue = state.open("bench", collector.support());
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self { collector, state, queue, runtime })
