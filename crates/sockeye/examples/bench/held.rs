@@ -39,13 +39,27 @@ impl Held {
             held.holders.push(world.inside(|| start(pairs))?);
             left -= pairs;
         }
-        for holder in &mut held.holders {
-            let output = holder.stdout.take().context("the output of a holder is a pipe")?;
+        held.wait_for("held")?;
+        Ok(held)
+    }
+
+    /// Sends a byte on every connection, which the other end reads.
+    pub fn talk(&mut self) -> anyhow::Result<()> {
+        for holder in &mut self.holders {
+            let input = holder.stdin.as_mut().context("the input of a holder is a pipe")?;
+            input.write_all(b"talk\n")?;
+        }
+        self.wait_for("talked")
+    }
+
+    fn wait_for(&mut self, word: &str) -> anyhow::Result<()> {
+        for holder in &mut self.holders {
+            let output = holder.stdout.as_mut().context("the output of a holder is a pipe")?;
             let mut line = String::new();
             BufReader::new(output).read_line(&mut line)?;
-            ensure!(line == "held\n", "a holder of connections failed");
+            ensure!(line.trim_end() == word, "a holder of connections failed");
         }
-        Ok(held)
+        Ok(())
     }
 }
 
@@ -83,6 +97,13 @@ pub fn hold(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
     }
     println!("held");
     std::io::stdout().flush()?;
-    std::io::stdin().read_to_end(&mut Vec::new())?;
+    for _line in std::io::stdin().lines() {
+        for (client, server) in &mut ends {
+            client.write_all(&[7])?;
+            server.read_exact(&mut [0])?;
+        }
+        println!("talked");
+        std::io::stdout().flush()?;
+    }
     Ok(())
 }

@@ -60,7 +60,7 @@ fn measure_held(world: &NetNs, connections: u32, rounds: u32, table: &mut Values
     let tracer = Tracer::start_for(connections)?;
     let client = tracer.client()?;
     client.acknowledge(client.poll()?)?;
-    let held = Held::open(world, connections)?;
+    let mut held = Held::open(world, connections)?;
     let begin = Instant::now();
     let first = client.poll()?;
     let first_ms = begin.elapsed().as_secs_f64() * 1e3;
@@ -72,11 +72,17 @@ fn measure_held(world: &NetNs, connections: u32, rounds: u32, table: &mut Values
     let live = u32::try_from(live)?;
     let first = format!("{live} live: first pass, everything new, owners looked for");
     table.add(first, "ms", first_ms, Limit::None);
+    let mut changed = Readings::default();
+    for _ in 0..rounds {
+        held.talk()?;
+        changed.add_news(&client, live)?;
+    }
     let readings = Alternation::make(world, &client, live, rounds)?;
     // Before the connections close: nobody needs to be told of that.
     tracer.stop()?;
     drop(held);
     readings.tell(live, table);
+    changed.tell("pass in which all have news, which are told", live, Limit::None, table);
     Ok(())
 }
 
@@ -142,6 +148,14 @@ impl Readings {
     /// A pass that finds nothing new.
     fn add_pass(&mut self, client: &Client<'_>) -> anyhow::Result<()> {
         let delta = self.add(|| Ok(process_ns()), || client.poll())?;
+        client.acknowledge(delta)
+    }
+
+    /// A pass that finds news of every connection.
+    fn add_news(&mut self, client: &Client<'_>, live: u32) -> anyhow::Result<()> {
+        let delta = self.add(|| Ok(process_ns()), || client.poll())?;
+        let told = delta.changes.len();
+        ensure!(told >= live as usize, "{told} of {live} have news");
         client.acknowledge(delta)
     }
 
