@@ -72,7 +72,7 @@ make_machine() {
 		tar -C "$tree" --null --files-from - --ignore-failed-read -cf - | tar -C "$root/root/sockeye" -xf -
 	(inside "git init --quiet")
 	say "It has: $(inside "rustc --version"), $(inside "git --version"), gcc $(inside "gcc -dumpfullversion"), and not:" \
-		"$(for name in clang make pkg-config curl nginx clang-format ip; do
+		"$(for name in clang make pkg-config curl nginx clang-format ip nft; do
 			chroot "$root" which "$name" >/dev/null || echo -n "$name "
 		done)"
 }
