@@ -29,7 +29,7 @@ pub(crate) struct Live {
     changes: u64,
 }
 
-/// What is noted of a connection in every pass. 48 bytes.
+/// What is noted of a connection in every pass: 40 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     /// Number of the last pass that read it.
