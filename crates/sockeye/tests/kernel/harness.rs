@@ -16,7 +16,16 @@ use crate::world::NetNs;
 pub type Outcome = ();
 
 /// What is waited for comes within this time, or the test fails.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How many of something a test makes: `SOCKEYE_TEST_SCALE` times the number on a machine of ordinary speed.
+pub fn scaled(count: u64) -> u64 {
+    let scale = std::env::var("SOCKEYE_TEST_SCALE");
+    let scale = scale.map_or(1.0, |scale| scale.parse().expect("SOCKEYE_TEST_SCALE is a number such as 0.1"));
+    // Exact for all counts that a test can make.
+    let thousandths = format!("{:.0}", scale * 1000.0).parse::<u64>().expect("it is not negative");
+    (count * thousandths / 1000).max(1)
+}
 
 pub struct Tracer {
     runtime: tokio::runtime::Runtime,
@@ -68,11 +77,16 @@ impl Tracer {
 
     /// A counter of the status, as of the last pass.
     pub fn counter(&self, name: &str) -> u64 {
+        self.counters().remove(name).unwrap_or_else(|| panic!("no counter is called {name}"))
+    }
+
+    /// Every counter of the status by name, and how many connections are live, all as of the last pass.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         let (reply, answer) = oneshot::channel();
         self.ask(Query::Status { reply });
         let status = self.runtime.block_on(answer).expect("an answer");
-        let count = status.counters.iter().find(|count| count.name == name);
-        count.unwrap_or_else(|| panic!("no counter {name}")).value
+        let live = ("live_connections", status.live_connections);
+        status.counters.iter().map(|count| (count.name, count.value)).chain([live]).collect()
     }
 
     fn ask(&self, query: Query) {
@@ -81,13 +95,19 @@ impl Tracer {
 }
 
 impl Client<'_> {
-    /// Polls, acknowledges, and adds up.
-    pub fn poll(&mut self) -> Delta {
+    /// Polls and acknowledges, and keeps nothing.
+    pub fn answer(&mut self) -> Delta {
         let (reply, answer) = oneshot::channel();
         let (id, peer) = (self.id.clone(), deltas::Peer::ROOT);
         self.tracer.ask(Query::Poll { id, peer, create: false, reply });
         let delta = self.tracer.runtime.block_on(answer).expect("an answer").expect("not refused").delta;
         self.tracer.ask(Query::Resolve { receipt: delta.receipt.clone(), delivered: true });
+        delta
+    }
+
+    /// Polls, acknowledges, and adds up.
+    pub fn poll(&mut self) -> Delta {
+        let delta = self.answer();
         for change in &delta.changes {
             let id = change.connection.id.to_string();
             *self.closes.entry(id.clone()).or_default() += u32::from(change.connection.closed_at.is_some());
@@ -95,6 +115,13 @@ impl Client<'_> {
             *sum = (sum.0.plus(change.delta), *change);
         }
         delta
+    }
+
+    /// Ends the registration.
+    pub fn remove(self) {
+        let (reply, answer) = oneshot::channel();
+        self.tracer.ask(Query::Remove { id: self.id, peer: deltas::Peer::ROOT, reply });
+        self.tracer.runtime.block_on(answer).expect("an answer").expect("it was registered");
     }
 
     /// Polls until `found` finds something in what was told so far.

@@ -9,6 +9,7 @@
 mod attempts;
 mod churn;
 mod cost;
+mod crowd;
 mod ends;
 mod failures;
 mod fast_open;
@@ -25,6 +26,8 @@ mod peer;
 mod resets;
 mod scene;
 mod short_lived;
+mod stress;
+mod tally;
 #[path = "../fixtures/world.rs"]
 mod world;
 
@@ -49,6 +52,7 @@ fn main() {
         life::TESTS,
         fast_open::TESTS,
         churn::TESTS,
+        stress::TESTS,
         cost::TESTS,
     ];
     let needing = [failures::NEEDING, resets::NEEDING, life::NEEDING, mptcp::NEEDING];

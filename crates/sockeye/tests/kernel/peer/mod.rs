@@ -3,6 +3,7 @@
 //! The test binary starts itself in this role, so that owners are real processes and nothing else must be
 //! installed.
 
+mod crowd;
 mod obey;
 mod sockets;
 mod uring;
@@ -13,6 +14,8 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub use crowd::{Done, sizes};
 
 use crate::world::NetNs;
 

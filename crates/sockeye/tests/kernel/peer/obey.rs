@@ -9,6 +9,7 @@ use std::process::Child;
 
 use rustix::net::sockopt;
 
+use super::crowd::{self, Crowd};
 use super::{sockets, uring, worker};
 
 type Answer = Result<String, Box<dyn std::error::Error>>;
@@ -20,6 +21,7 @@ pub(super) struct State {
     streams: HashMap<String, TcpStream>,
     workers: Vec<Child>,
     gate: Option<UnixDatagram>,
+    crowd: Crowd,
 }
 
 impl State {
@@ -62,10 +64,26 @@ impl State {
             ["uring-serve", count] => uring::serve(self.listener()?.try_clone()?, count.parse()?),
             ["churn", count, bytes, address] => self.churn(count.parse()?, bytes.parse()?, address),
             ["serve", count] => self.serve(count.parse()?),
+            ["attend" | "attended" | "hold" | "keep" | "release" | "visit", ..] => self.crowd(&words),
             ["worker"] => self.start_worker(),
             ["hand", name] => self.hand_to_child(name),
             [verb, name] => on_stream(verb, self.stream(name)?, 0).inspect(|_| self.forget(verb, name)),
             [verb, name, count] => on_stream(verb, self.stream(name)?, count.parse()?),
+            _ => Err("no such command".into()),
+        }
+    }
+
+    fn crowd(&mut self, words: &[&str]) -> Answer {
+        let listener = || self.listener.as_ref().ok_or("not listening");
+        match *words {
+            ["attend", threads, most] => self.crowd.attend(listener()?, threads.parse()?, most.parse()?),
+            ["attended"] => self.crowd.attended(),
+            ["hold", count, most, address] => self.crowd.hold(count.parse()?, most.parse()?, address),
+            ["keep", count, most] => self.crowd.keep(listener()?, count.parse()?, most.parse()?),
+            ["release"] => self.crowd.release(),
+            ["visit", way, threads, count, most, addresses] => {
+                crowd::visit(way, threads.parse()?, count.parse()?, most.parse()?, addresses)
+            }
             _ => Err("no such command".into()),
         }
     }

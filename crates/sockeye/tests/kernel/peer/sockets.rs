@@ -18,7 +18,7 @@ use rustix::net::{
 type Answer = Result<String, Box<dyn std::error::Error>>;
 
 /// `MSG_FASTOPEN`: connects, with data in the SYN.
-const FAST_OPEN: SendFlags = SendFlags::from_bits_retain(0x2000_0000);
+pub(super) const FAST_OPEN: SendFlags = SendFlags::from_bits_retain(0x2000_0000);
 
 /// A socket that is not connected.
 pub(super) fn open(protocol: &str) -> io::Result<TcpStream> {

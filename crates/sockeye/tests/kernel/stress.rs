@@ -1,0 +1,136 @@
+//! Very many connections: opened and closed while somebody polls, and held while others come and go.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use collect::CollectLimits;
+use connections::{ConnectionId, Direction};
+use deltas::Change;
+
+use crate::Test;
+use crate::crowd::{Crowd, Work};
+use crate::harness::{Outcome, Tracer, scaled};
+use crate::scene::set;
+use crate::tally::{Tally, assert_bytes, assert_clean};
+use crate::world::NetNs;
+
+pub const TESTS: &[Test] = &[
+    ("two_hundred_thousand_short_connections_are_each_told_once", two_hundred_thousand),
+    ("held_sockets_are_read_in_every_pass_while_others_churn", held_while_others_churn),
+];
+
+/// So many that the ports waiting in TIME_WAIT do not run out.
+pub const ADDRESSES: [&str; 4] = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"];
+
+/// A namespace with ports enough.
+pub fn wide_space() -> NetNs {
+    let space = NetNs::new();
+    set(&space, "ipv4/ip_local_port_range", "10000 65000");
+    space
+}
+
+fn two_hundred_thousand() -> Outcome {
+    const CROWDS: u64 = 4;
+    const THREADS: u64 = 2;
+    const ROUNDS: u64 = 50;
+    const MOST: u64 = 100;
+    let count = scaled(200_000) / (CROWDS * THREADS * ROUNDS);
+    let spaces: Vec<NetNs> = (0..CROWDS).map(|_| wide_space()).collect();
+    let tracer = Tracer::start();
+    let mut told = tracer.client("a");
+    let mut tally = Tally::of(&spaces);
+    let judge = |connection: &connections::Connection| {
+        assert_bytes(connection, MOST);
+        assert_eq!(connection.failure, None, "{connection:?}");
+    };
+    let work = Work::begin(spaces.iter().map(|space| {
+        let mut crowd = Crowd::new([space, space], &ADDRESSES, 2, MOST);
+        Box::new(move || {
+            (0..ROUNDS).for_each(|_| crowd.visit("close", count));
+            crowd
+        }) as Box<dyn FnOnce() -> Crowd + Send>
+    }));
+    while !work.ended_within(Duration::from_millis(500)) {
+        let delta = told.answer();
+        assert_clean(&delta);
+        tally.add(&delta, judge);
+    }
+    let crowds = work.results();
+    let each = count * THREADS * ROUNDS;
+    tally.wait_closed(&mut told, 2 * CROWDS * each, judge);
+    for (space, mut crowd) in spaces.iter().zip(crowds) {
+        let (near, far, sums) = (crowd.done, crowd.attended(), tally.of_namespace(space));
+        assert_eq!((near.connections, far.connections, sums.closed), (each, each, 2 * each));
+        assert_eq!((near.wrote, near.read), (far.read, far.wrote));
+        assert_eq!((sums.sent_bytes, sums.received_bytes), (near.wrote + far.wrote, near.read + far.read));
+    }
+    let rolled_up = tracer.counter("kernel_rolled_up");
+    assert_eq!(rolled_up, 0, "each is told by itself");
+}
+
+fn held_while_others_churn() -> Outcome {
+    const PASSES: usize = 15;
+    const PROCESSES: u64 = 4;
+    let pairs = scaled(10_000) / PROCESSES * PROCESSES;
+    let space = wide_space();
+    // Sockets beyond the table are told when they close, and these do not.
+    let tracer = Tracer::with(CollectLimits::default());
+    let mut held: Vec<Crowd> =
+        (0..PROCESSES).map(|_| Crowd::listening([&space, &space], &ADDRESSES[..1], 100)).collect();
+    held.iter_mut().for_each(|crowd| crowd.hold(pairs / PROCESSES));
+    let ports: Vec<u16> = held.iter().map(|crowd| crowd.port).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut churning = Crowd::new([&space, &space], &ADDRESSES, 2, 100);
+    let stopping = Arc::clone(&stop);
+    let work = Work::begin([Box::new(move || {
+        while !stopping.load(Ordering::Relaxed) {
+            churning.visit("close", 100);
+        }
+        churning
+    }) as Box<dyn FnOnce() -> Crowd + Send>]);
+    let mut all: Option<BTreeSet<ConnectionId>> = None;
+    let mut told = tracer.client("a");
+    let mut churned = 0;
+    for pass in 0..PASSES {
+        // The others do not rest between two passes.
+        loop {
+            let delta = told.answer();
+            assert_clean(&delta);
+            assert!(delta.changes.iter().all(|change| !is_held(change, &ports) || !is_closed(change)));
+            let others = delta.changes.iter().filter(|change| is_closed(change)).count();
+            churned += others;
+            if others > 0 {
+                break;
+            }
+        }
+        // A new client is told everything that lives.
+        let mut fresh = tracer.client(&format!("pass-{pass}"));
+        let delta = fresh.answer();
+        fresh.remove();
+        let changes: Vec<&Change> = delta.changes.iter().filter(|change| is_held(change, &ports)).collect();
+        let ids: BTreeSet<ConnectionId> = changes.iter().map(|change| change.connection.id).collect();
+        assert_eq!((changes.len(), ids.len()), (ids.len(), usize::try_from(2 * pairs).expect("it fits")));
+        for change in changes {
+            assert!(!is_closed(change), "{change:?}");
+            assert_bytes(&change.connection, 100);
+        }
+        assert_eq!(*all.get_or_insert_with(|| ids.clone()), ids, "the same ones in every pass");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let churning = work.results().pop().expect("it is one");
+    assert!(churned > 15 && churning.done.connections > 15, "nobody churned");
+}
+
+/// One end of the connections to these ports.
+fn is_held(change: &Change, ports: &[u16]) -> bool {
+    let connection = &change.connection;
+    let outgoing = connection.direction == Direction::Outgoing;
+    let server = if outgoing { connection.tuple.remote } else { connection.tuple.local };
+    ports.contains(&server.port())
+}
+
+fn is_closed(change: &Change) -> bool {
+    change.connection.closed_at.is_some()
+}

@@ -1,0 +1,138 @@
+//! What a client was told of many connections, in little memory: sums of the closed ones, and of the live ones what
+//! was told so far. Fails at once when something is told twice or the deltas of one do not add up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
+
+use connections::{Connection, ConnectionId, Counters, Direction};
+use deltas::Delta;
+
+use crate::harness::{Client, DEADLINE};
+use crate::peer::sizes;
+use crate::world::NetNs;
+
+/// Of the connections of some namespaces.
+#[derive(Default)]
+pub struct Tally {
+    namespaces: Vec<u32>,
+    live: HashMap<ConnectionId, Counters>,
+    closed: HashSet<ConnectionId>,
+    /// By namespace, and those in a roll-up of the rest under 0.
+    pub sums: BTreeMap<u32, Sums>,
+    roll_ups: HashSet<u64>,
+}
+
+/// What was told of connections that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// Told one by one as closed.
+    pub closed: u64,
+    /// Told as part of a roll-up, and not one by one.
+    pub rolled_up: u64,
+    /// Of those told one by one.
+    pub failed: u64,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    pub retransmits: u64,
+}
+
+impl Tally {
+    pub fn of<'a>(namespaces: impl IntoIterator<Item = &'a NetNs>) -> Self {
+        Self { namespaces: namespaces.into_iter().map(NetNs::inode).collect(), ..Self::default() }
+    }
+
+    /// Adds an answer, and lets `judge` look at each connection that it tells as closed.
+    pub fn add(&mut self, delta: &Delta, mut judge: impl FnMut(&Connection)) {
+        let mut told = HashSet::new();
+        for change in &delta.changes {
+            let connection = &change.connection;
+            let (id, netns) = (connection.id, connection.tuple.netns);
+            if !self.namespaces.contains(&netns) {
+                continue;
+            }
+            assert!(told.insert(id), "twice in one answer: {connection:?}");
+            assert!(!self.closed.contains(&id), "told after its close: {connection:?}");
+            let sum = self.live.entry(id).or_default();
+            *sum = sum.plus(change.delta);
+            if connection.closed_at.is_none() {
+                assert_eq!(*sum, connection.total, "the sum of deltas is the total: {connection:?}");
+                continue;
+            }
+            let sum = self.live.remove(&id).expect("just entered");
+            self.closed.insert(id);
+            let sums = self.sums.entry(netns).or_default();
+            sums.closed += 1;
+            sums.failed += u64::from(connection.failure.is_some());
+            sums.add(sum);
+            // A connection whose end is in a roll-up was told up to here, and no further.
+            assert_eq!(sum, connection.total, "the sum of deltas is the total: {connection:?}");
+            judge(connection);
+        }
+        for (position, rollup) in &delta.roll_ups {
+            let netns = rollup.key.common.map_or(0, |common| common.netns);
+            if netns == 0 || self.namespaces.contains(&netns) {
+                assert!(self.roll_ups.insert(*position), "told twice: {rollup:?}");
+                let sums = self.sums.entry(netns).or_default();
+                sums.rolled_up += rollup.connections;
+                sums.add(rollup.total);
+            }
+        }
+    }
+
+    /// Connections told as closed, one by one or in a roll-up with a key of its own.
+    pub fn closed(&self) -> u64 {
+        self.sums.iter().filter(|(netns, _)| **netns != 0).map(|(_, sums)| sums.closed + sums.rolled_up).sum()
+    }
+
+    /// Connections told and not told as closed.
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    pub fn of_namespace(&self, namespace: &NetNs) -> Sums {
+        self.sums.get(&namespace.inode()).copied().unwrap_or_default()
+    }
+
+    /// Polls until so many connections are told as closed; more must not come.
+    pub fn wait_closed(&mut self, client: &mut Client<'_>, count: u64, mut judge: impl FnMut(&Connection)) {
+        let begin = Instant::now();
+        while self.closed() < count {
+            let (closed, live) = (self.closed(), self.live());
+            assert!(
+                begin.elapsed() < 3 * DEADLINE,
+                "{closed} closed of {count}, {live} live: {:?}",
+                self.sums
+            );
+            let delta = client.answer();
+            assert_clean(&delta);
+            self.add(&delta, &mut judge);
+        }
+        self.add(&client.answer(), judge);
+        assert_eq!((self.closed(), self.live()), (count, 0), "{:?}", self.sums);
+    }
+}
+
+impl Sums {
+    fn add(&mut self, counters: Counters) {
+        self.sent_bytes += counters.sent_bytes;
+        self.received_bytes += counters.received_bytes;
+        self.retransmits += counters.retransmits;
+    }
+}
+
+/// Fails unless the answer says that nothing is missing and nothing contradicts itself.
+pub fn assert_clean(delta: &Delta) {
+    let coverage = delta.coverage;
+    assert!(coverage.complete() && coverage.anomalies == 0, "{coverage:?}");
+}
+
+/// Fails unless the connection has the bytes that its port stands for.
+pub fn assert_bytes(connection: &Connection, most: u64) {
+    let total = connection.total;
+    let told = (total.sent_bytes, total.received_bytes);
+    let incoming = connection.direction == Direction::Incoming;
+    let opener = if incoming { connection.tuple.remote } else { connection.tuple.local };
+    let (request, answer) = sizes(opener.port(), most);
+    let expected = if incoming { (answer, request) } else { (request, answer) };
+    assert_eq!(told, expected, "{connection:?}");
+}
