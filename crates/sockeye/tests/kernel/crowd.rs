@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::peer::{Done, Peer};
+use crate::scene::until;
 use crate::world::NetNs;
 
 /// A server that attends to a client.
@@ -19,6 +20,8 @@ pub struct Crowd {
     most: u64,
     /// What the client has done.
     pub done: Done,
+    /// What the server has done for connections that are held.
+    pub kept: Done,
 }
 
 impl Crowd {
@@ -40,14 +43,36 @@ impl Crowd {
             false => format!("{address}:{port}"),
         };
         let addresses = addresses.iter().map(with_port).collect::<Vec<_>>().join(",");
-        Self { client, server, port, addresses, threads: 1, most, done: Done::default() }
+        Self {
+            client,
+            server,
+            port,
+            addresses,
+            threads: 1,
+            most,
+            done: Done::default(),
+            kept: Done::default(),
+        }
     }
 
     /// Opens `count` connections on each thread, which end in this way, and waits for it.
     pub fn visit(&mut self, way: &str, count: u64) {
+        let command = self.begin_visit(way, count);
+        self.done += Done::parse(&self.client.answer(&command));
+    }
+
+    /// The same without waiting.
+    pub fn begin_visit(&mut self, way: &str, count: u64) -> String {
         let Self { threads, most, addresses, .. } = self;
-        let answer = self.client.ask(&format!("visit {way} {threads} {count} {most} {addresses}"));
-        self.done += Done::parse(&answer);
+        let command = format!("visit {way} {threads} {count} {most} {addresses}");
+        self.client.tell(&command);
+        command
+    }
+
+    /// Tries to connect where nobody listens.
+    pub fn refused(&mut self, count: u64) -> Done {
+        let command = format!("visit refused {} {count} 1 127.0.0.1:1", self.threads);
+        Done::parse(&self.client.ask(&command))
     }
 
     /// Opens connections that stay open.
@@ -57,7 +82,13 @@ impl Crowd {
         self.server.tell(&keep);
         let hold = format!("hold {count} {most} {}", self.addresses);
         self.done += Done::parse(&self.client.ask(&hold));
-        self.server.answer(&keep);
+        self.kept += Done::parse(&self.server.answer(&keep));
+    }
+
+    /// What the attending server has done, once it has attended to all that the client has done.
+    pub fn attended_all(&mut self) -> Done {
+        until("the end of the server's part", || self.attended().connections >= self.done.connections);
+        self.attended()
     }
 
     /// What the attending server has done.

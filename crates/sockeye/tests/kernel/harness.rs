@@ -69,10 +69,15 @@ impl Tracer {
 
     /// The listening sockets of this namespace.
     pub fn listeners(&self, namespace: &NetNs) -> Vec<Listener> {
+        let netns = namespace.inode();
+        self.all_listeners().into_iter().filter(|listener| listener.netns == netns).collect()
+    }
+
+    /// The listening sockets of the host.
+    pub fn all_listeners(&self) -> Vec<Listener> {
         let (reply, answer) = oneshot::channel();
         self.ask(Query::Listeners { reply });
-        let listeners = self.runtime.block_on(answer).expect("an answer").listeners;
-        listeners.into_iter().filter(|listener| listener.netns == namespace.inode()).collect()
+        self.runtime.block_on(answer).expect("an answer").listeners
     }
 
     /// A counter of the status, as of the last pass.

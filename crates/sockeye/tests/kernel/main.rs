@@ -11,11 +11,13 @@ mod churn;
 mod cost;
 mod crowd;
 mod ends;
+mod everything;
 mod failures;
 mod fast_open;
 mod harness;
 mod life;
 mod live;
+mod lossy;
 mod mptcp;
 mod needs;
 #[path = "../fixtures/not_run.rs"]
@@ -55,7 +57,14 @@ fn main() {
         stress::TESTS,
         cost::TESTS,
     ];
-    let needing = [failures::NEEDING, resets::NEEDING, life::NEEDING, mptcp::NEEDING];
+    let needing = [
+        lossy::NEEDING,
+        everything::NEEDING,
+        failures::NEEDING,
+        resets::NEEDING,
+        life::NEEDING,
+        mptcp::NEEDING,
+    ];
     let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));
     let needing = needing.into_iter().flatten().map(|(name, needs, test)| trial(name, *needs, *test));
     let mut arguments = Arguments::from_args();

@@ -8,7 +8,7 @@ use connections::{Connection, ConnectionId, Counters, Direction};
 use deltas::Delta;
 
 use crate::harness::{Client, DEADLINE};
-use crate::peer::sizes;
+use crate::peer::{Done, sizes};
 use crate::world::NetNs;
 
 /// Of the connections of some namespaces.
@@ -113,6 +113,13 @@ impl Tally {
 }
 
 impl Sums {
+    /// What is to be told of ends that have done this.
+    pub fn expect(&mut self, done: Done) {
+        self.closed += done.connections;
+        self.sent_bytes += done.wrote;
+        self.received_bytes += done.read;
+    }
+
     fn add(&mut self, counters: Counters) {
         self.sent_bytes += counters.sent_bytes;
         self.received_bytes += counters.received_bytes;

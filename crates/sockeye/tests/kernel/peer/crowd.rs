@@ -3,7 +3,7 @@
 //! Both ends count what they wrote and read. Does not know who judges that.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex};
 
@@ -66,7 +66,8 @@ impl Crowd {
             std::thread::spawn(move || {
                 for stream in listener.incoming() {
                     // Whoever gave up before its request was whole is not counted.
-                    if let Ok(done) = stream.and_then(|stream| serve(&stream, most)) {
+                    let Ok(stream) = stream else { continue };
+                    if let Ok(done) = serve(&stream, most) {
                         *attended.lock().expect("no other panics") += done;
                     }
                 }
@@ -101,6 +102,12 @@ impl Crowd {
             self.kept.push(stream);
         }
         Ok(done.words())
+    }
+
+    /// Says on all of them that nothing more comes from this end.
+    pub(super) fn finish_kept(&self) -> Answer {
+        self.kept.iter().try_for_each(|stream| stream.shutdown(Shutdown::Write))?;
+        Ok("finished".into())
     }
 
     /// Closes what was kept.
@@ -141,7 +148,7 @@ fn visit_once(way: &str, address: SocketAddr, most: u64) -> io::Result<Done> {
         "finish" => {
             let stream = TcpStream::connect(address)?;
             let request = request(&stream, most)?;
-            stream.shutdown(std::net::Shutdown::Write)?;
+            stream.shutdown(Shutdown::Write)?;
             finish(&stream, most, request)
         }
         "reset" => {
