@@ -48,9 +48,14 @@ impl Tracer {
     }
 
     pub fn with(limits: CollectLimits) -> Self {
+        Self::keeping(limits, ClientLimits::default().closed_records)
+    }
+
+    /// Keeps so many closed connections for clients that do not poll for a while.
+    pub fn keeping(limits: CollectLimits, closed_records: usize) -> Self {
         let requests = PassRequests::new().expect("descriptors are left");
-        let state_limits =
-            StateLimits { live_connections: 262_144, clients: ClientLimits::default(), listed: Vec::new() };
+        let clients = ClientLimits { closed_records, ..ClientLimits::default() };
+        let state_limits = StateLimits { live_connections: 262_144, clients, listed: Vec::new() };
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
         let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");

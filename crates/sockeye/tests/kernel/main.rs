@@ -30,6 +30,7 @@ mod scene;
 mod short_lived;
 mod stress;
 mod tally;
+mod tight;
 #[path = "../fixtures/world.rs"]
 mod world;
 
@@ -55,6 +56,7 @@ fn main() {
         fast_open::TESTS,
         churn::TESTS,
         stress::TESTS,
+        tight::TESTS,
         cost::TESTS,
     ];
     let needing = [

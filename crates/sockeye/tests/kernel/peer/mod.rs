@@ -126,6 +126,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) {
         Some(worker::SERVES) => return worker::serve_one(),
         _ => {}
     }
+    end_with_the_test();
     let mut state = obey::State::default();
     for line in std::io::stdin().lines() {
         let Ok(line) = line else { return };
@@ -135,4 +136,15 @@ pub fn main(mut arguments: impl Iterator<Item = String>) {
             return;
         }
     }
+}
+
+/// A test that fails leaves its peers to themselves, perhaps in the middle of a connect that nobody answers.
+fn end_with_the_test() {
+    std::thread::spawn(|| {
+        let commands = std::io::stdin();
+        // Nothing is waited for but the end of whoever gives the commands.
+        if poll(&mut [PollFd::new(&commands, PollFlags::empty())], None).is_ok() {
+            std::process::exit(0);
+        }
+    });
 }
