@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use collect::CollectLimits;
 use connections::Counters;
 
 use crate::crowd::{Crowd, Work};
@@ -36,7 +37,7 @@ fn exact() -> Outcome {
     const MOST: u64 = 300_000;
     const THREADS: u64 = 10;
     let world = lossy_cable();
-    let tracer = Tracer::start();
+    let tracer = Tracer::with(CollectLimits::default());
     let mut told = tracer.client("a");
     let mut tally = Tally::of([&world.left, &world.right]);
     let judge = |connection: &connections::Connection| {
@@ -83,7 +84,7 @@ fn between_two_readings() -> Outcome {
 fn live(world: &VethPair, mut client: Peer, mut server: Peer, (target, port): (&str, u16)) {
     const BYTES: usize = 2_000_000;
     const READINGS: u32 = 20;
-    let tracer = Tracer::start();
+    let tracer = Tracer::with(CollectLimits::default());
     let local = client.connect("c", target, port);
     server.ask("accept s");
     let enough = Arc::new(AtomicBool::new(false));
