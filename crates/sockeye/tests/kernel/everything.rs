@@ -1,6 +1,7 @@
 //! Every way to live and to end at once, in several namespaces, polled by two clients with different rhythms: what
 //! was made, what the kernel side counted, and what each client was told are the same numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,10 +78,11 @@ fn everything() -> Outcome {
             slow_told = Instant::now();
         }
     }
+    assert_balanced(&tracer, 4 * scaled(500));
     let mut expected = Tally::of(world.all()).sums;
     let released = held.iter_mut().map(|crowd| release(crowd, world.held.inode()));
     for (netns, done) in work.results().into_iter().chain(released).flatten() {
-        expected.entry(netns).or_insert_with(Sums::default).expect(done);
+        expected.entry(netns).or_default().expect(done);
     }
     let begin = Instant::now();
     let told = |tally: &Tally| -> bool {
@@ -93,25 +95,28 @@ fn everything() -> Outcome {
         tell(&mut fast, &mut tallies[0], judge);
         tell(&mut slow, &mut tallies[1], judge);
     }
-    for tally in &tallies {
-        for (netns, made) in &expected {
-            let sums = tally.sums[netns];
-            let bytes = (sums.closed, sums.sent_bytes, sums.received_bytes);
-            assert_eq!(bytes, (made.closed, made.sent_bytes, made.received_bytes), "{sums:?}");
-        }
-        let failed = |space: &NetNs| (tally.of_namespace(space).failed, tally.of_namespace(space).closed);
-        assert_eq!(failed(&world.orderly).0, 0, "these end in order");
-        assert_eq!(failed(&world.unruly).0, failed(&world.unruly).1, "and these fail");
-        assert_eq!(
-            (failed(&world.lossy.left).0, failed(&world.lossy.right).0),
-            (0, 0),
-            "lost packets are no failure"
-        );
-        assert!(tally.of_namespace(&world.lossy.left).retransmits > 0, "nothing was lost on the cable");
-        assert!(failed(&world.cut).1 > 0, "nobody was killed at work");
-    }
+    tallies.iter().for_each(|tally| assert_told(tally, &expected, &world));
     nothing_stays(&tracer, &world);
-    assert_balanced(&tracer, &mut fast);
+    assert_balanced(&tracer, 0);
+}
+
+/// What was made is told, each with its bytes, and what failed as failed.
+fn assert_told(tally: &Tally, expected: &BTreeMap<u32, Sums>, world: &World) {
+    for (netns, made) in expected {
+        let sums = tally.sums[netns];
+        let bytes = (sums.closed, sums.sent_bytes, sums.received_bytes);
+        assert_eq!(bytes, (made.closed, made.sent_bytes, made.received_bytes), "{sums:?}");
+    }
+    let failed = |space: &NetNs| (tally.of_namespace(space).failed, tally.of_namespace(space).closed);
+    assert_eq!(failed(&world.orderly).0, 0, "these end in order");
+    assert_eq!(failed(&world.unruly).0, failed(&world.unruly).1, "and these fail");
+    assert_eq!(
+        (failed(&world.lossy.left).0, failed(&world.lossy.right).0),
+        (0, 0),
+        "lost packets are no failure"
+    );
+    assert!(tally.of_namespace(&world.lossy.left).retransmits > 0, "nothing was lost on the cable");
+    assert!(failed(&world.cut).1 > 0, "nobody was killed at work");
 }
 
 fn tell(client: &mut Client<'_>, tally: &mut Tally, judge: impl FnMut(&Connection)) {
@@ -228,8 +233,10 @@ fn nothing_stays(tracer: &Tracer, world: &World) {
 }
 
 /// What was claimed is told as closed, lives, or listens, on the whole host; nothing was lost or contradicted.
-fn assert_balanced(tracer: &Tracer, client: &mut Client<'_>) {
+/// At least so many live.
+fn assert_balanced(tracer: &Tracer, live: u64) {
     let begin = Instant::now();
+    let mut client = tracer.client("balance");
     loop {
         // Others of the host come and go between the reading of the table and that of the counters.
         client.answer();
@@ -240,7 +247,9 @@ fn assert_balanced(tracer: &Tracer, client: &mut Client<'_>) {
         for name in NEVER {
             assert_eq!(counters[name], 0, "{name}: {counters:?}");
         }
+        assert!(counters["live_connections"] >= live, "{counters:?}");
         if counters["kernel_claimed"] == told {
+            client.remove();
             return;
         }
         assert!(begin.elapsed() < DEADLINE, "{told} with {listening} listeners: {counters:?}");
