@@ -127,6 +127,14 @@ impl Client<'_> {
         delta
     }
 
+    /// Polls and acknowledges; fails unless the answer says that nothing is missing and nothing contradicts itself.
+    pub fn clean_answer(&mut self) -> Delta {
+        let delta = self.answer();
+        let (coverage, clean) = (delta.coverage, delta.coverage.complete() && delta.coverage.anomalies == 0);
+        assert!(clean, "{coverage:?} {:?}", self.tracer.counters());
+        delta
+    }
+
     /// Ends the registration.
     pub fn remove(self) {
         let (reply, answer) = oneshot::channel();
