@@ -87,6 +87,7 @@ impl Crowd {
         for _ in 0..count {
             let stream = TcpStream::connect(address)?;
             done += exchange(&stream, most)?;
+            stream.set_nodelay(true)?;
             self.kept.push(stream);
         }
         Ok(done.words())
@@ -102,6 +103,12 @@ impl Crowd {
             self.kept.push(stream);
         }
         Ok(done.words())
+    }
+
+    /// Sends one byte on all of them, which nobody reads.
+    pub(super) fn write_kept(&self) -> Answer {
+        self.kept.iter().try_for_each(|mut stream| stream.write_all(&[7]))?;
+        Ok("written".into())
     }
 
     /// Says on all of them that nothing more comes from this end.

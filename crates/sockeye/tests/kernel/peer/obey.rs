@@ -64,9 +64,10 @@ impl State {
             ["uring-serve", count] => uring::serve(self.listener()?.try_clone()?, count.parse()?),
             ["churn", count, bytes, address] => self.churn(count.parse()?, bytes.parse()?, address),
             ["serve", count] => self.serve(count.parse()?),
-            ["attend" | "attended" | "hold" | "keep" | "finish-kept" | "release" | "visit", ..] => {
-                self.crowd(&words)
-            }
+            [
+                "attend" | "attended" | "hold" | "keep" | "write-kept" | "finish-kept" | "release" | "visit",
+                ..,
+            ] => self.crowd(&words),
             ["worker"] => self.start_worker(),
             ["hand", name] => self.hand_to_child(name),
             [verb, name] => on_stream(verb, self.stream(name)?, 0).inspect(|_| self.forget(verb, name)),
@@ -82,6 +83,7 @@ impl State {
             ["attended"] => self.crowd.attended(),
             ["hold", count, most, address] => self.crowd.hold(count.parse()?, most.parse()?, address),
             ["keep", count, most] => self.crowd.keep(listener()?, count.parse()?, most.parse()?),
+            ["write-kept"] => self.crowd.write_kept(),
             ["finish-kept"] => self.crowd.finish_kept(),
             ["release"] => self.crowd.release(),
             ["visit", way, threads, count, most, addresses] => {
