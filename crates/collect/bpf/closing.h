@@ -90,10 +90,10 @@ static __always_inline void tell_deferred(struct connection_record *scratch, str
 	/* Only the one that removes it may tell it. */
 	if (bpf_map_delete_elem(&deferred_records, &cookie))
 		return;
-	if (slot->owner.source != OWNER_NONE)
-		__builtin_memcpy(&scratch->owner, &slot->owner, sizeof(scratch->owner));
-	else if (closing && current_is_process())
+	if (closing && slot->owner.source <= OWNER_CLOSE && current_is_process())
 		owner_from_current(&scratch->owner, OWNER_CLOSE);
+	else if (slot->owner.source != OWNER_NONE)
+		__builtin_memcpy(&scratch->owner, &slot->owner, sizeof(scratch->owner));
 	tell_and_free(scratch, slot);
 }
 

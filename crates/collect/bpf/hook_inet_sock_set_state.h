@@ -33,7 +33,11 @@ static __always_inline void on_opened_here(struct connection_record *scratch, st
 {
 	__u64 cookie;
 	struct slot *slot = begin(scratch, sk, &cookie, direction);
-	attempt_began(cookie);
+	/* listen() on a socket whose connect failed uses it again. */
+	if (direction == DIRECTION_LISTENING)
+		attempt_failed(scratch, cookie);
+	else
+		attempt_began(cookie);
 	if (!slot)
 		return;
 	owner_from_current(&slot->owner, OWNER_CONNECT);
@@ -79,6 +83,28 @@ static __always_inline struct slot *claim_fast_open(struct connection_record *sc
 }
 
 /*
+ * The kernel does not run this program for a change of state in a softirq that interrupts it on its CPU: so a
+ * connection that came in may not have been seen. A process holds it, and all that processes held before were
+ * taken over: it is not older than the tracer, and everything it carried is new. When it was opened is lost.
+ */
+static __always_inline struct slot *claim_unseen(struct connection_record *scratch, struct sock *sk, int old)
+{
+	__u32 zero = 0;
+	__u64 cookie;
+	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	bool begun = old != TCP_CLOSE && old != TCP_LISTEN && old != TCP_SYN_SENT && old != TCP_SYN_RECV;
+	if (!begun || !sk->sk_socket || !tcp || !given || !given->adoption_complete)
+		return NULL;
+	struct slot *slot = begin(scratch, sk, &cookie, older_direction(tcp, old));
+	if (!slot)
+		return NULL;
+	COUNT(claimed_late);
+	table_commit(slot, cookie);
+	return slot;
+}
+
+/*
  * FIN_WAIT1 and LAST_ACK are reached from close, shutdown and exit, in the context of the owner, who then
  * holds the socket's lock. Without it this is softirq: a close that had waited for the handshake.
  */
@@ -87,6 +113,8 @@ static __always_inline void on_closed_here(struct connection_record *scratch, st
 	struct slot *slot = slot_find(sk->__sk_common.skc_cookie.counter);
 	if (!slot)
 		slot = claim_fast_open(scratch, sk, old);
+	if (!slot)
+		slot = claim_unseen(scratch, sk, old);
 	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_process())
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
@@ -97,6 +125,8 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	struct slot *slot = slot_find(cookie);
 	if (!slot) {
 		slot = claim_fast_open(scratch, sk, old);
+		if (!slot)
+			slot = claim_unseen(scratch, sk, old);
 		cookie = sk->__sk_common.skc_cookie.counter;
 	}
 	if (!slot) {
@@ -110,8 +140,12 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	if (!tcp)
 		return;
 	slot->flags |= SLOT_CLOSED;
-	/* Without a socket nobody will ever close it: it was orphaned or never accepted. */
-	bool owner_may_show = slot->owner.source == OWNER_NONE && sk->sk_socket;
+	/*
+	 * Without a socket nobody will ever close it: it was orphaned or never accepted. Beside the table
+	 * nobody looks for what is overdue.
+	 */
+	bool owner_may_show =
+	    slot->owner.source == OWNER_NONE && sk->sk_socket && !(slot->flags & SLOT_SPILLED);
 	read_final(scratch, tcp, slot, cookie, old);
 	if (owner_may_show && defer(scratch))
 		return;

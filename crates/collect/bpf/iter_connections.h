@@ -39,6 +39,7 @@ static __always_inline void tell_name(struct seq_file *seq, struct connection_re
 	__builtin_memcpy(&record->owner, &slot->owner, sizeof(record->owner));
 	record->cookie = cookie;
 	record->claimed_at_ns = slot->claimed_at_ns;
+	record->closed_at_ns = slot->established_at_ns;
 	record->netns = slot->netns;
 	record->family = AF_INET;
 	record->kind = RECORD_ROLLED_UP;
@@ -68,14 +69,34 @@ static __always_inline void note_ticks(void)
 }
 
 /*
- * What a connection that rests was last told with: its packets both ways, which only grow; 0 where something
- * waits to be sent, acknowledged or read, so that it may change without a packet.
+ * What a reading of a connection that rests is told by: its packets both ways, which only grow; 0 where
+ * something waits to be sent, acknowledged or read, so that it may change without a packet. Mixed with the
+ * claim, since the slot may become another's while it is noted there.
  */
-static __always_inline __u32 resting_packets(struct tcp_sock *tcp, struct slot *slot)
+static __always_inline __u32 resting_mark(struct tcp_sock *tcp, struct slot *slot)
 {
 	bool rests = tcp->write_seq == tcp->snd_una && tcp->rcv_nxt == tcp->copied_seq;
 	bool settled = slot->direction != DIRECTION_LISTENING && slot->owner.source != OWNER_NONE;
-	return rests && settled ? tcp->segs_in + tcp->segs_out : 0;
+	return rests && settled ? (tcp->segs_in + tcp->segs_out) ^ (__u32)slot->claimed_at_ns : 0;
+}
+
+/*
+ * Nothing has changed since a reading was given, and again in the one after it: the kernel counts a packet
+ * before it has done all that the packet asks for. A program that runs again within a pass, because its
+ * output was thrown away, gives the reading again.
+ */
+static __always_inline bool is_unchanged(struct slot *slot, __u32 mark, struct orders *given)
+{
+	return mark && mark == slot->told_mark && slot->told_twice && slot->told_in_pass != given->pass &&
+	       !given->read_all;
+}
+
+static __always_inline void note_told(struct slot *slot, __u32 mark, struct orders *given)
+{
+	if (slot->told_in_pass != given->pass)
+		slot->told_twice = mark && mark == slot->told_mark;
+	slot->told_mark = mark;
+	slot->told_in_pass = given->pass;
 }
 
 /* Gives a reading of the socket in this slot. True when it has not changed since the last one: then it gives
@@ -87,19 +108,18 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 	if (!still_is(slot, (struct sock *)tcp, cookie))
 		return false;
 	/* Before the reading: what changes during it is a change. */
-	__u32 packets = resting_packets(tcp, slot);
-	if (packets && packets == slot->told_packets && slot->told_in_pass != given->pass && !given->read_all)
+	__u32 mark = resting_mark(tcp, slot);
+	if (is_unchanged(slot, mark, given))
 		return true;
 	barrier();
 	mark_told(slot);
 	int state = ((struct sock *)tcp)->__sk_common.skc_state;
 	read_connection(record, tcp, slot, cookie, RECORD_LIVE, state);
-	bool unchanged = still_is(slot, (struct sock *)tcp, cookie) &&
-			 slot->claimed_at_ns == record->claimed_at_ns && !(slot->flags & SLOT_CLOSED);
-	if (!unchanged)
+	bool same = still_is(slot, (struct sock *)tcp, cookie) &&
+		    slot->claimed_at_ns == record->claimed_at_ns && !(slot->flags & SLOT_CLOSED);
+	if (!same)
 		return false;
-	slot->told_packets = packets;
-	slot->told_in_pass = given->pass;
+	note_told(slot, mark, given);
 	bpf_seq_write(seq, record, sizeof(*record));
 	return false;
 }

@@ -27,7 +27,7 @@ int iter_task_file(struct bpf_iter__task_file *ctx)
 	struct slot *slot = adopted ?: slot_find(cookie);
 	if (slot && slot->owner.source < OWNER_DESCRIPTOR) {
 		owner_from_task(&slot->owner, task);
-		slot->told_packets = 0;
+		slot->told_mark = 0;
 	}
 	if (adopted)
 		tell_adopted(ctx->meta->seq, tcp, adopted, cookie);

@@ -40,10 +40,12 @@ struct slot {
 	__u8 flags;
 	/* Where in its bucket. */
 	__u8 way;
-	/* The last pass that gave a reading of it, and its packets both ways then, 0 if something waited. */
+	/* The last pass that gave a reading of it, what it was told by, and whether that was the same twice.
+	 */
 	__u8 told_in_pass;
-	__u8 pad[2];
-	__u32 told_packets;
+	__u8 told_twice;
+	__u8 pad;
+	__u32 told_mark;
 };
 
 _Static_assert(sizeof(struct slot) == 96, "a slot is 96 bytes, 112 with its key and socket");
@@ -201,10 +203,12 @@ struct orders {
 	__u32 rollups_settled;
 	/* Not 0: give a reading also of what has not changed. */
 	__u32 read_all;
+	/* Not 0: every socket older than the tracer that a process holds was taken over. */
+	__u8 adoption_complete;
 	/* Number of the running pass: a program that runs again within one gives again what was thrown away.
 	 */
 	__u8 pass;
-	__u8 pad[3];
+	__u8 pad[2];
 };
 
 /* Written by user space, read by the iterators. */

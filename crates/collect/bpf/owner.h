@@ -11,10 +11,10 @@
 static __always_inline void owner_from_current(struct owner_record *owner, __u8 source)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 ids = bpf_get_current_pid_tgid();
 
-	owner->tgid = ids >> 32;
-	owner->tid = (__u32)ids;
+	/* Not bpf_get_current_pid_tgid: programs of cgroups have it since 6.10 only. */
+	owner->tgid = task->tgid;
+	owner->tid = task->pid;
 	owner->uid = (__u32)bpf_get_current_uid_gid();
 	owner->cgroup_id = bpf_get_current_cgroup_id();
 	owner->started_at_boot_ns = task->group_leader->start_boottime;

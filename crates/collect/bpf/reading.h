@@ -217,6 +217,7 @@ static __always_inline void read_connection(struct connection_record *record, st
 	record->error = 0;
 	record->state = state;
 	record->state_before = 0;
+	record->in_rest = 0;
 	__builtin_memset(record->pad, 0, sizeof(record->pad));
 	record->local_port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
 	read_addresses(record, (struct sock *)tcp);

@@ -201,6 +201,8 @@ struct kernel_counts {
 	/* Calls of connect() that could not be followed, because too many had failed on sockets still open.
 	 */
 	__u64 attempts_full;
+	/* Connections of which the beginning was not seen, claimed when they ended. */
+	__u64 claimed_late;
 };
 
 #endif

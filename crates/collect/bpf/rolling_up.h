@@ -82,6 +82,8 @@ static __always_inline bool keep_name(struct slot *slot, struct connection_recor
 	__builtin_memcpy(&slot->owner, &record->owner, sizeof(slot->owner));
 	slot->rollup_generation = generation;
 	slot->service_port = service_port(record);
+	/* It has no other use any more. */
+	slot->established_at_ns = record->closed_at_ns;
 	slot->flags |= SLOT_ROLLED_UP | (in_rest ? SLOT_IN_REST : 0);
 	table_rekey(slot, record->cookie, record->cookie ^ NAME_KEPT);
 	return true;

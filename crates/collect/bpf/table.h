@@ -15,11 +15,12 @@ static __always_inline struct kernel_counts *this_cpu_counts(void)
 	return bpf_map_lookup_elem(&counts, &zero);
 }
 
+/* Atomic, because a softirq can interrupt the program that counts, and count. */
 #define COUNT(field)                                                                                         \
 	do {                                                                                                 \
 		struct kernel_counts *count_ = this_cpu_counts();                                            \
 		if (count_)                                                                                  \
-			count_->field++;                                                                     \
+			__sync_fetch_and_add(&count_->field, 1);                                             \
 	} while (0)
 
 static __always_inline struct bucket *bucket_of(__u64 cookie)
@@ -105,7 +106,7 @@ static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 
 	slot->claimed_at_ns = bpf_ktime_get_ns();
 	slot->established_at_ns = 0;
 	slot->told = (flags & SLOT_PRE_EXISTING) != 0;
-	slot->told_packets = 0;
+	slot->told_mark = 0;
 	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
 	slot->direction = direction;
 	slot->flags = flags;

@@ -20,6 +20,12 @@ pub(crate) fn root() -> io::Result<OwnedFd> {
     }
 }
 
+/// True when the root is that of the host and not of a container: only the first namespace of cgroups sees all.
+pub(crate) fn sees_all() -> bool {
+    // PROC_CGROUP_INIT_INO of include/linux/proc_ns.h.
+    fs::read_link("/proc/self/ns/cgroup").is_ok_and(|name| name.as_os_str() == "cgroup:[4026531835]")
+}
+
 /// The mount point, if the line of mountinfo mounts the root of a hierarchy of version 2.
 fn mounted_root(line: &str) -> Option<&str> {
     let (mount, filesystem) = line.split_once(" - ")?;

@@ -300,28 +300,37 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Readings first, closes second: a connection that was read and then closed ends closed.
+    /// What a request waits for: reads everything, and again when owners were looked for.
     fn pass(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         let request = self.shared.requested.load(Ordering::SeqCst);
+        self.last_pass = Instant::now();
+        let unsettled = self.read(outlet)?;
+        if unsettled > 0 && self.may_look_for_owners() {
+            let took = self.look_for_owners(outlet);
+            let left = self.read(outlet)?;
+            self.rest_from_owners(took, left < unsettled);
+        }
+        let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
+        let costs = self.meter.so_far(self.programs.loaded());
+        outlet.report(Report::PassEnded { request, counts, costs });
+        self.served = request;
+        Ok(())
+    }
+
+    /// Readings first, closes second: a connection that was read and then closed ends closed. Roll-ups come after
+    /// the names of those in them. Answers how many connections have no owner, or a guessed one.
+    fn read(&mut self, outlet: &mut Outlet<'_>) -> Result<u64, CollectError> {
         let rolled_up = self.programs.counts()?.rolled_up;
         let rolling_up = rolled_up > self.rolled_up;
         if rolling_up {
             self.programs.close_roll_ups()?;
         }
-        let mut at = kernel_now();
-        self.last_pass = Instant::now();
+        let at = kernel_now();
         let all = self.read_all.is_none_or(|last| last.elapsed() >= READ_ALL_INTERVAL);
-        let mut reading = self.programs.read_live(all, |events| outlet.events(events))?;
         if all {
-            self.read_all = Some(self.last_pass);
+            self.read_all = Some(Instant::now());
         }
-        if reading.unsettled > 0 && self.may_look_for_owners() {
-            let unsettled = reading.unsettled;
-            let took = self.look_for_owners(outlet);
-            at = kernel_now();
-            reading = self.programs.read_live(false, |events| outlet.events(events))?;
-            self.rest_from_owners(took, reading.unsettled < unsettled);
-        }
+        let reading = self.programs.read_live(all, |events| outlet.events(events))?;
         self.malformed += reading.malformed;
         self.drain(outlet)?;
         if rolling_up {
@@ -331,11 +340,7 @@ impl<'a> Passes<'a> {
         }
         (self.rolled_up, self.names_told) = (rolled_up, rolling_up);
         outlet.events(vec![Event::PassEnded { at }]);
-        let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
-        let costs = self.meter.so_far(self.programs.loaded());
-        outlet.report(Report::PassEnded { request, counts, costs });
-        self.served = request;
-        Ok(())
+        Ok(reading.unsettled)
     }
 
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {

@@ -27,6 +27,10 @@ pub struct KernelCounts {
     pub deferred_full: u64,
     /// Calls of `connect` that could not be followed, because too many had failed on sockets still open.
     pub attempts_full: u64,
+    /// Connections of which the beginning was not seen, followed since they were closed.
+    pub claimed_late: u64,
+    /// Runs of the programs that the kernel left out, because the program was running on that CPU already.
+    pub missed_runs: u64,
     /// Records that could not be decoded.
     pub malformed: u64,
 }

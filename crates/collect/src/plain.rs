@@ -23,7 +23,7 @@ macro_rules! plain {
     };
 }
 
-plain!(connection_record: 256, rollup_key: 24, rollup: 752, orders: 24, unchanged_record: 256, kernel_counts: 88);
+plain!(connection_record: 256, rollup_key: 24, rollup: 752, orders: 24, unchanged_record: 256, kernel_counts: 96);
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.
 pub(crate) fn from_bytes<T: Plain>(bytes: &[u8]) -> Option<T> {

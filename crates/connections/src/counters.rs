@@ -68,6 +68,24 @@ impl Counters {
         }
     }
 
+    /// The packets without what the kernel's 32 bits do not hold.
+    #[must_use]
+    pub(crate) fn in_kernel_width(self) -> Self {
+        let low = |packets: u64| packets & u64::from(u32::MAX);
+        Self {
+            sent_bytes: self.sent_bytes,
+            received_bytes: self.received_bytes,
+            sent_packets: low(self.sent_packets),
+            received_packets: low(self.received_packets),
+            retransmits: low(self.retransmits),
+            rtos: low(self.rtos),
+            recoveries: low(self.recoveries),
+            reordering: low(self.reordering),
+            out_of_order: low(self.out_of_order),
+            delivered_ce: low(self.delivered_ce),
+        }
+    }
+
     /// The totals after a further reading, and how many fields went backwards.
     ///
     /// A 32-bit field that wrapped since the last reading is carried into the upper half. A field that went

@@ -58,6 +58,13 @@ pub struct RollUp {
     pub last_closed_at: KernelTime,
 }
 
+impl RollUp {
+    /// True when it tells nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connections == 0 && self.total == Counters::default() && self.failures.is_empty()
+    }
+}
+
 /// A connection that was told live and whose final counters are in a roll-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledUp {
@@ -98,7 +105,8 @@ impl Named {
     pub(crate) fn told(&mut self, key: RollUpKey, counters: Counters) {
         let told = self.told.entry(key).or_default();
         told.connections += 1;
-        told.counters = told.counters.plus(counters);
+        // The kernel side adds up what it counts in 32 bits as it is.
+        told.counters = told.counters.plus(counters.in_kernel_width());
     }
 
     /// Notes that a connection older than the tracer is in a roll-up, of which nothing is known.

@@ -219,7 +219,7 @@ impl Table {
         let (settled, backwards) = self.named.settle(rollup);
         self.counts.anomalies += backwards;
         match settled {
-            Settled::News(rollup) if rollup.connections == 0 && rollup.total == Counters::default() => {}
+            Settled::News(rollup) if rollup.is_empty() => {}
             Settled::News(rollup) => {
                 self.counts.rolled_up += rollup.connections;
                 self.rolled_up.push(*rollup);

@@ -31,13 +31,18 @@ fn named(key: RollUpKey, cookie: u64, pre_existing: bool) -> Event {
 }
 
 fn rolled_up(key: RollUpKey, connections: u64, sent_bytes: u64) -> Event {
+    failed(key, connections, sent_bytes, 0)
+}
+
+fn failed(key: RollUpKey, connections: u64, sent_bytes: u64, refused: u64) -> Event {
+    let refused_all = (Failure { kind: FailureKind::Refused, errno: Some(111) }, refused);
     Event::RollUp(Box::new(RollUp {
         key,
         owner: None,
         connections,
         total: Counters { sent_bytes, ..Counters::default() },
         counts_rtos: true,
-        failures: vec![(Failure { kind: FailureKind::Refused, errno: Some(111) }, 1)],
+        failures: if refused == 0 { Vec::new() } else { vec![refused_all] },
         last_closed_at: KernelTime(77),
     }))
 }
@@ -105,6 +110,10 @@ fn each_roll_up_loses_only_what_was_told_of_its_own_connections() {
 fn a_roll_up_that_brings_nothing_new_is_not_told() {
     let mut table = table([Event::Read(sent(1, 10)), named(KEY, 1, false), rolled_up(KEY, 1, 10)]);
     assert_eq!(news(&mut table), []);
+    table.apply(Event::Read(sent(2, 10)));
+    table.apply(named(KEY, 2, false));
+    table.apply(failed(KEY, 1, 10, 1));
+    assert_eq!(news(&mut table), [(0, 0)], "how it ended is news");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub struct Collect {
     /// 0 to 60000; 0 never. While it counts, every BPF program of the host takes about 50 ns longer per run.
     pub cost_sample_ms: u32,
     /// Follow calls of `connect` that fail before anything is sent: no route, no address, refused by a cgroup's
-    /// program. They are told when the socket is used again or closed. Adds two programs to every `connect`
+    /// program. They are told when the socket is used again or closed. Adds a program to every `connect`
     /// of the host; docs/performance.md says what that costs.
     pub connect_attempts: bool,
 }

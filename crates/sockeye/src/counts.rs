@@ -75,6 +75,14 @@ pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_attempts_full", "sockeye_kernel_attempts_full_calls",
             "Calls of connect that could not be followed, because too many had failed on sockets still open."
         );
+        claimed_late: total(
+            "kernel_claimed_late", "sockeye_kernel_claimed_late_connections",
+            "Connections of which the beginning was not seen, and which were followed since they were closed."
+        );
+        missed_runs: total(
+            "kernel_missed_runs", "sockeye_kernel_missed_runs",
+            "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already."
+        );
         malformed: total(
             "records_malformed", "sockeye_records_malformed",
             "Records of the kernel side that could not be decoded."

@@ -306,7 +306,9 @@ impl State {
 
     fn health(&self) -> Health {
         // The limits that are reached without a loss are for the status.
-        let KernelCounts { table_full, spilled, spilled_now, closed_unclaimed, malformed, .. } = self.kernel;
+        let KernelCounts {
+            table_full, spilled, spilled_now, closed_unclaimed, attempts_full, malformed, ..
+        } = self.kernel;
         let TableCounts {
             closed: _,
             untracked,
@@ -321,7 +323,7 @@ impl State {
         let unclaimed = table_full.saturating_sub(spilled).max(closed_unclaimed);
         Health {
             losses: Losses { ring_full, close_not_seen, closed_log_full: Loss::default() },
-            untracked: untracked + unclaimed,
+            untracked: untracked + unclaimed + attempts_full,
             untracked_now: without_room + spilled_now,
             rolled_up,
             anomalies: anomalies + malformed,

@@ -38,7 +38,9 @@ const KERNEL: KernelCounts = KernelCounts {
     deferred: 1010,
     deferred_full: 1011,
     attempts_full: 1012,
-    malformed: 1013,
+    claimed_late: 1013,
+    missed_runs: 1014,
+    malformed: 1015,
 };
 
 /// What the metrics and the status said at one time.
@@ -171,7 +173,7 @@ fn every_count_of_the_kernel_side_is_in_the_status_and_in_the_metrics() {
     let told = told();
     let samples: Vec<_> = text_families(&told).into_iter().flat_map(|family| family.samples).collect();
     let counters = told.status["counters"].as_object().expect("counters by name");
-    for number in 1001..=1013_u32 {
+    for number in 1001..=1015_u32 {
         let in_status = counters.values().filter(|value| **value == number).count();
         let in_metrics =
             samples.iter().filter(|sample| sample.value.total_cmp(&number.into()).is_eq()).count();

@@ -88,14 +88,22 @@ fn read<'p>(programs: impl Iterator<Item = Program<'p>>) -> Vec<ProgramRuns> {
 }
 
 fn runs_of(program: &Program<'_>) -> ProgramRuns {
+    let info = info_of(program);
+    ProgramRuns { runs: info.run_cnt, run_time_ns: info.run_time_ns }
+}
+
+/// Runs that the kernel left out, because the program was running on that CPU already; always counted.
+pub(super) fn missed_runs(program: &Program<'_>) -> u64 {
+    info_of(program).recursion_misses
+}
+
+/// All 0 when the kernel does not tell.
+fn info_of(program: &Program<'_>) -> libbpf_sys::bpf_prog_info {
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut length = u32::try_from(size_of_val(&info)).expect("the struct has less than 1 KiB");
     let descriptor = program.as_fd().as_raw_fd();
     // SAFETY: `info` and `length` live through the call, and `length` is the size of `info`.
     #[expect(unsafe_code, reason = "the libbpf binding has no safe form that reads one program")]
     let error = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(descriptor, &raw mut info, &raw mut length) };
-    if error != 0 {
-        return ProgramRuns::default();
-    }
-    ProgramRuns { runs: info.run_cnt, run_time_ns: info.run_time_ns }
+    if error == 0 { info } else { libbpf_sys::bpf_prog_info::default() }
 }

@@ -20,6 +20,12 @@ impl Orders {
         self.give(maps)
     }
 
+    /// Every older socket that a process holds was taken over: what is met unclaimed from now on is new.
+    pub(super) fn adoption_complete(&mut self, maps: &TracerMaps<'_>) -> Result<(), CollectError> {
+        self.given.adoption_complete = 1;
+        self.give(maps)
+    }
+
     /// A pass begins; with `read_all` it also reads what has not changed.
     pub(super) fn pass_begins(&mut self, maps: &TracerMaps<'_>, read_all: bool) -> Result<(), CollectError> {
         self.given.pass = self.given.pass.wrapping_add(1);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, ProgramMut, RingBuffer, RingBufferBuilder};
 
+use super::cost::missed_runs;
 use super::iterate::read_all;
 use super::load::{ATTEMPTS, load};
 use super::orders::Orders;
@@ -96,7 +97,8 @@ impl<'a> Programs<'a> {
         let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
         let connect_hooks = served(Capability::TcpAttempts).then(|| attach_connect(&skeleton.progs));
         let (connect_hooks, refused) = match connect_hooks.unwrap_or(Ok(Vec::new())) {
-            Ok(hooks) => (hooks, None),
+            Ok(hooks) if hooks.is_empty() || cgroups::sees_all() => (hooks, None),
+            Ok(hooks) => (hooks, Some("only those of the own cgroup namespace are seen".to_owned())),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let mut programs = Self {
@@ -192,6 +194,9 @@ impl<'a> Programs<'a> {
             self.degrade(Capability::TcpOwner, &error.to_string());
             self.owners = None;
         }
+        if self.owners.is_some() && self.counts()?.table_full == 0 {
+            self.orders.borrow_mut().adoption_complete(&self.skeleton.maps)?;
+        }
         Ok(())
     }
 
@@ -281,6 +286,7 @@ impl<'a> Programs<'a> {
         }
         let globals = maps.bss.lookup(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default();
         sum.spilled_now = globals.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        sum.missed_runs = self.loaded().map(|program| missed_runs(&program)).sum();
         Ok(sum)
     }
 }
@@ -394,6 +400,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
         deferred,
         deferred_full,
         attempts_full,
+        claimed_late,
     } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
@@ -406,4 +413,5 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
     sum.deferred += deferred;
     sum.deferred_full += deferred_full;
     sum.attempts_full += attempts_full;
+    sum.claimed_late += claimed_late;
 }

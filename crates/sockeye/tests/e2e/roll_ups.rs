@@ -115,6 +115,8 @@ fn what_the_kernel_side_adds_up_and_what_was_told_before_make_the_exact_sums() {
         assert!(rolled_up > 0, "all found room, which proves nothing");
         for (id, told) in ledger.of(&exchange.space) {
             assert_eq!(told.closes, u32::from(told.closed()), "{id} closes once");
+            let times = ["opened_at", "closed_at"].map(|name| told.last[name].as_str());
+            assert!(told.is_roll_up() || !told.closed() || times[0] <= times[1], "{id}: {told:?}");
             let owner = &told.last["owner"]["pid"];
             assert!(!told.is_roll_up() || *owner == std::process::id(), "{id} has an owner: {told:?}");
         }

@@ -108,5 +108,8 @@ fn bounded() -> Outcome {
         peer.ask(&format!("close {socket}"));
     }
     told.wait("two of them", |told| (told_here(told, &space).len() == 2).then_some(()));
-    assert_eq!(tracer.counter("kernel_attempts_full"), 3);
+    // Others on this host may call connect() too.
+    assert!(tracer.counter("kernel_attempts_full") >= 3);
+    let coverage = tracer.client("b").poll().coverage;
+    assert!(coverage.untracked >= 3 && !coverage.complete(), "{coverage:?}");
 }
