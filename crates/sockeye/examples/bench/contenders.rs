@@ -1,23 +1,12 @@
-//! What is compared with its own absence: Sockeye, and miniatures of what other tracers do.
+//! Which contenders there are: Sockeye, and miniatures of what other tracers do.
 //!
 //! A miniature proves that it counts right before it takes part: one that counts nothing would look cheap.
 
+use crate::contender::{Attached, Contender};
 use crate::namespace::NetNs;
 use crate::per_call::PerCall;
 use crate::per_packet::PerPacket;
 use crate::tracer::Tracer;
-
-/// A way to trace, which can be attached again and again.
-pub trait Contender {
-    fn name(&self) -> &'static str;
-    fn attach(&self) -> anyhow::Result<Box<dyn Attached>>;
-}
-
-/// Programs that are attached.
-pub trait Attached {
-    /// Detaches every program and waits until the kernel has none of them left.
-    fn detach(self: Box<Self>) -> anyhow::Result<()>;
-}
 
 /// All of them, in the order of the rows.
 pub fn all(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {

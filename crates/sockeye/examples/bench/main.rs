@@ -14,6 +14,7 @@ mod clang;
 mod closed;
 mod compile;
 mod connect_close;
+mod contender;
 mod contenders;
 mod cpu_time;
 mod daemon;

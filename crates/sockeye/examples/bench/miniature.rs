@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, ObjectBuilder, Program, ProgramMut};
 use std::os::fd::AsFd;
 
-use crate::contenders::Attached;
+use crate::contender::Attached;
 use crate::unloading;
 
 /// Programs of the bench's own, attached until this is detached or dropped.

@@ -7,7 +7,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::contenders::Contender;
+use crate::contender::Contender;
 use crate::sample::Sample;
 
 /// After loading and unloading the kernel still frees memory in the background.

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use libbpf_rs::{MapCore, RingBufferBuilder};
 
 use crate::compile::compile;
-use crate::contenders::{Attached, Contender};
+use crate::contender::{Attached, Contender};
 use crate::loopback::{Connection, Way};
 use crate::miniature::{Miniature, words};
 use crate::namespace::NetNs;

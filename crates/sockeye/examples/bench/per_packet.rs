@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::compile::compile;
-use crate::contenders::{Attached, Contender};
+use crate::contender::{Attached, Contender};
 use crate::loopback::{Connection, Way};
 use crate::miniature::Miniature;
 use crate::namespace::NetNs;
