@@ -134,20 +134,30 @@ static __always_inline void note_unchanged(struct unchanged_record *unchanged, s
 	*(volatile __u8 *)&unchanged->connections = count + 1;
 }
 
-static __always_inline void read_way(struct seq_file *seq, struct bucket *bucket, __u32 way,
-				     struct connection_record *record, struct unchanged_record *unchanged,
-				     struct orders *given)
+/* What reading a bucket needs. */
+struct bucket_pass {
+	struct seq_file *seq;
+	struct bucket *bucket;
+	struct unchanged_record *unchanged;
+	struct orders *given;
+};
+
+/* A callback, which the verifier follows once and not for each way. */
+static long read_way(__u32 number, struct bucket_pass *pass)
 {
-	__u64 cookie = bucket->key[way];
-	struct slot *slot = &bucket->slot[way];
+	__u32 way = number & (WAYS - 1);
+	__u64 cookie = pass->bucket->key[way];
+	struct slot *slot = &pass->bucket->slot[way];
+	struct connection_record record;
 	if (!cookie)
-		return;
+		return 0;
 	if ((cookie & NAME_KEPT) && (slot->flags & SLOT_ROLLED_UP))
-		tell_name(seq, record, slot, cookie ^ NAME_KEPT, given);
+		tell_name(pass->seq, &record, slot, cookie ^ NAME_KEPT, pass->given);
 	else if (slot->flags & SLOT_CLOSED)
-		tell_overdue(record, slot, cookie);
-	else if (read_slot(seq, record, slot, bucket->socket[way], cookie, given))
-		note_unchanged(unchanged, slot, cookie);
+		tell_overdue(&record, slot, cookie);
+	else if (read_slot(pass->seq, &record, slot, pass->bucket->socket[way], cookie, pass->given))
+		note_unchanged(pass->unchanged, slot, cookie);
+	return 0;
 }
 
 static __always_inline bool is_empty(struct bucket *bucket)
@@ -163,28 +173,28 @@ SEC("iter/bpf_map_elem")
 int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct bucket *bucket = ctx->value;
-	__u32 *index = ctx->key;
+	__u32 *key = ctx->key;
 	__u32 zero = 0;
-	struct connection_record record;
-	if (!bucket || !index)
+	if (!bucket || !key)
 		return 0;
-	if (*index == 0)
+	/* What the iterator gives can only be read at places that the verifier knows: so look it up. */
+	__u32 index = *key;
+	if (index == 0)
 		note_ticks();
 	if (is_empty(bucket))
 		return 0;
-	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
-	struct unchanged_record *unchanged = bpf_map_lookup_elem(&unchanged_connections, &zero);
-	if (!given || !unchanged)
+	struct bucket_pass pass = {
+	    .seq = ctx->meta->seq,
+	    .bucket = bpf_map_lookup_elem(&connection_table, &index),
+	    .unchanged = bpf_map_lookup_elem(&unchanged_connections, &zero),
+	    .given = bpf_map_lookup_elem(&orders, &zero),
+	};
+	if (!pass.bucket || !pass.unchanged || !pass.given)
 		return 0;
-	unchanged->kind = RECORD_UNCHANGED;
-	unchanged->connections = 0;
-	/* Not unrolled: eight copies of a reading would not fit into the first cache of a CPU. */
-#pragma clang loop unroll(disable)
-	for (__u32 way = 0; way < WAYS; way++) {
-		barrier_var(way);
-		read_way(ctx->meta->seq, bucket, way & (WAYS - 1), &record, unchanged, given);
-	}
-	if (*(volatile __u8 *)&unchanged->connections)
-		bpf_seq_write(ctx->meta->seq, unchanged, sizeof(*unchanged));
+	pass.unchanged->kind = RECORD_UNCHANGED;
+	pass.unchanged->connections = 0;
+	bpf_loop(WAYS, read_way, &pass, 0);
+	if (*(volatile __u8 *)&pass.unchanged->connections)
+		bpf_seq_write(pass.seq, pass.unchanged, sizeof(*pass.unchanged));
 	return 0;
 }

@@ -29,6 +29,15 @@ static __always_inline struct bucket *bucket_of(__u64 cookie)
 	return bpf_map_lookup_elem(&connection_table, &index);
 }
 
+/*
+ * The slot in this way, through what memory says: to the verifier all ways are one then, and it does not
+ * follow what comes after for each of them.
+ */
+static __always_inline struct slot *slot_in(struct bucket *bucket, int way)
+{
+	return &bucket->slot[*(volatile __u8 *)&bucket->slot[way].way & (WAYS - 1)];
+}
+
 /* The slot of this cookie, or NULL. */
 static __always_inline struct slot *table_find(__u64 cookie)
 {
@@ -38,7 +47,7 @@ static __always_inline struct slot *table_find(__u64 cookie)
 #pragma unroll
 	for (int way = 0; way < WAYS; way++)
 		if (bucket->key[way] == cookie)
-			return &bucket->slot[way];
+			return slot_in(bucket, way);
 	return NULL;
 }
 
@@ -52,9 +61,9 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 	for (int way = 0; way < WAYS; way++) {
 		if (bucket->key[way] == 0 && __sync_val_compare_and_swap(&bucket->key[way], 0, cookie) == 0) {
 			bucket->socket[way] = (__u64)sk;
-			bucket->slot[way].way = way;
+			*(volatile __u8 *)&bucket->slot[way].way = way;
 			COUNT(claimed);
-			return &bucket->slot[way];
+			return slot_in(bucket, way);
 		}
 	}
 	COUNT(table_full);
