@@ -68,6 +68,12 @@ impl Counters {
         }
     }
 
+    /// Payload bytes, both ways.
+    #[must_use]
+    pub fn payload_bytes(self) -> u64 {
+        self.sent_bytes.saturating_add(self.received_bytes)
+    }
+
     /// The packets without what the kernel's 32 bits do not hold.
     #[must_use]
     pub(crate) fn in_kernel_width(self) -> Self {

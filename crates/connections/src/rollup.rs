@@ -124,8 +124,8 @@ impl Named {
         rollup.connections = rollup.connections.saturating_sub(told.connections);
         rollup.total = total;
         if told.unknown {
-            let bytes = total.sent_bytes.saturating_add(total.received_bytes);
-            return (Settled::Lost(Loss { connections: rollup.connections, bytes }), backwards);
+            let loss = Loss { connections: rollup.connections, bytes: total.payload_bytes() };
+            return (Settled::Lost(loss), backwards);
         }
         (Settled::News(rollup), backwards)
     }

@@ -237,7 +237,7 @@ impl Health {
 
 fn untold(ended: &Ended, told: Option<&News>) -> Loss {
     let amount = ended.amount();
-    let told = told.map(|told| told.total.sent_bytes.saturating_add(told.total.received_bytes));
+    let told = told.map(|told| told.total.payload_bytes());
     Loss { bytes: amount.bytes.saturating_sub(told.unwrap_or(0)), ..amount }
 }
 

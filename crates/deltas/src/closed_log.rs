@@ -24,7 +24,7 @@ impl Ended {
             Ended::One(connection) => (1, connection.total),
             Ended::Several(rollup) => (rollup.connections, rollup.total),
         };
-        Loss { connections, bytes: total.sent_bytes.saturating_add(total.received_bytes) }
+        Loss { connections, bytes: total.payload_bytes() }
     }
 }
 

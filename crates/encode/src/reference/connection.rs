@@ -1,6 +1,6 @@
 //! One connection as the reference's `Connection` message.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use connections::{
     Connection, Counters, Direction, Failure, KernelTime, Owner, Protocol, State, TcpFacts, Tuple,
@@ -74,6 +74,27 @@ impl ConnectionWire<'_> {
             failure,
         } = connection;
         let Tuple { protocol, netns, local, remote } = tuple;
+        let (rtt, rtt_var) = round_trip(tcp);
+        Self {
+            pid: owner.map_or(0, pid),
+            laddr: Addr::new(local),
+            raddr: Addr::new(remote),
+            family: if tuple.is_ipv4() { "v4" } else { "v6" },
+            protocol: protocol_name(protocol),
+            direction: direction_name(direction),
+            netns,
+            rtt,
+            rtt_var,
+            last_tcp_established: u32::from(newly_established),
+            last_tcp_closed: u32::from(state == State::Closed),
+            tcp_failures_by_err_code: FailureCounts::One(failure),
+            tcp_ecn_negotiated: tcp.ecn_negotiated,
+            ..Self::counting(delta)
+        }
+    }
+
+    /// These counters, and nothing else known.
+    pub(super) fn counting(counters: Counters) -> Self {
         let Counters {
             sent_bytes,
             received_bytes,
@@ -85,35 +106,35 @@ impl ConnectionWire<'_> {
             reordering,
             out_of_order,
             delivered_ce,
-        } = delta;
+        } = counters;
         let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        let (rtt, rtt_var) = round_trip(tcp);
+        let nowhere = || Addr::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
         Self {
-            pid: owner.map_or(0, pid),
-            laddr: Addr::new(local),
-            raddr: Addr::new(remote),
-            family: if tuple.is_ipv4() { "v4" } else { "v6" },
-            protocol: protocol_name(protocol),
+            pid: 0,
+            laddr: nowhere(),
+            raddr: nowhere(),
+            family: "v4",
+            protocol: protocol_name(Protocol::Tcp),
             last_bytes_sent: Text(sent_bytes),
             last_bytes_received: Text(received_bytes),
             last_retransmits: narrow(retransmits),
-            direction: direction_name(direction),
-            netns,
-            rtt,
-            rtt_var,
+            direction: direction_name(Direction::Unknown),
+            netns: 0,
+            rtt: 0,
+            rtt_var: 0,
             // Not known before both ends are looked up in all namespaces.
             intra_host: false,
-            last_tcp_established: u32::from(newly_established),
-            last_tcp_closed: u32::from(state == State::Closed),
+            last_tcp_established: 0,
+            last_tcp_closed: 0,
             last_packets_sent: Text(sent_packets),
             last_packets_received: Text(received_packets),
-            tcp_failures_by_err_code: FailureCounts::One(failure),
+            tcp_failures_by_err_code: FailureCounts::One(None),
             last_tcp_rto_count: narrow(rtos),
             last_tcp_recovery_count: narrow(recoveries),
             last_tcp_reord_seen: narrow(reordering),
             last_tcp_rcv_ooo_pack: narrow(out_of_order),
             last_tcp_delivered_ce: narrow(delivered_ce),
-            tcp_ecn_negotiated: tcp.ecn_negotiated,
+            tcp_ecn_negotiated: false,
             no_fact: NoFact::default(),
         }
     }
