@@ -69,12 +69,11 @@ static __always_inline void on_established(struct connection_record *scratch, st
  * A server that answers a TCP fast open can read, answer and close before the handshake is complete: such a
  * connection leaves SYN_RECV without ever being established, and is claimed when it does.
  */
-static __always_inline struct slot *claim_fast_open(struct connection_record *scratch, struct sock *sk,
-						    int old)
+static __always_inline struct slot *claim_fast_open(struct connection_record *scratch, struct sock *sk)
 {
 	__u64 cookie;
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	if (old != TCP_SYN_RECV || !tcp || (!tcp->bytes_received && !tcp->bytes_sent))
+	if (!tcp || (!tcp->bytes_received && !tcp->bytes_sent))
 		return NULL;
 	struct slot *slot = begin(scratch, sk, &cookie, DIRECTION_INCOMING);
 	if (slot)
@@ -93,7 +92,7 @@ static __always_inline struct slot *claim_unseen(struct connection_record *scrat
 	__u64 cookie;
 	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	bool begun = old != TCP_CLOSE && old != TCP_LISTEN && old != TCP_SYN_SENT && old != TCP_SYN_RECV;
+	bool begun = old != TCP_CLOSE && old != TCP_LISTEN && old != TCP_SYN_SENT;
 	if (!begun || !sk->sk_socket || !tcp || !given || !given->adoption_complete)
 		return NULL;
 	struct slot *slot = begin(scratch, sk, &cookie, older_direction(tcp, old));
@@ -104,6 +103,14 @@ static __always_inline struct slot *claim_unseen(struct connection_record *scrat
 	return slot;
 }
 
+/* For a connection that nobody claimed when it was established. */
+static __always_inline struct slot *claim_at_end(struct connection_record *scratch, struct sock *sk, int old)
+{
+	if (old == TCP_SYN_RECV)
+		return claim_fast_open(scratch, sk);
+	return claim_unseen(scratch, sk, old);
+}
+
 /*
  * FIN_WAIT1 and LAST_ACK are reached from close, shutdown and exit, in the context of the owner, who then
  * holds the socket's lock. Without it this is softirq: a close that had waited for the handshake.
@@ -112,9 +119,7 @@ static __always_inline void on_closed_here(struct connection_record *scratch, st
 {
 	struct slot *slot = slot_find(sk->__sk_common.skc_cookie.counter);
 	if (!slot)
-		slot = claim_fast_open(scratch, sk, old);
-	if (!slot)
-		slot = claim_unseen(scratch, sk, old);
+		slot = claim_at_end(scratch, sk, old);
 	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_process())
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
@@ -124,9 +129,7 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 	struct slot *slot = slot_find(cookie);
 	if (!slot) {
-		slot = claim_fast_open(scratch, sk, old);
-		if (!slot)
-			slot = claim_unseen(scratch, sk, old);
+		slot = claim_at_end(scratch, sk, old);
 		cookie = sk->__sk_common.skc_cookie.counter;
 	}
 	if (!slot) {

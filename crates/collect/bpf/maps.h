@@ -211,7 +211,7 @@ struct orders {
 	__u8 pad[2];
 };
 
-/* Written by user space, read by the iterators. */
+/* Written by user space, read by the iterators and the state hook. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -228,8 +228,9 @@ struct Passes<'a> {
     malformed: u64,
     /// Records ever kept beside the ring, up to the last look.
     overflowed: u64,
-    /// Connections ever rolled up, up to the last pass.
+    /// Connections ever rolled up, up to the last pass, and up to the last look.
     rolled_up: u64,
+    rolled_up_seen: u64,
     /// The next pass lets the kernel side forget the names of the last generation of roll-ups.
     names_told: bool,
     last_pass: Instant,
@@ -257,6 +258,7 @@ impl<'a> Passes<'a> {
             malformed: 0,
             overflowed: 0,
             rolled_up: 0,
+            rolled_up_seen: 0,
             names_told: false,
             last_pass: now,
             read_all: None,
@@ -274,7 +276,7 @@ impl<'a> Passes<'a> {
             self.wait()?;
             self.measure_cost();
             let requested = self.shared.requested.load(Ordering::SeqCst);
-            if requested > self.served || self.last_pass.elapsed() >= self.pass_interval()? {
+            if requested > self.served || self.last_pass.elapsed() >= self.pass_interval() {
                 self.pass(outlet)?;
             } else {
                 self.drain(outlet)?;
@@ -283,9 +285,9 @@ impl<'a> Passes<'a> {
         Ok(())
     }
 
-    fn pass_interval(&self) -> Result<Duration, CollectError> {
-        let rolling_up = self.names_told || self.programs.counts()?.rolled_up > self.rolled_up;
-        Ok(if rolling_up { ROLL_UP_INTERVAL } else { PASS_INTERVAL })
+    fn pass_interval(&self) -> Duration {
+        let rolling_up = self.names_told || self.rolled_up_seen > self.rolled_up;
+        if rolling_up { ROLL_UP_INTERVAL } else { PASS_INTERVAL }
     }
 
     /// Opens and closes the windows in which the kernel counts program runs.
@@ -310,7 +312,8 @@ impl<'a> Passes<'a> {
             let left = self.read(outlet)?;
             self.rest_from_owners(took, left < unsettled);
         }
-        let counts = KernelCounts { malformed: self.malformed, ..self.programs.counts()? };
+        let missed_runs = self.programs.missed_runs();
+        let counts = KernelCounts { malformed: self.malformed, missed_runs, ..self.programs.counts()? };
         let costs = self.meter.so_far(self.programs.loaded());
         outlet.report(Report::PassEnded { request, counts, costs });
         self.served = request;
@@ -345,7 +348,8 @@ impl<'a> Passes<'a> {
 
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         self.malformed += self.closed_records.drain(|events| outlet.events(events))?;
-        let overflowed = self.programs.counts()?.overflowed;
+        let KernelCounts { overflowed, rolled_up, .. } = self.programs.counts()?;
+        self.rolled_up_seen = rolled_up;
         if overflowed > self.overflowed {
             self.malformed += self.programs.take_overflow(|events| outlet.events(events))?.malformed;
             self.overflowed = overflowed;

@@ -275,7 +275,12 @@ impl<'a> Programs<'a> {
         Reading { jiffy: self.jiffy, ..Reading::default() }
     }
 
-    /// What the kernel side counted so far.
+    /// Runs of the programs that the kernel left out so far.
+    pub(crate) fn missed_runs(&self) -> u64 {
+        self.loaded().map(|program| missed_runs(&program)).sum()
+    }
+
+    /// What the kernel side itself counted so far.
     pub(crate) fn counts(&self) -> Result<KernelCounts, CollectError> {
         let failed = |source| CollectError::Map { operation: "read", map: "counts", source };
         let maps = &self.skeleton.maps;
@@ -286,7 +291,6 @@ impl<'a> Programs<'a> {
         }
         let globals = maps.bss.lookup(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default();
         sum.spilled_now = globals.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        sum.missed_runs = self.loaded().map(|program| missed_runs(&program)).sum();
         Ok(sum)
     }
 }
