@@ -77,12 +77,8 @@ fn few_tries(namespace: &NetNs) {
 }
 
 fn abandoned() -> Outcome {
-    let mut scene = Scene::listening();
-    let mut told = scene.tracer.client("a");
-    filter_arriving(&scene.world.right, "drop");
-    scene.client.ask("open c tcp");
-    let command = format!("start c {RIGHT_V4}:{}", scene.port);
-    let local: u16 = scene.client.ask(&command).parse().expect("a port");
+    let mut scene = Scene::unanswered();
+    let (mut told, local) = (scene.tracer.client("a"), scene.local);
     let (_, change) = told.wait_found(&scene.world.left, local);
     assert_eq!(change.connection.state, State::SynSent);
     scene.client.ask("close c");

@@ -227,12 +227,8 @@ fn killable_connect() -> Option<&'static str> {
 }
 
 fn killed_connect() -> Outcome {
-    let mut scene = Scene::listening();
-    let mut told = scene.tracer.client("a");
-    filter_arriving(&scene.world.right, "drop");
-    scene.client.ask("open c tcp");
-    let command = format!("start c {RIGHT_V4}:{}", scene.port);
-    let local: u16 = scene.client.ask(&command).parse().expect("a port");
+    let scene = Scene::unanswered();
+    let (mut told, local) = (scene.tracer.client("a"), scene.local);
     kill(&scene.world.left, scene.port);
     let end = (&scene.world.left, local);
     let (_, connection) = wait_failed(&mut told, end, FailureKind::Aborted, Some(ECONNABORTED));

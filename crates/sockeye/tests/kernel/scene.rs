@@ -47,6 +47,18 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// Socket `c` of the client is connecting, and nobody answers.
+    pub fn unanswered() -> Self {
+        let mut scene = Self::listening();
+        filter_arriving(&scene.world.right, "drop");
+        scene.client.ask("open c tcp");
+        let command = format!("start c {RIGHT_V4}:{}", scene.port);
+        scene.local = scene.client.ask(&command).parse().expect("a port");
+        scene
+    }
+}
+
 /// Sets a switch of the namespace, such as `ipv4/tcp_retries2`.
 pub fn set(namespace: &NetNs, switch: &str, value: &str) {
     let path = format!("/proc/sys/net/{switch}");
