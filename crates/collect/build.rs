@@ -1,4 +1,4 @@
-//! Compiles the BPF C and generates its skeleton into `OUT_DIR`.
+//! Compiles the BPF C, an object for TCP and one for UDP, and generates their skeletons into `OUT_DIR`.
 //!
 //! Needs clang 14 or newer, which `clang.rs` finds; the libbpf headers come from the crate that links libbpf,
 //! so that both are of one version.
@@ -14,7 +14,7 @@ fn main() {
     println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-changed=clang.rs");
     println!("cargo::rerun-if-env-changed=CLANG");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("tracer.skel.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let headers = env::var("DEP_BPF_INCLUDE").expect("libbpf-sys names its headers");
     let arch = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("aarch64") => "arm64",
@@ -31,10 +31,12 @@ fn main() {
     let clang = clang::clang().unwrap_or_else(|| {
         panic!("clang is missing: install it (Debian: apt install clang), or run `cargo x run`, which does")
     });
-    SkeletonBuilder::new()
-        .source("bpf/tracer.bpf.c")
-        .clang(clang)
-        .clang_args(args)
-        .build_and_generate(&out)
-        .unwrap_or_else(|error| panic!("the BPF programs did not compile: {error:#}"));
+    for object in ["tracer", "udp"] {
+        SkeletonBuilder::new()
+            .source(format!("bpf/{object}.bpf.c"))
+            .clang(&clang)
+            .clang_args(&args)
+            .build_and_generate(out.join(format!("{object}.skel.rs")))
+            .unwrap_or_else(|error| panic!("the BPF programs did not compile: {error:#}"));
+    }
 }

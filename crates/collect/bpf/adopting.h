@@ -26,8 +26,7 @@ static __always_inline __u8 older_direction(struct tcp_sock *tcp, int state)
 
 static __always_inline __u64 adoption_began(void)
 {
-	__u32 zero = 0;
-	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
+	struct orders *given = orders_given();
 	return given ? given->adoption_began_ns : 0;
 }
 

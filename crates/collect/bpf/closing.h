@@ -35,25 +35,6 @@ static __always_inline void read_final(struct connection_record *record, struct 
 	record->error = sent_nothing ? 0 : ((struct sock *)tcp)->sk_err;
 }
 
-/* True when the record is in the ring or, where that has no room, beside it. */
-static __always_inline bool tell(struct connection_record *record)
-{
-	struct overflow_key key = {.cookie = record->cookie, .claimed_at_ns = record->claimed_at_ns};
-	__u64 waiting = bpf_ringbuf_query(&closed_records, BPF_RB_AVAIL_DATA);
-	__u64 wake = waiting > ring_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-
-	/* No wake-up per record: the consumer looks regularly, and is forced awake when half of the ring is
-	 * full. */
-	if (!bpf_ringbuf_output(&closed_records, record, sizeof(*record), wake)) {
-		COUNT(closed);
-		return true;
-	}
-	if (bpf_map_update_elem(&overflow_records, &key, record, BPF_ANY))
-		return false;
-	COUNT(overflowed);
-	return true;
-}
-
 /* What finds no room is added up with others. Whoever tells a record frees its slot. */
 static __noinline void tell_and_free(struct connection_record *record, struct slot *slot)
 {

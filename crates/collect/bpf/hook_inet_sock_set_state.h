@@ -88,9 +88,8 @@ static __always_inline struct slot *claim_fast_open(struct connection_record *sc
  */
 static __always_inline struct slot *claim_unseen(struct connection_record *scratch, struct sock *sk, int old)
 {
-	__u32 zero = 0;
 	__u64 cookie;
-	struct orders *given = bpf_map_lookup_elem(&orders, &zero);
+	struct orders *given = orders_given();
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	bool begun = old != TCP_CLOSE && old != TCP_LISTEN && old != TCP_SYN_SENT;
 	if (!begun || !sk->sk_socket || !tcp || !given || !given->adoption_complete)

@@ -124,16 +124,6 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 	return false;
 }
 
-/* In a map and not on the stack, where the verifier would follow each combination of them. */
-static __always_inline void note_unchanged(struct unchanged_record *unchanged, struct slot *slot,
-					   __u64 cookie)
-{
-	__u8 count = *(volatile __u8 *)&unchanged->connections;
-	unchanged->cookie[count & (WAYS - 1)] = cookie;
-	unchanged->claimed_at_ns[count & (WAYS - 1)] = slot->claimed_at_ns;
-	*(volatile __u8 *)&unchanged->connections = count + 1;
-}
-
 /* What reading a bucket needs. */
 struct bucket_pass {
 	struct seq_file *seq;
@@ -156,7 +146,7 @@ static long read_way(__u32 number, struct bucket_pass *pass)
 	else if (slot->flags & SLOT_CLOSED)
 		tell_overdue(&record, slot, cookie);
 	else if (read_slot(pass->seq, &record, slot, pass->bucket->socket[way], cookie, pass->given))
-		note_unchanged(pass->unchanged, slot, cookie);
+		note_unchanged(pass->unchanged, cookie, slot->claimed_at_ns);
 	return 0;
 }
 
@@ -174,7 +164,6 @@ int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct bucket *bucket = ctx->value;
 	__u32 *key = ctx->key;
-	__u32 zero = 0;
 	if (!bucket || !key)
 		return 0;
 	/* What the iterator gives can only be read at places that the verifier knows: so look it up. */
@@ -186,15 +175,12 @@ int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 	struct bucket_pass pass = {
 	    .seq = ctx->meta->seq,
 	    .bucket = bpf_map_lookup_elem(&connection_table, &index),
-	    .unchanged = bpf_map_lookup_elem(&unchanged_connections, &zero),
-	    .given = bpf_map_lookup_elem(&orders, &zero),
+	    .unchanged = unchanged_begin(),
+	    .given = orders_given(),
 	};
 	if (!pass.bucket || !pass.unchanged || !pass.given)
 		return 0;
-	pass.unchanged->kind = RECORD_UNCHANGED;
-	pass.unchanged->connections = 0;
 	bpf_loop(WAYS, read_way, &pass, 0);
-	if (*(volatile __u8 *)&pass.unchanged->connections)
-		bpf_seq_write(pass.seq, pass.unchanged, sizeof(*pass.unchanged));
+	tell_unchanged(pass.seq, pass.unchanged);
 	return 0;
 }

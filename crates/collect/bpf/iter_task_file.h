@@ -26,7 +26,7 @@ int iter_task_file(struct bpf_iter__task_file *ctx)
 	struct slot *adopted = adopt(tcp, &cookie);
 	struct slot *slot = adopted ?: slot_find(cookie);
 	if (slot && slot->owner.source < OWNER_DESCRIPTOR) {
-		owner_from_task(&slot->owner, task);
+		owner_from_task(&slot->owner, task, OWNER_DESCRIPTOR);
 		slot->told_mark = 0;
 	}
 	if (adopted)

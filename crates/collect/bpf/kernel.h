@@ -50,10 +50,29 @@ enum {
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define EMSGSIZE 90
+
+/* include/uapi/linux/if_ether.h */
+#define ETH_P_IPV6 0x86dd
+
+/* include/linux/skbuff.h: a packet of many datagrams of one size, which leave or came together */
+#define SKB_GSO_UDP_L4 (1u << 17)
+
+/* include/linux/skbuff.h, include/uapi/linux/netfilter/nf_conntrack_common.h */
+#define NFCT_INFO_MASK 7ul
+#define IP_CT_IS_REPLY 3
+#define IPS_NAT_MASK 0x30
 
 /* include/net/sock.h, enum sock_flags: the FIN of the other end was received */
 #define SOCK_DONE_BIT 1
+/* ... and: the socket was closed by everybody */
+#define SOCK_DEAD_BIT 0
+
+/* include/net/sock.h: the process chose the port itself */
+#define SOCK_BINDPORT_LOCK 8
 
 /* include/net/tcp_ecn.h, include/net/tcp.h: ECN was negotiated, as in RFC 3168 or accurately */
 #define TCP_ECN_NEGOTIATED 0x11
@@ -96,6 +115,15 @@ struct bpf_sock_addr {
 	__u32 msg_src_ip4;
 	__u32 msg_src_ip6[4];
 	struct bpf_sock *sk;
+};
+
+/* The contexts of programs at the packets and at the release of a cgroup's sockets, as far as we use them. */
+struct __sk_buff;
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -172,11 +200,25 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+/* Since 6.18. */
+struct numa_drop_counters {
+	atomic_t drops0;
+	atomic_t drops1;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	atomic_t sk_drops;
+	struct numa_drop_counters *sk_drop_counters;
 	socket_lock_t sk_lock;
 	struct socket *sk_socket;
 	int sk_err;
+	__u8 sk_userlocks;
+	__u8 sk_kern_sock : 1;
 	__u16 sk_type;
 	__u16 sk_protocol;
 };
@@ -240,6 +282,78 @@ struct tcp_sock {
 	__u32 copied_seq;
 };
 
+struct udp_sock {
+	struct inet_sock inet;
+};
+
+struct net_device {
+	int ifindex;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _nfct;
+	unsigned int len;
+	__be16 protocol;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned int end; /* an offset on 64-bit machines */
+	unsigned char *head;
+};
+
+struct skb_shared_info {
+	unsigned short gso_size;
+	unsigned int gso_type;
+};
+
+struct iphdr {
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ipv6hdr {
+	struct in6_addr saddr;
+	struct in6_addr daddr;
+};
+
+struct udphdr {
+	__be16 source;
+	__be16 dest;
+};
+
+union nf_inet_addr {
+	__u32 all[4];
+};
+
+union nf_conntrack_man_proto {
+	__be16 all;
+};
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union nf_conntrack_man_proto u;
+};
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+struct nf_conn {
+	struct nf_conntrack_tuple_hash tuplehash[2];
+	unsigned long status;
+};
+
 struct seq_file;
 struct bpf_map;
 
@@ -257,6 +371,11 @@ struct bpf_iter__bpf_map_elem {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
 };
 
 struct bpf_iter__task_file {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Every map and global, with who writes, reads and deletes.
+ * The maps and globals of TCP alone, with who writes, reads and deletes. Those that all programs share are in
+ * shared_maps.h.
  *
  * Sizes given here are placeholders where the comment says "sized at load": user space sets them from its
  * limits.
@@ -95,12 +96,6 @@ struct {
 	__type(value, struct connection_record);
 } deferred_records SEC(".maps");
 
-/* Final records. Written by every hook that ends a connection; drained by user space. Sized at load. */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} closed_records SEC(".maps");
-
 /* A connect() that was called. Without a SYN it failed before it began: no route, no address, or refused
  * here. */
 struct attempt {
@@ -125,53 +120,6 @@ struct {
 	__type(value, struct attempt);
 } connect_attempts SEC(".maps");
 
-struct overflow_key {
-	__u64 cookie;
-	__u64 claimed_at_ns;
-};
-
-/*
- * Final records for which the ring had no room. Written by every hook that ends a connection; read and
- * deleted by user space after it has drained the ring. Sized at load.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__type(key, struct overflow_key);
-	__type(value, struct connection_record);
-} overflow_records SEC(".maps");
-
-/*
- * What did not fit anywhere else, added up. Two of a kind, of which the programs write the one that `rollups`
- * holds, while user space reads and empties the other. Updating `rollups` waits until no program uses the
- * one that it held (maybe_wait_bpf_programs). Besides roll-ups a map has two entries that are always there:
- * that of the rest for each protocol, and, without a protocol, its generation in `connections`. Sized at
- * load.
- */
-struct rollup_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__type(key, struct rollup_key);
-	__type(value, struct rollup);
-} rollups_even SEC(".maps"), rollups_odd SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__array(values, struct rollup_map);
-} rollups SEC(".maps") = {.values = {&rollups_even}};
-
-/* What the kernel side counted. Written by all hooks, each CPU its own; read by user space. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct kernel_counts);
-} counts SEC(".maps");
-
 /* The kernel's tick count and its time in nanoseconds, read together: what a jiffy is follows from two. */
 struct ticks {
 	__u64 jiffies;
@@ -190,49 +138,13 @@ struct {
 const volatile __u32 bucket_mask = 0;
 /* The connect hooks are attached. Set at load. */
 const volatile bool follow_attempts = false;
-/* The consumer is woken when this much waits in the ring buffer: half of it. Set at load. */
-const volatile __u64 ring_wake_bytes = 0;
-
-/* What user space tells the programs. */
-struct orders {
-	/* Start of the running adoption pass. */
-	__u64 adoption_began_ns;
-	/* Names of rolled-up connections are told up to the first generation, and forgotten up to the second.
-	 */
-	__u32 rollups_closed;
-	__u32 rollups_settled;
-	/* Not 0: give a reading also of what has not changed. */
-	__u32 read_all;
-	/* Not 0: every socket older than the tracer that a process holds was taken over. */
-	__u8 adoption_complete;
-	/* Number of the running pass: a program that runs again within one gives again what was thrown away.
-	 */
-	__u8 pass;
-	__u8 pad[2];
-};
-
-/* Written by user space, read by the iterators and the state hook. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct orders);
-} orders SEC(".maps");
-
-/* Collects what a bucket holds of unchanged connections. Only for iter_connections, of which one runs at a
- * time. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct unchanged_record);
-} unchanged_connections SEC(".maps");
-
 /* Entries of `spilled_slots` now. Written by the hooks, read by all. */
 __u64 spilled_now = 0;
 
+/* So that user space has the type of all records from this object. */
+const struct datagram_record empty_datagram_record = {};
+
 /* What a new entry begins with; too large for a program's stack. */
-const struct rollup empty_rollup = {};
 const struct slot empty_slot = {};
 
 #endif

@@ -23,15 +23,15 @@ static __always_inline void owner_from_current(struct owner_record *owner, __u8 
 	__builtin_memcpy(owner->command, task->group_leader->comm, COMMAND_BYTES);
 }
 
-static __always_inline void owner_from_task(struct owner_record *owner, struct task_struct *task)
+static __always_inline void owner_from_task(struct owner_record *owner, struct task_struct *task, __u8 source)
 {
 	owner->tgid = task->tgid;
 	owner->tid = task->pid;
 	owner->uid = BPF_CORE_READ(task, cred, uid.val);
 	owner->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	owner->started_at_boot_ns = task->group_leader->start_boottime;
-	owner->kernel_thread = 0;
-	owner->source = OWNER_DESCRIPTOR;
+	owner->kernel_thread = (task->flags & PF_KTHREAD) != 0;
+	owner->source = source;
 	__builtin_memcpy(owner->command, task->group_leader->comm, COMMAND_BYTES);
 }
 

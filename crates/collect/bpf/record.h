@@ -16,6 +16,7 @@ enum owner_source {
 	OWNER_DESCRIPTOR = 1,
 	OWNER_CLOSE = 2,
 	OWNER_CONNECT = 3,
+	OWNER_SEND = 4,
 };
 
 enum record_kind {
@@ -26,6 +27,9 @@ enum record_kind {
 	RECORD_ROLLED_UP = 4,
 	/* An unchanged_record. */
 	RECORD_UNCHANGED = 5,
+	/* Each a datagram_record. */
+	RECORD_DATAGRAMS_LIVE = 6,
+	RECORD_DATAGRAMS_CLOSED = 7,
 };
 
 enum record_direction {
@@ -130,6 +134,42 @@ struct unchanged_record {
 _Static_assert(sizeof(struct unchanged_record) == sizeof(struct connection_record), "one length for all");
 _Static_assert(__builtin_offsetof(struct unchanged_record, kind) == 244, "one place for the kind");
 
+/*
+ * The datagrams that one UDP socket exchanged with one peer. As long as a connection_record, with its kind at
+ * the same place. IPv4 addresses are mapped into IPv6.
+ */
+struct datagram_record {
+	struct owner_record owner;
+	__u64 cookie;
+	__u64 claimed_at_ns;
+	__u64 closed_at_ns;
+	__u64 failed_at_ns;
+	/* Payload. */
+	__u64 sent_bytes;
+	__u64 received_bytes;
+	__u64 sent_datagrams;
+	__u64 received_datagrams;
+	/* Of the socket, all its peers together; 0 when it is gone. */
+	__u64 drops;
+	__u32 netns;
+	__u32 scope_id;
+	__u8 local_address[16];
+	__u8 remote_address[16];
+	__u16 local_port;
+	__u16 remote_port;
+	/* That an ICMP message told last, at failed_at_ns. */
+	__u16 error;
+	__u8 assured;
+	__u8 pad[77];
+	__u8 kind;
+	__u8 direction;
+	__u8 pre_existing;
+	__u8 pad_end[9];
+};
+
+_Static_assert(sizeof(struct datagram_record) == sizeof(struct connection_record), "one length for all");
+_Static_assert(__builtin_offsetof(struct datagram_record, kind) == 244, "one place for the kind");
+
 /* errno(3) ends at 133, EHWPOISON. */
 #define ERRNOS 134
 /* include/net/tcp_states.h ends below 16; a connect that sent nothing counts as state 0. */
@@ -203,6 +243,19 @@ struct kernel_counts {
 	__u64 attempts_full;
 	/* Connections of which the beginning was not seen, claimed when they ended. */
 	__u64 claimed_late;
+	/* UDP connections begun: sockets with a peer. */
+	__u64 udp_begun;
+	/* Looks for a slot of a UDP socket in a full bucket: such a socket keeps all its peers beside the
+	 * table. */
+	__u64 udp_slots_full;
+	/* Datagrams whose peer found no room, and which were added up with others. */
+	__u64 udp_rolled_up;
+	/* Datagrams sent whose headers are not those of their socket: another protocol carries them. */
+	__u64 udp_foreign;
+	/* Datagrams that came in the moment in which their connection was told as ended. */
+	__u64 udp_late;
+	/* UDP sockets that were closed, and of which something is left that only a pass can tell. */
+	__u64 udp_left;
 };
 
 #endif

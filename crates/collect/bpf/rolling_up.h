@@ -16,21 +16,6 @@ static __always_inline __u16 service_port(struct connection_record *record)
 	return record->direction == DIRECTION_INCOMING ? record->local_port : 0;
 }
 
-/* The roll-up of this key, made if there is room, else NULL. */
-static __always_inline struct rollup *rollup_of(void *open, struct rollup_key *key,
-						struct connection_record *record)
-{
-	struct rollup *rollup = bpf_map_lookup_elem(open, key);
-	if (rollup)
-		return rollup;
-	/* Fails also where another CPU made it meanwhile. */
-	bpf_map_update_elem(open, key, &empty_rollup, BPF_NOEXIST);
-	rollup = bpf_map_lookup_elem(open, key);
-	if (rollup)
-		__builtin_memcpy(&rollup->owner, &record->owner, sizeof(rollup->owner));
-	return rollup;
-}
-
 static __always_inline void add_ending(struct rollup *rollup, struct connection_record *record)
 {
 	__u32 error = record->error;
@@ -104,19 +89,10 @@ static __always_inline bool roll_up(struct connection_record *record, struct slo
 	void *open = bpf_map_lookup_elem(&rollups, &zero);
 	if (!open)
 		return false;
-	struct rollup *rollup = rollup_of(open, &key, record);
-	bool in_rest = !rollup;
-	if (in_rest) {
-		__builtin_memset(&key, 0, sizeof(key));
-		key.protocol = IPPROTO_TCP;
-		rollup = bpf_map_lookup_elem(open, &key);
-		COUNT(rolled_up_in_rest);
-	}
-	if (!rollup) {
-		/* User space makes that entry, so it is there; if not, it is not lost silently. */
-		COUNT(closed_unclaimed);
+	bool in_rest;
+	struct rollup *rollup = rollup_of(open, &key, &record->owner, &in_rest);
+	if (!rollup)
 		return false;
-	}
 	add_counters(rollup, record);
 	add_ending(rollup, record);
 	COUNT(rolled_up);

@@ -9,20 +9,6 @@
 #ifndef SOCKEYE_TABLE_H
 #define SOCKEYE_TABLE_H
 
-static __always_inline struct kernel_counts *this_cpu_counts(void)
-{
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&counts, &zero);
-}
-
-/* Atomic, because a softirq can interrupt the program that counts, and count. */
-#define COUNT(field)                                                                                         \
-	do {                                                                                                 \
-		struct kernel_counts *count_ = this_cpu_counts();                                            \
-		if (count_)                                                                                  \
-			__sync_fetch_and_add(&count_->field, 1);                                             \
-	} while (0)
-
 static __always_inline struct bucket *bucket_of(__u64 cookie)
 {
 	__u32 index = (__u32)cookie & bucket_mask;

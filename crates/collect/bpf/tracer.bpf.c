@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The kernel side of TCP, in reading order: what crosses to user space, what is read of the kernel, the
- * maps, then the table and one file per hook.
+ * maps, then the table and one file per hook. UDP is in udp.bpf.c.
  *
  * No program here runs per packet or per send or receive: what TCP counts is read from its sockets.
  */
@@ -12,10 +12,14 @@
 #include <bpf/bpf_tracing.h>
 
 #include "record.h"
+#include "shared_maps.h"
 #include "maps.h"
 #include "table.h"
 #include "owner.h"
 #include "reading.h"
+#include "telling.h"
+#include "unchanged.h"
+#include "rollup_of.h"
 #include "rolling_up.h"
 #include "closing.h"
 #include "attempting.h"

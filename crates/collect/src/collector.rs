@@ -18,12 +18,13 @@ use connections::Event;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
-use crate::bpf::{ClosedRecords, CostMeter, ProgramCosts, Programs, storage};
+use crate::bpf::{ClosedRecords, CostMeter, ProgramCosts, Programs, Storage};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::CapabilityState;
 use crate::inbox::Inbox;
+use crate::udp_timeouts::UdpTimeouts;
 
 /// The ring is drained at least this often.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,8 +36,14 @@ const PASS_INTERVAL: Duration = Duration::from_secs(60);
 /// A pass also reads what has not changed when none has done so for this long.
 const READ_ALL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// While connections are rolled up, a pass is made at most so often to take the roll-ups out: nobody may poll.
-const ROLL_UP_INTERVAL: Duration = Duration::from_secs(1);
+/// While something waits in the kernel that only a pass can take out, one is made at most so often: nobody may poll.
+const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// While there is little room for peers of UDP sockets, a pass is made at most so often to end idle ones.
+const CROWDED_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time-outs of UDP are read again after this time.
+const TIMEOUTS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What programs cost is sampled once in this time.
 const COST_INTERVAL: Duration = Duration::from_secs(60);
@@ -189,7 +196,7 @@ fn collect(
     outlet: &mut Outlet<'_>,
     ready: &Ready,
 ) -> Result<(), CollectError> {
-    let mut storage = storage();
+    let mut storage = Storage::empty();
     let mut programs = Programs::start(&mut storage, limits)?;
     programs.adopt(|events| outlet.events(events))?;
     let inbox = RefCell::new(Inbox::default());
@@ -228,12 +235,15 @@ struct Passes<'a> {
     malformed: u64,
     /// Records ever kept beside the ring, up to the last look.
     overflowed: u64,
-    /// Connections ever rolled up, up to the last pass, and up to the last look.
-    rolled_up: u64,
-    rolled_up_seen: u64,
+    /// What the kernel side counted before the last pass read it, and at the last look.
+    passed: KernelCounts,
+    seen: KernelCounts,
     /// The next pass lets the kernel side forget the names of the last generation of roll-ups.
     names_told: bool,
     last_pass: Instant,
+    /// More peers of UDP sockets than this beside the table are many: three quarters of the room.
+    many_peers: u64,
+    timeouts_read: Option<Instant>,
     /// When everything was read last.
     read_all: Option<Instant>,
     owners_after: Instant,
@@ -257,10 +267,12 @@ impl<'a> Passes<'a> {
             served: 0,
             malformed: 0,
             overflowed: 0,
-            rolled_up: 0,
-            rolled_up_seen: 0,
+            passed: KernelCounts::default(),
+            seen: KernelCounts::default(),
             names_told: false,
             last_pass: now,
+            many_peers: u64::from(limits.udp_peers) * 3 / 4,
+            timeouts_read: None,
             read_all: None,
             owners_after: now,
             meter: CostMeter::default(),
@@ -286,8 +298,14 @@ impl<'a> Passes<'a> {
     }
 
     fn pass_interval(&self) -> Duration {
-        let rolling_up = self.names_told || self.rolled_up_seen > self.rolled_up;
-        if rolling_up { ROLL_UP_INTERVAL } else { PASS_INTERVAL }
+        let rolling_up = self.names_told || self.seen.roll_ups() > self.passed.roll_ups();
+        if rolling_up || self.seen.udp.left > self.passed.udp.left {
+            HURRIED_INTERVAL
+        } else if self.seen.udp.peers_now > self.many_peers {
+            CROWDED_INTERVAL
+        } else {
+            PASS_INTERVAL
+        }
     }
 
     /// Opens and closes the windows in which the kernel counts program runs.
@@ -306,6 +324,7 @@ impl<'a> Passes<'a> {
     fn pass(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         let request = self.shared.requested.load(Ordering::SeqCst);
         self.last_pass = Instant::now();
+        self.read_timeouts()?;
         let unsettled = self.read(outlet)?;
         if unsettled > 0 && self.may_look_for_owners() {
             let took = self.look_for_owners(outlet);
@@ -320,11 +339,19 @@ impl<'a> Passes<'a> {
         Ok(())
     }
 
+    fn read_timeouts(&mut self) -> Result<(), CollectError> {
+        if self.timeouts_read.is_none_or(|last| last.elapsed() >= TIMEOUTS_INTERVAL) {
+            self.programs.end_idle_after(UdpTimeouts::now())?;
+            self.timeouts_read = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Readings first, closes second: a connection that was read and then closed ends closed. Roll-ups come after
     /// the names of those in them. Answers how many connections have no owner, or a guessed one.
     fn read(&mut self, outlet: &mut Outlet<'_>) -> Result<u64, CollectError> {
-        let rolled_up = self.programs.counts()?.rolled_up;
-        let rolling_up = rolled_up > self.rolled_up;
+        let counts = self.programs.counts()?;
+        let rolling_up = counts.roll_ups() > self.passed.roll_ups();
         if rolling_up {
             self.programs.close_roll_ups()?;
         }
@@ -341,15 +368,15 @@ impl<'a> Passes<'a> {
             self.malformed += taken.malformed;
             outlet.events(taken.events);
         }
-        (self.rolled_up, self.names_told) = (rolled_up, rolling_up);
+        (self.passed, self.names_told) = (counts, rolling_up);
         outlet.events(vec![Event::PassEnded { at }]);
         Ok(reading.unsettled)
     }
 
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         self.malformed += self.closed_records.drain(|events| outlet.events(events))?;
-        let KernelCounts { overflowed, rolled_up, .. } = self.programs.counts()?;
-        self.rolled_up_seen = rolled_up;
+        self.seen = self.programs.counts()?;
+        let overflowed = self.seen.overflowed;
         if overflowed > self.overflowed {
             self.malformed += self.programs.take_overflow(|events| outlet.events(events))?.malformed;
             self.overflowed = overflowed;

@@ -29,8 +29,36 @@ pub struct KernelCounts {
     pub attempts_full: u64,
     /// Connections of which the beginning was not seen, followed since they were closed.
     pub claimed_late: u64,
+    /// Of UDP.
+    pub udp: UdpCounts,
     /// Runs of the programs that the kernel left out, because the program was running on that CPU already.
     pub missed_runs: u64,
     /// Records that could not be decoded.
     pub malformed: u64,
+}
+
+/// Totals of UDP since the programs were loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UdpCounts {
+    /// UDP connections begun: sockets with a peer.
+    pub begun: u64,
+    /// Looks for a slot of a UDP socket in a full bucket: the peers of such a socket are all beside the table.
+    pub slots_full: u64,
+    /// Peers beside the table now.
+    pub peers_now: u64,
+    /// Datagrams whose peer found no room, and which were added up with others.
+    pub rolled_up: u64,
+    /// Datagrams sent that were not counted, because another protocol carries them (IPsec).
+    pub foreign: u64,
+    /// Datagrams that came in the moment in which their connection was told as ended, and may not be in it.
+    pub late: u64,
+    /// UDP sockets that were closed, and of which something was left that only a pass could tell.
+    pub left: u64,
+}
+
+impl KernelCounts {
+    /// How often something was added to a roll-up.
+    pub(crate) fn roll_ups(&self) -> u64 {
+        self.rolled_up + self.udp.rolled_up
+    }
 }

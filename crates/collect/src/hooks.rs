@@ -15,6 +15,14 @@ pub enum Capability {
     TcpOwner,
     /// Calls of `connect` that fail before anything is sent.
     TcpAttempts,
+    /// UDP connections.
+    Udp,
+    /// ICMP messages that tell a UDP socket of a failure.
+    UdpFailures,
+    /// Which UDP sockets are older than the tracer.
+    UdpAdopted,
+    /// The process that holds a UDP socket which has only received.
+    UdpOwner,
 }
 
 /// One way to serve a capability.
@@ -32,8 +40,15 @@ pub(crate) struct Alternative {
     pub without: &'static str,
 }
 
-/// All alternatives, in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 5] = [
+/// Where UDP is counted so that TCP pays nothing.
+pub(crate) const UDP_FUNCTIONS: &str = "fentry/ip_send_skb, fentry/ip6_send_skb, fentry/__udp_enqueue_schedule_skb, \
+     fentry/udp_destroy_sock, fentry/udpv6_destroy_sock";
+
+/// Where UDP is counted otherwise: each packet of TCP passes a program that returns at once.
+pub(crate) const UDP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress, cgroup/sock_release";
+
+/// All alternatives; those of one capability in the order in which they are tried.
+pub(crate) const HOOKS: [Alternative; 10] = [
     Alternative {
         capability: Capability::TcpLive,
         hook: "iter/bpf_map_elem",
@@ -69,6 +84,41 @@ pub(crate) const HOOKS: [Alternative; 5] = [
         on_request: true,
         without: "a connect that fails for want of a route is not seen",
     },
+    Alternative {
+        capability: Capability::Udp,
+        hook: UDP_FUNCTIONS,
+        required: false,
+        on_request: false,
+        without: "nothing is known of UDP",
+    },
+    Alternative {
+        capability: Capability::Udp,
+        hook: UDP_PACKETS,
+        required: false,
+        on_request: false,
+        without: "nothing is known of UDP",
+    },
+    Alternative {
+        capability: Capability::UdpFailures,
+        hook: "tp_btf/inet_sk_error_report",
+        required: false,
+        on_request: false,
+        without: "it is not known which datagrams a host refused",
+    },
+    Alternative {
+        capability: Capability::UdpAdopted,
+        hook: "iter/udp",
+        required: false,
+        on_request: false,
+        without: "a UDP socket older than the tracer counts as new when its first datagram is seen",
+    },
+    Alternative {
+        capability: Capability::UdpOwner,
+        hook: "iter/task_file",
+        required: false,
+        on_request: false,
+        without: "the owner of a UDP socket that only receives is not known before it is closed",
+    },
 ];
 
 /// How a capability is served on this kernel.
@@ -80,6 +130,8 @@ pub struct CapabilityState {
     pub served_by: Option<&'static str>,
     /// Why it is not served as well as it could be, and what follows.
     pub degradation: Option<String>,
+    /// A better alternative that the kernel refused, and why; absent when the best one serves it, or none.
+    pub refused: Option<(&'static str, String)>,
 }
 
 impl Capability {
@@ -92,10 +144,27 @@ impl Capability {
             Capability::TcpAdopted => "tcp adopted",
             Capability::TcpOwner => "tcp owner",
             Capability::TcpAttempts => "tcp attempts",
+            Capability::Udp => "udp",
+            Capability::UdpFailures => "udp failures",
+            Capability::UdpAdopted => "udp adopted",
+            Capability::UdpOwner => "udp owner",
         }
     }
 
-    /// The hook that serves this capability.
+    /// True when it is one of UDP.
+    #[must_use]
+    pub(crate) fn is_of_udp(self) -> bool {
+        match self {
+            Capability::TcpLive
+            | Capability::TcpClosed
+            | Capability::TcpAdopted
+            | Capability::TcpOwner
+            | Capability::TcpAttempts => false,
+            Capability::Udp | Capability::UdpFailures | Capability::UdpAdopted | Capability::UdpOwner => true,
+        }
+    }
+
+    /// The best alternative for this capability.
     #[must_use]
     pub(crate) fn alternative(self) -> &'static Alternative {
         HOOKS.iter().find(|hook| hook.capability == self).expect("every capability has a row")
@@ -103,17 +172,23 @@ impl Capability {
 }
 
 impl CapabilityState {
+    /// Served by its best alternative.
     pub(crate) fn served(capability: Capability) -> Self {
-        Self { capability, served_by: Some(capability.alternative().hook), degradation: None }
+        Self::served_by(capability, capability.alternative().hook)
+    }
+
+    pub(crate) fn served_by(capability: Capability, hook: &'static str) -> Self {
+        Self { capability, served_by: Some(hook), degradation: None, refused: None }
     }
 
     pub(crate) fn not_asked_for(capability: Capability) -> Self {
-        Self { capability, served_by: None, degradation: None }
+        Self { capability, served_by: None, degradation: None, refused: None }
     }
 
     pub(crate) fn refused(capability: Capability, reason: &str) -> Self {
         let without = capability.alternative().without;
-        Self { capability, served_by: None, degradation: Some(format!("{without} ({reason})")) }
+        let degradation = Some(format!("{without} ({reason})"));
+        Self { capability, served_by: None, degradation, refused: None }
     }
 }
 

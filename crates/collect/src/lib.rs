@@ -9,6 +9,7 @@ mod cgroups;
 mod clock;
 mod collector;
 mod counts;
+mod datagrams;
 mod error;
 mod hooks;
 mod inbox;
@@ -18,14 +19,17 @@ mod plain;
 mod privilege;
 mod record;
 mod rollup;
+mod udp_timeouts;
 
 pub use bpf::{ProgramCosts, ProgramRuns};
 pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Report, Support};
-pub use counts::KernelCounts;
+pub use counts::{KernelCounts, UdpCounts};
 pub use error::CollectError;
 pub use hooks::{Capability, CapabilityState};
 pub use privilege::{MissingPrivilege, check_privileges};
+
+const PAGE_BYTES: u32 = 4096;
 
 /// Bounds of the kernel side, and of what it may cost to measure it.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +56,13 @@ pub struct CollectLimits {
     /// Sockets whose last call of `connect` failed so, and which are still open. 180 bytes of kernel memory
     /// each while used.
     pub connect_attempts: u32,
+    /// Follow UDP.
+    pub follow_udp: bool,
+    /// UDP sockets with a place for one peer each. Rounded up to a power of two; 232 bytes of kernel memory each.
+    pub udp_slots: u32,
+    /// Further peers of UDP sockets, and those of sockets beyond `udp_slots`; beyond, datagrams are rolled up. 240 bytes
+    /// of kernel memory each while used.
+    pub udp_peers: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
 }
@@ -67,7 +78,17 @@ impl Default for CollectLimits {
             kernel_rollups: 4096,
             follow_attempts: false,
             connect_attempts: 16_384,
+            follow_udp: true,
+            udp_slots: 16_384,
+            udp_peers: 65_536,
             cost_sample_ms: 1000,
         }
+    }
+}
+
+impl CollectLimits {
+    /// The size that the ring buffer gets, in bytes.
+    pub(crate) fn ring_size(self) -> u32 {
+        self.ring_bytes.max(PAGE_BYTES).next_power_of_two()
     }
 }

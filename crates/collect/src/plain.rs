@@ -2,7 +2,9 @@
 //!
 //! Checks lengths only: what the numbers mean is for `record` and `rollup`.
 
-use crate::bpf::types::{connection_record, kernel_counts, orders, rollup, rollup_key, unchanged_record};
+use crate::bpf::types::{
+    connection_record, datagram_record, kernel_counts, orders, rollup, rollup_key, unchanged_record,
+};
 
 /// Made of integers without padding: every byte is initialized, and every pattern of bits is a value.
 ///
@@ -23,7 +25,10 @@ macro_rules! plain {
     };
 }
 
-plain!(connection_record: 256, rollup_key: 24, rollup: 752, orders: 24, unchanged_record: 256, kernel_counts: 96);
+plain!(
+    connection_record: 256, datagram_record: 256, unchanged_record: 256, rollup_key: 24, rollup: 752, orders: 40,
+    kernel_counts: 144
+);
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.
 pub(crate) fn from_bytes<T: Plain>(bytes: &[u8]) -> Option<T> {

@@ -5,11 +5,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use connections::{
-    Command, ConnectionId, Direction, Ending, Event, KernelTime, Listener, Observation, Owner, OwnerSource,
-    Protocol, RawCounters, RollUpKey, RolledUp, State, TcpFacts, Tuple,
+    Command, ConnectionId, Direction, Ending, Event, Facts, KernelTime, Listener, Observation, Owner,
+    OwnerSource, Protocol, RawCounters, RollUpKey, RolledUp, State, TcpFacts, Tuple,
 };
 
 use crate::bpf::types::{connection_record, owner_record, unchanged_record};
+use crate::datagrams;
 use crate::jiffies::JiffyRate;
 use crate::plain::from_bytes;
 use crate::rollup::common;
@@ -21,6 +22,8 @@ const KIND_ADOPTED: u8 = 2;
 const KIND_CLOSED: u8 = 3;
 const KIND_ROLLED_UP: u8 = 4;
 const KIND_UNCHANGED: u8 = 5;
+const KIND_DATAGRAMS_LIVE: u8 = 6;
+const KIND_DATAGRAMS_CLOSED: u8 = 7;
 /// Where the kind is in every record.
 const KIND_AT: usize = 244;
 const DIRECTION_LISTENING: u8 = 3;
@@ -45,32 +48,47 @@ pub(crate) struct Decoded {
 /// Decodes one record, adding to `decoded` what it holds; an adopted listener is nothing that anybody has to know, as
 /// the next pass reads it again. Without the length of a jiffy what the kernel counts in jiffies is absent.
 pub(crate) fn decode(bytes: &[u8], jiffy: Option<JiffyRate>, decoded: &mut Decoded) -> Result<(), Malformed> {
-    if bytes.get(KIND_AT) == Some(&KIND_UNCHANGED) {
-        let record: unchanged_record = from_bytes(bytes).ok_or(Malformed)?;
-        let ids = record.cookie.into_iter().zip(record.claimed_at_ns).take(record.connections.into());
-        decoded.unchanged.extend(ids.map(|(cookie, claimed_at)| id(cookie, claimed_at)));
-        return Ok(());
+    match bytes.get(KIND_AT) {
+        Some(&KIND_UNCHANGED) => {
+            let record: unchanged_record = from_bytes(bytes).ok_or(Malformed)?;
+            let ids = record.cookie.into_iter().zip(record.claimed_at_ns).take(record.connections.into());
+            decoded.unchanged.extend(ids.map(|(cookie, claimed_at)| id(cookie, claimed_at)));
+        }
+        Some(&KIND_DATAGRAMS_LIVE) => {
+            decoded.events.push(datagrams::live(&from_bytes(bytes).ok_or(Malformed)?)?);
+        }
+        Some(&KIND_DATAGRAMS_CLOSED) => {
+            decoded.events.push(datagrams::closed(&from_bytes(bytes).ok_or(Malformed)?)?);
+        }
+        _ => decode_tcp(&from_bytes(bytes).ok_or(Malformed)?, jiffy, decoded)?,
     }
-    let record: connection_record = from_bytes(bytes).ok_or(Malformed)?;
+    Ok(())
+}
+
+fn decode_tcp(
+    record: &connection_record,
+    jiffy: Option<JiffyRate>,
+    decoded: &mut Decoded,
+) -> Result<(), Malformed> {
     if record.direction == DIRECTION_LISTENING {
-        decoded.events.extend(listener(&record).ok_or(Malformed)?);
+        decoded.events.extend(listener(record).ok_or(Malformed)?);
         return Ok(());
     }
     // Events are large: each is made in its place, without a copy on the way.
     match record.kind {
-        KIND_LIVE => decoded.events.push(Event::Read(observation(&record, jiffy).ok_or(Malformed)?)),
-        KIND_ADOPTED => decoded.events.push(Event::Adopted(observation(&record, jiffy).ok_or(Malformed)?)),
+        KIND_LIVE => decoded.events.push(Event::Read(observation(record, jiffy).ok_or(Malformed)?)),
+        KIND_ADOPTED => decoded.events.push(Event::Adopted(observation(record, jiffy).ok_or(Malformed)?)),
         KIND_CLOSED => {
-            let ending = ending(&record).ok_or(Malformed)?;
-            decoded.events.push(Event::Closed(observation(&record, jiffy).ok_or(Malformed)?, ending));
+            let ending = ending(record).ok_or(Malformed)?;
+            decoded.events.push(Event::Closed(observation(record, jiffy).ok_or(Malformed)?, ending));
         }
-        KIND_ROLLED_UP => decoded.events.push(Event::RolledUp(rolled_up(&record).ok_or(Malformed)?)),
+        KIND_ROLLED_UP => decoded.events.push(Event::RolledUp(rolled_up(record).ok_or(Malformed)?)),
         _ => return Err(Malformed),
     }
     Ok(())
 }
 
-fn id(cookie: u64, claimed_at_ns: u64) -> ConnectionId {
+pub(crate) fn id(cookie: u64, claimed_at_ns: u64) -> ConnectionId {
     ConnectionId { cookie, claimed_at: KernelTime(claimed_at_ns) }
 }
 
@@ -110,7 +128,8 @@ fn observation(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<O
             out_of_order: record.out_of_order_packets,
             delivered_ce: record.delivered_ce_packets,
         },
-        tcp: facts(record, jiffy),
+        facts: Facts::Tcp(facts(record, jiffy)),
+        failed: None,
         isns: (record.has_isns != 0).then_some((record.local_isn, record.remote_isn)),
     })
 }
@@ -153,6 +172,7 @@ pub(crate) fn owner(record: &owner_record) -> Option<Owner> {
         1 => OwnerSource::Descriptor,
         2 => OwnerSource::Close,
         3 => OwnerSource::Connect,
+        4 => OwnerSource::Send,
         _ => return None,
     };
     Some(Owner {
@@ -223,7 +243,7 @@ fn present_fact(value: u32) -> Option<u32> {
     (value != FACT_ABSENT).then_some(value)
 }
 
-fn present(value: u64) -> Option<u64> {
+pub(crate) fn present(value: u64) -> Option<u64> {
     (value != 0).then_some(value)
 }
 
@@ -291,7 +311,7 @@ mod tests {
         let [Event::Read(observation)] = decoded.events.as_slice() else {
             panic!("a live record is a reading")
         };
-        assert_eq!(observation.tcp, TcpFacts::default());
+        assert_eq!(observation.facts, Facts::Tcp(TcpFacts::default()));
         assert_eq!(observation.owner, None);
         assert_eq!(observation.tuple.local.to_string(), "10.0.0.1:80");
     }

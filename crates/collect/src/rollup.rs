@@ -6,6 +6,7 @@ use crate::bpf::types;
 use crate::record::{Malformed, direction, owner, state};
 
 const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
 
 /// What an entry of a map of roll-ups is.
 pub(crate) fn decode(key: &types::rollup_key, sums: &types::rollup) -> Result<RollUp, Malformed> {
@@ -32,23 +33,26 @@ pub(crate) fn decode(key: &types::rollup_key, sums: &types::rollup) -> Result<Ro
 }
 
 /// The key of the roll-up of the rest: where there is no room under a key of its own.
-pub(crate) fn rest_key() -> types::rollup_key {
-    types::rollup_key { protocol: IPPROTO_TCP, ..types::rollup_key::default() }
+pub(crate) fn rest_key(protocol: Protocol) -> types::rollup_key {
+    let protocol = match protocol {
+        Protocol::Tcp => IPPROTO_TCP,
+        Protocol::Udp => IPPROTO_UDP,
+    };
+    types::rollup_key { protocol, ..types::rollup_key::default() }
 }
 
 fn key_of(key: &types::rollup_key) -> Option<RollUpKey> {
-    if key.protocol != IPPROTO_TCP {
-        return None;
-    }
+    let protocol = match key.protocol {
+        IPPROTO_TCP => Protocol::Tcp,
+        IPPROTO_UDP => Protocol::Udp,
+        _ => return None,
+    };
     // The rest has no namespace, and everything else has one.
     if key.netns == 0 {
-        return Some(RollUpKey { protocol: Protocol::Tcp, common: None });
+        return Some(RollUpKey { protocol, common: None });
     }
     let owner = (key.owner_tgid, key.owner_started_at_boot_ns);
-    Some(RollUpKey {
-        protocol: Protocol::Tcp,
-        common: Some(common(key.netns, key.direction, key.service_port, owner)?),
-    })
+    Some(RollUpKey { protocol, common: Some(common(key.netns, key.direction, key.service_port, owner)?) })
 }
 
 /// What connections have in common, from the numbers of the kernel side.
@@ -109,7 +113,7 @@ mod tests {
             direction: 2,
             owner_tgid: 12,
             owner_started_at_boot_ns: 34,
-            ..rest_key()
+            ..rest_key(Protocol::Tcp)
         };
         let rollup = decode(&key, &sums(|sums| (sums.connections, sums.sent_bytes) = (3, 9))).expect("valid");
         let common = Common {
@@ -124,16 +128,16 @@ mod tests {
 
     #[test]
     fn the_rest_has_nothing_in_common_but_the_protocol() {
-        let rest = decode(&rest_key(), &types::rollup::default()).map(|rollup| rollup.key);
+        let rest = decode(&rest_key(Protocol::Tcp), &types::rollup::default()).map(|rollup| rollup.key);
         assert_eq!(rest, Ok(RollUpKey { protocol: Protocol::Tcp, common: None }));
-        let unknown = types::rollup_key { protocol: 99, ..rest_key() };
+        let unknown = types::rollup_key { protocol: 99, ..rest_key(Protocol::Tcp) };
         assert_eq!(decode(&unknown, &types::rollup::default()), Err(Malformed));
     }
 
     #[test]
     fn failures_are_counted_by_kind_and_errno_and_orderly_ends_are_none() {
         let rollup = decode(
-            &rest_key(),
+            &rest_key(Protocol::Tcp),
             &sums(|sums| {
                 sums.with_errno[111] = 4;
                 // FIN_WAIT2 and LAST_ACK are orderly, ESTABLISHED and CLOSE_WAIT are not.

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::counters::Counters;
 use crate::direction::Direction;
+use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::global_id::GlobalId;
 use crate::owner::{Owner, OwnerSource};
 use crate::state::State;
-use crate::tcp::TcpFacts;
 use crate::time::KernelTime;
 use crate::tuple::Tuple;
 
@@ -56,17 +56,25 @@ pub struct Connection {
     pub total: Counters,
     /// What was counted before tracing began; zero unless it is older than the tracer. Never part of `total`.
     pub before: Counters,
-    /// The newest TCP facts.
-    pub tcp: TcpFacts,
-    /// Why it ended; absent while it lives and after an orderly close.
+    /// The newest facts beyond the counters.
+    pub facts: Facts,
+    /// Why it ended; absent after an orderly close and while it lives, except for UDP: there a host can say that
+    /// datagrams do not arrive, and nothing ends.
     pub failure: Option<Failure>,
+    /// When it failed.
+    pub failed_at: Option<KernelTime>,
 }
 
 impl Connection {
     /// What makes it worth telling again.
     #[must_use]
     pub fn news(&self) -> News {
-        News { total: self.total, state: self.state, owner_source: self.owner.map(|owner| owner.source) }
+        News {
+            total: self.total,
+            state: self.state,
+            owner_source: self.owner.map(|owner| owner.source),
+            failure: self.failure,
+        }
     }
 }
 
@@ -79,4 +87,6 @@ pub struct News {
     pub state: State,
     /// How the owner was learnt; absent without one.
     pub owner_source: Option<OwnerSource>,
+    /// The failure; absent without one.
+    pub failure: Option<Failure>,
 }

@@ -4,9 +4,12 @@ use crate::connection::Connection;
 use crate::counters::{Counters, RawCounters};
 use crate::direction::Direction;
 use crate::event::Observation;
+use crate::failure::Failure;
 use crate::global_id::GlobalId;
 use crate::listeners::{Listener, Listeners};
 use crate::owner::{Owner, OwnerSource};
+use crate::state::State;
+use crate::tuple::Protocol;
 
 /// A live connection.
 #[derive(Debug)]
@@ -33,10 +36,13 @@ impl Entry {
             pre_existing: observation.pre_existing,
             total: since_opened.since(before).0,
             before,
-            tcp: observation.tcp,
+            facts: observation.facts,
             failure: None,
+            failed_at: None,
         };
-        Self { connection, since_opened }
+        let mut entry = Self { connection, since_opened };
+        entry.note_failure(observation);
+        entry
     }
 
     /// Takes over a further observation; answers how many anomalies it held.
@@ -47,12 +53,20 @@ impl Entry {
         connection.tuple = observation.tuple;
         connection.state = observation.state;
         connection.established_at = connection.established_at.or(observation.established_at);
-        connection.tcp = observation.tcp;
+        connection.facts = connection.facts.renewed(observation.facts);
         // The newest: a live socket is read while it moves, and the final record is right.
         connection.global_id = global_id(observation).or(connection.global_id);
         let owner = observation.owner.or_else(|| guessed_owner(observation, listeners));
         connection.owner = more_trusted(connection.owner, owner);
+        self.note_failure(observation);
         anomalies
+    }
+
+    /// A host said that datagrams do not arrive.
+    fn note_failure(&mut self, observation: &Observation) {
+        let Some((errno, at)) = observation.failed else { return };
+        let failure = Failure::classify(State::Open, errno, observation.counters.sent_packets);
+        (self.connection.failure, self.connection.failed_at) = (failure, failure.map(|_| at));
     }
 
     fn count(&mut self, raw: RawCounters) -> u64 {
@@ -65,7 +79,8 @@ impl Entry {
 
     /// True while the listeners have to tell which end opened it.
     pub(crate) fn direction_is_open(&self) -> bool {
-        self.connection.direction == Direction::Unknown && self.connection.pre_existing
+        let Connection { direction, pre_existing, tuple, .. } = &self.connection;
+        *direction == Direction::Unknown && *pre_existing && tuple.protocol == Protocol::Tcp
     }
 
     /// A connection that is older than the tracer came in if its port is served in its namespace.
@@ -87,7 +102,8 @@ fn global_id(observation: &Observation) -> Option<GlobalId> {
 }
 
 fn guessed_owner(observation: &Observation, listeners: &Listeners) -> Option<Owner> {
-    if observation.direction != Direction::Incoming {
+    // A UDP socket that nobody has sent from has no listener to be accepted through.
+    if observation.direction != Direction::Incoming || observation.tuple.protocol != Protocol::Tcp {
         return None;
     }
     let listener: &Listener = listeners.serving(observation.tuple.netns, observation.tuple.local)?;

@@ -3,11 +3,11 @@
 use crate::connection::ConnectionId;
 use crate::counters::RawCounters;
 use crate::direction::Direction;
+use crate::facts::Facts;
 use crate::listeners::Listener;
 use crate::owner::Owner;
 use crate::rollup::{RollUp, RolledUp};
 use crate::state::State;
-use crate::tcp::TcpFacts;
 use crate::time::KernelTime;
 use crate::tuple::Tuple;
 
@@ -30,8 +30,10 @@ pub struct Observation {
     pub pre_existing: bool,
     /// Counters since the socket was opened.
     pub counters: RawCounters,
-    /// TCP facts.
-    pub tcp: TcpFacts,
+    /// What else the kernel knows.
+    pub facts: Facts,
+    /// Of UDP: the error number that an ICMP message told last, and when.
+    pub failed: Option<(u16, KernelTime)>,
     /// Initial sequence numbers of this end and of the other; absent while they cannot be told.
     pub isns: Option<(u32, u32)>,
 }
@@ -43,7 +45,7 @@ pub struct Ending {
     pub closed_at: KernelTime,
     /// The state that was left.
     pub state_before: State,
-    /// The socket's error at that moment, 0 for none.
+    /// The socket's error at that moment, 0 for none; of UDP that which an ICMP message told last.
     pub errno: u16,
 }
 

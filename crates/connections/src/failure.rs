@@ -40,7 +40,8 @@ const EHOSTUNREACH: u16 = 113;
 impl Failure {
     /// Classifies the transition to `CLOSE`: `before` is the state that was left, `errno` the socket's error
     /// at that moment (0 for none), `sent_packets` how many segments it ever sent. An orderly close passes
-    /// through `FIN_WAIT`, `LAST_ACK` or `CLOSING` without an error, and is no failure.
+    /// through `FIN_WAIT`, `LAST_ACK` or `CLOSING` without an error, and is no failure. UDP leaves [`State::Open`], with
+    /// an error only where a host said that datagrams do not arrive.
     #[must_use]
     pub fn classify(before: State, errno: u16, sent_packets: u32) -> Option<Self> {
         let kind = match (errno, before) {
@@ -54,7 +55,7 @@ impl Failure {
             (0, State::SynSent) => FailureKind::Abandoned,
             (0, State::SynReceived | State::Established | State::CloseWait) => FailureKind::Aborted,
             (0, _) => return None,
-            (_, State::SynSent) => FailureKind::Unreachable,
+            (_, State::Open | State::SynSent) => FailureKind::Unreachable,
             (_, _) => FailureKind::Aborted,
         };
         Some(Self { kind, errno: (errno != 0).then_some(errno) })

@@ -35,6 +35,8 @@ pub enum OwnerSource {
     Close,
     /// The task that called `connect` or `listen`.
     Connect,
+    /// The task that sent a datagram: of several the last.
+    Send,
 }
 
 /// The name of a task: up to 15 bytes, padded with zeros, as the kernel keeps it.

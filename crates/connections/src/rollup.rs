@@ -46,7 +46,8 @@ pub struct RollUp {
     pub key: RollUpKey,
     /// Their owner, as the kernel side knew it.
     pub owner: Option<Owner>,
-    /// How many they are. 0 when all of them were told live before and only the end of their counting is here.
+    /// How many they are. 0 when all of them were told live before and only the end of their counting is here, and for
+    /// UDP: those are datagrams of peers that found no room, and how many peers is not known.
     pub connections: u64,
     /// Their counters, added up, without what was told of them while they lived.
     pub total: Counters,

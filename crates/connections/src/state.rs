@@ -1,8 +1,10 @@
-//! The state of a TCP connection, as the kernel names it.
+//! The state of a connection, for TCP as the kernel names it.
 
 /// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
+    /// A UDP connection that has not ended: UDP has no states.
+    Open,
     /// `SYN_SENT`: connecting.
     SynSent,
     /// `SYN_RECV`: being accepted.
@@ -28,6 +30,7 @@ impl State {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            State::Open => "open",
             State::SynSent => "syn_sent",
             State::SynReceived => "syn_received",
             State::Established => "established",

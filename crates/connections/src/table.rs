@@ -15,6 +15,7 @@ use crate::rollup::{Named, RollUp, RolledUp, Settled};
 use crate::state::State;
 use crate::time::KernelTime;
 use crate::tombstones::Tombstones;
+use crate::tuple::Protocol;
 
 /// The live connections of the host.
 #[derive(Debug)]
@@ -166,7 +167,8 @@ impl Table {
     /// close. One that is older than the tracer should have been adopted first; the part since then is
     /// unknown, and telling old bytes as new would be worse than telling none.
     fn unseen_before(&mut self, observation: &Observation) -> Counters {
-        if !observation.pre_existing {
+        // Of UDP nothing is counted before tracing.
+        if !observation.pre_existing || observation.tuple.protocol == Protocol::Udp {
             return Counters::default();
         }
         self.counts.untracked += 1;
@@ -197,8 +199,10 @@ impl Table {
             }
         };
         self.counts.anomalies += entry.observe(observation, &self.listeners);
-        entry.connection.failure =
-            Failure::classify(ending.state_before, ending.errno, observation.counters.sent_packets);
+        let failure = Failure::classify(ending.state_before, ending.errno, observation.counters.sent_packets);
+        let failed_at = observation.failed.map_or(ending.closed_at, |(_, at)| at);
+        entry.connection.failure = failure;
+        entry.connection.failed_at = failure.map(|_| failed_at);
         self.bury(entry, ending.closed_at);
     }
 

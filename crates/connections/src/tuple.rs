@@ -7,6 +7,19 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Protocol {
     /// TCP over IPv4 or IPv6.
     Tcp,
+    /// UDP over IPv4 or IPv6: all datagrams between a socket and one other end.
+    Udp,
+}
+
+impl Protocol {
+    /// The name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
 }
 
 /// The ends of a connection, seen from this host.

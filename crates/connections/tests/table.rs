@@ -3,8 +3,8 @@
 mod fixtures;
 
 use connections::{
-    Command, Connection, ConnectionId, Counters, Direction, Ending, Event, FailureKind, KernelTime, Listener,
-    Loss, Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts,
+    Command, Connection, ConnectionId, Counters, Direction, Ending, Event, Facts, FailureKind, KernelTime,
+    Listener, Loss, Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts, TcpFacts,
 };
 use fixtures::{ending, observation};
 
@@ -346,12 +346,12 @@ fn a_reading_brings_the_newest_facts_and_keeps_the_first_establishment() {
     let mut bound = observation(1);
     bound.tuple.local.set_port(50_000);
     bound.established_at = Some(KernelTime(9));
-    bound.tcp.srtt_us = Some(180);
+    bound.facts = Facts::Tcp(TcpFacts { srtt_us: Some(180), ..TcpFacts::default() });
     let mut table = table([Event::Read(connecting), Event::Read(bound)]);
     let connection = only_live(&table);
     assert_eq!(
-        (connection.state, connection.tuple, connection.tcp),
-        (State::Established, bound.tuple, bound.tcp)
+        (connection.state, connection.tuple, connection.facts),
+        (State::Established, bound.tuple, bound.facts)
     );
     table.apply(Event::Read(Observation { established_at: None, ..bound }));
     assert_eq!(only_live(&table).established_at, Some(KernelTime(9)));

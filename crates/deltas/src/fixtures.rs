@@ -1,7 +1,7 @@
 //! A connection from which the unit tests start.
 
 use connections::{
-    Connection, ConnectionId, Counters, Direction, KernelTime, Protocol, State, TcpFacts, Tuple,
+    Connection, ConnectionId, Counters, Direction, Facts, KernelTime, Protocol, State, TcpFacts, Tuple,
 };
 
 /// A closed connection that carried nothing.
@@ -24,7 +24,8 @@ pub(crate) fn connection(cookie: u64) -> Connection {
         pre_existing: false,
         total: Counters::default(),
         before: Counters::default(),
-        tcp: TcpFacts::default(),
+        facts: Facts::Tcp(TcpFacts::default()),
         failure: None,
+        failed_at: None,
     }
 }

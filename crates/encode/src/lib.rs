@@ -27,7 +27,7 @@ pub use count::{Count, Metric, MetricKind};
 pub use loss_view::LossView;
 pub use metrics::{Form, metrics};
 pub use problem::{ErrorView, ProbeView, ProblemView};
-pub use status::{Capability, DegradationView, Process, Program, Sampled, Status};
+pub use status::{Capability, DegradationView, Process, Program, RefusedView, Sampled, Status};
 pub use wall_time::WallTime;
 
 /// A small answer as JSON.

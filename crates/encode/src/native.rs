@@ -5,10 +5,12 @@
 //! inode numbers far below it.
 
 mod connection;
+mod counters;
 mod coverage;
 mod listeners;
 mod rollup;
 mod tcp;
+mod udp;
 
 use std::io;
 

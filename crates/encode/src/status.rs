@@ -62,6 +62,18 @@ pub struct Capability {
     /// What is missing; absent when the best alternative serves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degradation: Option<DegradationView>,
+    /// A better alternative that the kernel refused; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedView>,
+}
+
+/// An alternative that the kernel refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedView {
+    /// Its attach points.
+    pub alternative: String,
+    /// Why, in the kernel's own words.
+    pub reason: String,
 }
 
 /// Something that this run of the tracer cannot do.

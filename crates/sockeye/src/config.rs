@@ -71,11 +71,15 @@ pub struct Collect {
     /// program. They are told when the socket is used again or closed. Adds a program to every `connect`
     /// of the host; docs/performance.md says what that costs.
     pub connect_attempts: bool,
+    /// Follow UDP. Where the kernel has no hook of UDP alone (`/v1/status` tells which serves it), every packet of TCP
+    /// passes a program that returns at once; docs/performance.md says what that costs. Without, no program is on a
+    /// path of packets.
+    pub udp: bool,
 }
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { cost_sample_ms: 1000, connect_attempts: false }
+        Self { cost_sample_ms: 1000, connect_attempts: false, udp: true }
     }
 }
 
@@ -115,6 +119,11 @@ pub struct Limits {
     pub kernel_rollups: u32,
     /// Sockets still open whose last call of `connect` failed before anything was sent, if that is followed.
     pub connect_attempts: u32,
+    /// UDP sockets with a place for one peer each. Rounded up to a power of two.
+    pub udp_slots: u32,
+    /// Further peers of UDP sockets. Raise it for servers of many clients; beyond, datagrams are added up by process and
+    /// port.
+    pub udp_peers: u32,
     /// Closed connections kept until every client has been told.
     pub closed_records: u32,
     /// Clients in all.
@@ -138,6 +147,8 @@ impl Default for Limits {
             spilled_slots: 65_536,
             kernel_rollups: 4096,
             connect_attempts: 16_384,
+            udp_slots: 16_384,
+            udp_peers: 65_536,
             closed_records: 131_072,
             clients: 64,
             clients_per_user: 16,

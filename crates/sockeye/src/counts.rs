@@ -1,7 +1,7 @@
 //! Everything that is counted outside of the API: the one list from which the counters of `/v1/status` and the
 //! metrics both come.
 
-use collect::KernelCounts;
+use collect::{KernelCounts, UdpCounts};
 use connections::{Loss, TableCounts};
 use deltas::Clients;
 use encode::Count;
@@ -16,16 +16,20 @@ pub(crate) struct StateCounts {
 }
 
 /// One line per field: its name in the status, then the family and the help text of its metric. A field without
-/// a line does not compile. `of_loss` stands for what a loss by cause tells already.
+/// a line does not compile, unless it is excepted. `of_loss` stands for what a loss by cause tells already.
 macro_rules! count_each {
-    ($counts:expr, $of:ident { $($field:ident: $count:ident($($text:expr),+);)+ }) => {{
-        let $of { $($field),+ } = $counts;
+    ($counts:expr, $of:ident { $($field:ident: $count:ident($($text:expr),+);)+ } $(except $left_out:ident)?) => {{
+        let $of { $($field,)+ $($left_out: _)? } = $counts;
         [$(Count::$count($($text),+, $field)),+]
     }};
 }
 
 /// What the kernel side counted, as of the last pass.
 pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
+    of_all_protocols(counts).chain(of_udp(counts.udp))
+}
+
+fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
     let counts = count_each!(counts, KernelCounts {
         claimed: total(
             "kernel_claimed", "sockeye_kernel_claimed_slots",
@@ -86,6 +90,40 @@ pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
         malformed: total(
             "records_malformed", "sockeye_records_malformed",
             "Records of the kernel side that could not be decoded."
+        );
+    } except udp);
+    counts.into_iter()
+}
+
+fn of_udp(counts: UdpCounts) -> impl Iterator<Item = Count> {
+    let counts = count_each!(counts, UdpCounts {
+        begun: total(
+            "kernel_udp_begun", "sockeye_kernel_udp_connections",
+            "UDP connections that began: a socket and a peer."
+        );
+        slots_full: total(
+            "kernel_udp_slots_full", "sockeye_kernel_udp_slots_full_lookups",
+            "Looks for a slot of a UDP socket in a full bucket of the kernel's table; its peers are kept beside it."
+        );
+        peers_now: now(
+            "kernel_udp_peers_now", "sockeye_kernel_udp_peers",
+            "Peers of UDP sockets beside the kernel's table."
+        );
+        rolled_up: total(
+            "kernel_udp_rolled_up", "sockeye_kernel_udp_rolled_up_datagrams",
+            "Datagrams that were added up with others, because there was no room for another peer."
+        );
+        foreign: total(
+            "kernel_udp_foreign", "sockeye_kernel_udp_foreign_datagrams",
+            "Datagrams sent that were not counted, because another protocol carries them."
+        );
+        late: total(
+            "kernel_udp_late", "sockeye_kernel_udp_late_datagrams",
+            "Datagrams that came in the moment in which their connection was told as ended, and may not be in it."
+        );
+        left: total(
+            "kernel_udp_left", "sockeye_kernel_udp_left_sockets",
+            "UDP sockets that were closed, and of which a pass told the rest."
         );
     });
     counts.into_iter()

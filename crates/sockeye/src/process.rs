@@ -112,6 +112,9 @@ fn collect_limits(config: &Config) -> CollectLimits {
         kernel_rollups: limits.kernel_rollups,
         follow_attempts: config.collect.connect_attempts,
         connect_attempts: limits.connect_attempts,
+        follow_udp: config.collect.udp,
+        udp_slots: limits.udp_slots,
+        udp_peers: limits.udp_peers,
         cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
@@ -134,6 +137,8 @@ fn state_limits(config: &Config) -> StateLimits {
         ("spilled_slots", limits.spilled_slots.into()),
         ("kernel_rollups", limits.kernel_rollups.into()),
         ("connect_attempts", limits.connect_attempts.into()),
+        ("udp_slots", limits.udp_slots.into()),
+        ("udp_peers", limits.udp_peers.into()),
         ("closed_records", limits.closed_records.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

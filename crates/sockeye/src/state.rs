@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use collect::{
-    CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, kernel_now, wall_offset,
+    CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, UdpCounts, kernel_now,
+    wall_offset,
 };
 use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Receipt, Refusal};
@@ -307,7 +308,14 @@ impl State {
     fn health(&self) -> Health {
         // The limits that are reached without a loss are for the status.
         let KernelCounts {
-            table_full, spilled, spilled_now, closed_unclaimed, attempts_full, malformed, ..
+            table_full,
+            spilled,
+            spilled_now,
+            closed_unclaimed,
+            attempts_full,
+            udp: UdpCounts { foreign, late, .. },
+            malformed,
+            ..
         } = self.kernel;
         let TableCounts {
             closed: _,
@@ -323,7 +331,8 @@ impl State {
         let unclaimed = table_full.saturating_sub(spilled).max(closed_unclaimed);
         Health {
             losses: Losses { ring_full, close_not_seen, closed_log_full: Loss::default() },
-            untracked: untracked + unclaimed + attempts_full,
+            // A datagram that was not counted is one of a connection of which a part is unknown.
+            untracked: untracked + unclaimed + attempts_full + foreign + late,
             untracked_now: without_room + spilled_now,
             rolled_up,
             anomalies: anomalies + malformed,

@@ -4,7 +4,7 @@
 use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support};
 use connections::{Losses, TableCounts};
 use deltas::Clients;
-use encode::{Capability, Count, DegradationView, Program, Sampled, Status, WallTime};
+use encode::{Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime};
 
 use crate::counts::{self, StateCounts, count};
 use crate::own_cost::own_cost;
@@ -53,6 +53,10 @@ fn capabilities(support: &Support) -> Vec<Capability> {
             name: state.capability.name().to_owned(),
             reason: reason.clone(),
         }),
+        refused: state
+            .refused
+            .as_ref()
+            .map(|(hook, reason)| RefusedView { alternative: (*hook).to_owned(), reason: reason.clone() }),
     };
     support.capabilities.iter().map(view).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use collect::{
     Capability, CapabilityState, KernelCounts, PassRequests, ProgramCosts, ProgramRuns, Report, Support,
+    UdpCounts,
 };
 use connections::{ConnectionId, Counters, Event, KernelTime, Protocol, RollUp, RollUpKey, RolledUp};
 use deltas::ClientLimits;
@@ -39,6 +40,15 @@ const KERNEL: KernelCounts = KernelCounts {
     deferred_full: 1011,
     attempts_full: 1012,
     claimed_late: 1013,
+    udp: UdpCounts {
+        begun: 1016,
+        slots_full: 1017,
+        peers_now: 1018,
+        rolled_up: 1019,
+        foreign: 1020,
+        late: 1021,
+        left: 1022,
+    },
     missed_runs: 1014,
     malformed: 1015,
 };
@@ -79,9 +89,10 @@ fn told() -> Told {
     };
     let state =
         StateThread::start(limits, requests.clone(), "test-1", KernelTime(0)).expect("there are threads");
-    let served =
-        CapabilityState { capability: Capability::TcpLive, served_by: Some("hook"), degradation: None };
-    let refused = CapabilityState { capability: Capability::TcpOwner, served_by: None, degradation: None };
+    let by =
+        |capability, served_by| CapabilityState { capability, served_by, degradation: None, refused: None };
+    let served = by(Capability::TcpLive, Some("hook"));
+    let refused = by(Capability::TcpOwner, None);
     let programs = vec![("iter_tcp".to_owned(), 7), ("iter_task_file".to_owned(), 8)];
     let backend = state.open("test-1", &Support { capabilities: vec![served, refused], programs });
     let runs = |runs, run_time_ns| ProgramRuns { runs, run_time_ns };

@@ -2,22 +2,18 @@
 
 use std::mem::MaybeUninit;
 use std::path::Path;
-use std::sync::Mutex;
 
+use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{OpenObject, PrintLevel};
 
+use super::refusals;
 use super::rollups::ROLLUPS_ALWAYS;
-use super::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
+use super::skeletons::tracer::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
 use crate::CollectLimits;
 use crate::error::CollectError;
 use crate::hooks::{Alternative, Capability, CapabilityState};
 
 const WAYS: u32 = 8;
-const PAGE_BYTES: u32 = 4096;
-
-/// What the kernel said about the last refused load.
-static KERNEL_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// What can be left out. Attempts to load leave out every choice of these, the smaller ones first.
 const OPTIONAL: [Capability; 3] = [Capability::TcpAttempts, Capability::TcpOwner, Capability::TcpAdopted];
@@ -36,15 +32,15 @@ pub(super) fn load<'a>(
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         return Err(CollectError::NoBtf);
     }
-    libbpf_rs::set_print(Some((PrintLevel::Info, keep_words)));
+    refusals::listen();
     let mut first_reason = None;
     let mut last_error = None;
     for (place, left_out) in storage.iter_mut().zip(choices(limits)) {
-        take_words();
+        refusals::take();
         match open(place, limits, &left_out).and_then(OpenSkel::load) {
             Ok(skeleton) => return Ok((skeleton, states(limits, &left_out, first_reason.as_deref()))),
             Err(error) => {
-                let reason = take_words().unwrap_or_else(|| error.to_string());
+                let reason = refusals::take().unwrap_or_else(|| error.to_string());
                 first_reason.get_or_insert(reason);
                 last_error = Some(error);
             }
@@ -75,7 +71,7 @@ fn states(limits: CollectLimits, left_out: &[Capability], reason: Option<&str>) 
         (true, reason) => CapabilityState::refused(hook.capability, reason.unwrap_or("refused")),
         (false, _) => CapabilityState::served(hook.capability),
     };
-    crate::hooks::HOOKS.iter().map(state).collect()
+    crate::hooks::HOOKS.iter().filter(|hook| !hook.capability.is_of_udp()).map(state).collect()
 }
 
 fn open<'a>(
@@ -85,7 +81,7 @@ fn open<'a>(
 ) -> libbpf_rs::Result<OpenTracerSkel<'a>> {
     let mut open = TracerSkelBuilder::default().open(place)?;
     let buckets = limits.tcp_slots.max(WAYS).next_power_of_two() / WAYS;
-    let ring_bytes = limits.ring_bytes.max(PAGE_BYTES).next_power_of_two();
+    let ring_bytes = limits.ring_size();
     open.maps.connection_table.set_max_entries(buckets)?;
     open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;
     open.maps.overflow_records.set_max_entries(limits.overflow_records.max(1))?;
@@ -106,24 +102,4 @@ fn open<'a>(
     open.progs.iter_tcp.set_autoload(!left_out.contains(&Capability::TcpAdopted));
     open.progs.iter_task_file.set_autoload(!left_out.contains(&Capability::TcpOwner));
     Ok(open)
-}
-
-fn keep_words(level: PrintLevel, words: String) {
-    if level == PrintLevel::Debug {
-        return;
-    }
-    if let Ok(mut kept) = KERNEL_WORDS.lock() {
-        kept.push(words);
-    }
-}
-
-/// The most telling line of what the kernel said: the last one of the verifier before libbpf's summary.
-fn take_words() -> Option<String> {
-    let kept = std::mem::take(&mut *KERNEL_WORDS.lock().ok()?);
-    let lines = kept.iter().flat_map(|words| words.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let telling = |line: &&str| !line.starts_with("processed ") && !line.contains("-- END PROG LOAD LOG --");
-    let lines: Vec<&str> = lines.filter(telling).collect();
-    let end = lines.iter().position(|line| line.contains("failed to load")).unwrap_or(lines.len());
-    let said = lines.get(..end).and_then(<[&str]>::last).or(lines.first())?;
-    Some((*said).to_owned())
 }

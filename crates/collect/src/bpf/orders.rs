@@ -1,11 +1,14 @@
 //! What user space tells the programs: one struct in a map, given anew with each change.
 
+use std::time::Duration;
+
 use libbpf_rs::{MapCore, MapFlags};
 
-use super::skeleton::TracerMaps;
+use super::skeletons::tracer::TracerMaps;
 use super::types::orders;
 use crate::error::CollectError;
 use crate::plain::to_bytes;
+use crate::udp_timeouts::UdpTimeouts;
 
 /// The orders given last.
 #[derive(Debug, Default)]
@@ -51,6 +54,24 @@ impl Orders {
     /// The names of the closed generation are known here: passes forget them.
     pub(super) fn roll_ups_settled(&mut self, maps: &TracerMaps<'_>) -> Result<(), CollectError> {
         self.given.rollups_settled = self.given.rollups_closed;
+        self.give(maps)
+    }
+
+    /// Every UDP socket older than the tracer has its slot: who claims one from now on is new.
+    pub(super) fn udp_adopted(&mut self, maps: &TracerMaps<'_>) -> Result<(), CollectError> {
+        self.given.udp_adopted = 1;
+        self.give(maps)
+    }
+
+    /// UDP connections end when nothing passes for so long.
+    pub(super) fn udp_ends(
+        &mut self,
+        maps: &TracerMaps<'_>,
+        timeouts: UdpTimeouts,
+    ) -> Result<(), CollectError> {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
+        self.given.udp_idle_ns = nanoseconds(timeouts.idle);
+        self.given.udp_idle_assured_ns = nanoseconds(timeouts.idle_assured);
         self.give(maps)
     }
 

@@ -3,23 +3,24 @@
 //! Decides nothing about when: the collector does.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use libbpf_rs::skel::Skel;
-use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, Program, ProgramMut, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, Program, ProgramMut};
 
+use super::adoption::adopt_everywhere;
+use super::closed_records::ClosedRecords;
 use super::cost::missed_runs;
 use super::iterate::read_all;
-use super::load::{ATTEMPTS, load};
+use super::kernel_counts::kernel_counts;
+use super::load::load;
 use super::orders::Orders;
+use super::reading::Reading;
 use super::rollups::{Taken, Turns};
-use super::skeleton::{TracerProgs, TracerSkel};
-use super::types::kernel_counts;
+use super::skeletons::tracer::{TracerProgs, TracerSkel};
+use super::storage::Storage;
+use super::udp::Udp;
 use crate::CollectLimits;
 use crate::cgroups;
 use crate::clock::kernel_now;
@@ -29,24 +30,11 @@ use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
 use crate::inbox::Inbox;
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
-use crate::namespaces;
-use crate::plain::from_bytes;
-use crate::record::RECORD_BYTES;
+use crate::udp_timeouts::UdpTimeouts;
 use connections::Event;
 
-/// At most this many closed records are taken from the ring at once: as many as a reading's chunk has.
-const DRAIN_RECORDS: usize = 128;
-
-/// A drain ends after this many takes though more keeps coming: as much as a ring of 32 MiB holds.
-const DRAIN_TAKES: usize = 1024;
-
-/// Where a loaded object lives; it cannot move afterwards.
-pub(crate) type Storage = [MaybeUninit<OpenObject>; ATTEMPTS];
-
-/// An empty place to load into.
-pub(crate) fn storage() -> Storage {
-    [const { MaybeUninit::uninit() }; ATTEMPTS]
-}
+/// At most this many records kept beside the ring are handed over at once: as many as a reading's chunk has.
+const TAKE_RECORDS: usize = 128;
 
 /// The loaded and attached programs.
 pub(crate) struct Programs<'a> {
@@ -58,30 +46,16 @@ pub(crate) struct Programs<'a> {
     jiffy: Option<JiffyRate>,
     orders: RefCell<Orders>,
     turns: RefCell<Turns>,
+    udp: Option<Udp<'a>>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
     _connect_hooks: Vec<Link>,
 }
 
-/// The consumer of the ring buffer: closed records come out decoded.
-pub(crate) struct ClosedRecords<'a> {
-    ring: RingBuffer<'a>,
-    inbox: &'a RefCell<Inbox>,
-}
-
-/// What an iterator gave.
-#[derive(Debug, Default)]
-pub(crate) struct Reading {
-    jiffy: Option<JiffyRate>,
-    pub(crate) malformed: u64,
-    /// Live connections without an owner, or with a guessed one.
-    pub(crate) unsettled: u64,
-}
-
 impl<'a> Programs<'a> {
     /// Loads and attaches.
     pub(crate) fn start(storage: &'a mut Storage, limits: CollectLimits) -> Result<Self, CollectError> {
-        let (skeleton, capabilities) = load(storage, limits)?;
+        let (skeleton, mut capabilities) = load(&mut storage.tcp, limits)?;
         // Before the hooks: the entries that roll-ups always have must be there.
         let turns = RefCell::new(Turns::begin(&skeleton.maps)?);
         let attach = |hook| move |source| CollectError::Attach { hook, source };
@@ -101,6 +75,13 @@ impl<'a> Programs<'a> {
             Ok(hooks) => (hooks, Some("only those of the own cgroup namespace are seen".to_owned())),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
+        let mut orders = Orders::default();
+        orders.udp_ends(&skeleton.maps, UdpTimeouts::now())?;
+        let (udp, of_udp) = match limits.follow_udp {
+            true => Udp::start(&mut storage.udp, limits, &skeleton.maps),
+            false => (None, Udp::not_asked_for()),
+        };
+        capabilities.extend(of_udp);
         let mut programs = Self {
             _connect_hooks: connect_hooks,
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
@@ -108,8 +89,9 @@ impl<'a> Programs<'a> {
             owners: owners.map_err(attach("iter/task_file"))?,
             _hooks: [set_state, destroy],
             jiffy: None,
-            orders: RefCell::default(),
+            orders: RefCell::new(orders),
             turns,
+            udp,
             skeleton,
             capabilities,
         };
@@ -150,7 +132,8 @@ impl<'a> Programs<'a> {
 
     /// The programs that the kernel took, always in the same order.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = Program<'_>> {
-        self.skeleton.object().progs().filter(Program::autoload)
+        let of_tcp = self.skeleton.object().progs().filter(Program::autoload);
+        of_tcp.chain(self.udp.iter().flat_map(Udp::loaded))
     }
 
     /// The consumer of the ring buffer.
@@ -158,15 +141,8 @@ impl<'a> Programs<'a> {
         &'s self,
         inbox: &'s RefCell<Inbox>,
     ) -> Result<ClosedRecords<'s>, CollectError> {
-        let failed = |source| CollectError::Map { operation: "consume", map: "closed_records", source };
-        let mut builder = RingBufferBuilder::new();
-        let take_in = |bytes: &[u8]| {
-            inbox.borrow_mut().take_in(bytes);
-            0
-        };
         inbox.borrow_mut().set_jiffy(self.jiffy);
-        builder.add(&self.skeleton.maps.closed_records, take_in).map_err(failed)?;
-        Ok(ClosedRecords { ring: builder.build().map_err(failed)?, inbox })
+        ClosedRecords::of(&self.skeleton.maps.closed_records, inbox)
     }
 
     /// Adopts the sockets that are older than the tracer, of every namespace that can be entered, then those
@@ -175,20 +151,12 @@ impl<'a> Programs<'a> {
     /// # Errors
     /// The thread cannot return from a namespace, and must not go on.
     pub(crate) fn adopt(&mut self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
-        let mut refused = Refused::default();
         if let Some(link) = &self.adopting {
-            for namespace in namespaces::paths() {
-                self.begin_adoption()?;
-                match adopt_namespace(link, &namespace, &mut events) {
-                    Err(error @ CollectError::System { .. }) => return Err(error),
-                    Err(error) => refused.note(&error.to_string()),
-                    Ok(Err(error)) => refused.note(&error.to_string()),
-                    Ok(Ok(())) => {}
-                }
+            let begin = || self.begin_adoption();
+            let refused = adopt_everywhere(("iter/tcp", link), begin, &mut events)?;
+            if let Some(reason) = refused {
+                self.degrade(Capability::TcpAdopted, &reason);
             }
-        }
-        if let Some(reason) = refused.reason() {
-            self.degrade(Capability::TcpAdopted, &reason);
         }
         if let Err(error) = self.settle_owners(&mut events) {
             self.degrade(Capability::TcpOwner, &error.to_string());
@@ -197,7 +165,15 @@ impl<'a> Programs<'a> {
         if self.owners.is_some() && self.counts()?.table_full == 0 {
             self.orders.borrow_mut().adoption_complete(&self.skeleton.maps)?;
         }
-        Ok(())
+        if let Some(refused) = self.udp.as_ref().map(Udp::adopt).transpose()?.flatten() {
+            self.degrade(Capability::UdpAdopted, &refused);
+        }
+        self.orders.borrow_mut().udp_adopted(&self.skeleton.maps)
+    }
+
+    /// UDP connections end when nothing passes for so long.
+    pub(crate) fn end_idle_after(&self, timeouts: UdpTimeouts) -> Result<(), CollectError> {
+        self.orders.borrow_mut().udp_ends(&self.skeleton.maps, timeouts)
     }
 
     fn degrade(&mut self, capability: Capability, reason: &str) {
@@ -208,6 +184,7 @@ impl<'a> Programs<'a> {
 
     /// Looks for the owners of connections that have none, in the open files of all processes.
     pub(crate) fn settle_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+        self.udp.as_ref().map_or(Ok(()), Udp::settle_owners)?;
         let Some(link) = &self.owners else { return Ok(()) };
         self.begin_adoption()?;
         let mut reading = self.reading();
@@ -244,6 +221,7 @@ impl<'a> Programs<'a> {
         self.orders.borrow_mut().pass_begins(&self.skeleton.maps, all)?;
         let mut reading = self.reading();
         read_all(&self.connections, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
+        self.udp.as_ref().map_or(Ok(()), |udp| udp.read(&mut reading, &mut events))?;
         Ok(reading)
     }
 
@@ -255,7 +233,7 @@ impl<'a> Programs<'a> {
         // The keys first: a walk starts over when the key that it stands on is deleted.
         let keys: Vec<Vec<u8>> = records.keys().collect();
         let mut error = None;
-        for chunk in keys.chunks(DRAIN_RECORDS) {
+        for chunk in keys.chunks(TAKE_RECORDS) {
             let mut inbox = Inbox::of(self.jiffy, chunk.len());
             for key in chunk {
                 // Gone is gone; what was taken out before an error is told all the same.
@@ -282,16 +260,11 @@ impl<'a> Programs<'a> {
 
     /// What the kernel side itself counted so far.
     pub(crate) fn counts(&self) -> Result<KernelCounts, CollectError> {
-        let failed = |source| CollectError::Map { operation: "read", map: "counts", source };
-        let maps = &self.skeleton.maps;
-        let zero = 0u32.to_ne_bytes();
-        let mut sum = KernelCounts::default();
-        for bytes in maps.counts.lookup_percpu(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default() {
-            add_cpu(&mut sum, &from_bytes(&bytes).unwrap_or_default());
+        let mut counts = kernel_counts(&self.skeleton.maps)?;
+        if let Some(udp) = &self.udp {
+            counts.udp.peers_now = udp.peers_now()?;
         }
-        let globals = maps.bss.lookup(&zero, MapFlags::ANY).map_err(failed)?.unwrap_or_default();
-        sum.spilled_now = globals.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        Ok(sum)
+        Ok(counts)
     }
 }
 
@@ -300,122 +273,4 @@ fn attach_connect(programs: &TracerProgs<'_>) -> Result<Vec<Link>, libbpf_rs::Er
     let root = cgroups::root()?;
     let attach = |program: &ProgramMut<'_>| program.attach_cgroup(root.as_raw_fd());
     Ok(vec![attach(&programs.cgroup_connect4)?, attach(&programs.cgroup_connect6)?])
-}
-
-/// The outer error means that the thread could not return; the inner that the namespace could not be entered.
-fn adopt_namespace(
-    link: &Link,
-    namespace: &Path,
-    events: &mut impl FnMut(Vec<Event>),
-) -> Result<io::Result<()>, CollectError> {
-    let namespace = match File::open(namespace) {
-        Ok(namespace) => namespace,
-        // It ended meanwhile, and its sockets with it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
-        Err(error) => return Ok(Err(error)),
-    };
-    // Facts in jiffies come with the next reading.
-    let mut reading = Reading::default();
-    let pass = || read_all(link, "iter/tcp", |chunk| reading.hand_over(chunk, events));
-    let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
-    match namespaces::inside(&namespace, pass).map_err(stuck)? {
-        Ok(read) => read.map(Ok),
-        Err(refused) => Ok(Err(refused)),
-    }
-}
-
-/// Namespaces whose sockets could not be adopted.
-#[derive(Default)]
-struct Refused {
-    count: u32,
-    first: Option<String>,
-}
-
-impl Refused {
-    fn note(&mut self, reason: &str) {
-        self.count += 1;
-        self.first.get_or_insert_with(|| reason.to_owned());
-    }
-
-    fn reason(self) -> Option<String> {
-        let first = self.first?;
-        Some(format!("{} network namespaces could not be entered: {first}", self.count))
-    }
-}
-
-impl Reading {
-    fn hand_over(&mut self, chunk: &[[u8; RECORD_BYTES]], events: &mut impl FnMut(Vec<Event>)) {
-        let mut inbox = Inbox::of(self.jiffy, chunk.len());
-        for record in chunk {
-            inbox.take_in(record);
-        }
-        self.malformed += inbox.take_malformed();
-        let batch = inbox.take();
-        self.unsettled += batch.iter().filter(|event| is_unsettled(event)).count() as u64;
-        events(batch);
-    }
-}
-
-fn is_unsettled(event: &Event) -> bool {
-    matches!(event, Event::Read(observation) if observation.owner.is_none())
-}
-
-impl ClosedRecords<'_> {
-    /// Readable when the kernel wants the ring drained.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        let descriptor: RawFd = self.ring.epoll_fd();
-        // SAFETY: the ring owns the descriptor and lives as long as the borrow.
-        #[expect(unsafe_code, reason = "libbpf gives the descriptor as a number")]
-        unsafe {
-            BorrowedFd::borrow_raw(descriptor)
-        }
-    }
-
-    /// Takes out what the ring holds, in order; answers how many records could not be decoded.
-    pub(crate) fn drain(&self, mut events: impl FnMut(Vec<Event>)) -> Result<u64, CollectError> {
-        for _ in 0..DRAIN_TAKES {
-            let taken = self.ring.consume_raw_n(DRAIN_RECORDS);
-            let Ok(taken) = usize::try_from(taken) else {
-                let source = libbpf_rs::Error::from_raw_os_error(-taken);
-                return Err(CollectError::Map { operation: "consume", map: "closed_records", source });
-            };
-            let batch = self.inbox.borrow_mut().take();
-            if !batch.is_empty() {
-                events(batch);
-            }
-            if taken < DRAIN_RECORDS {
-                break;
-            }
-        }
-        Ok(self.inbox.borrow_mut().take_malformed())
-    }
-}
-
-fn add_cpu(sum: &mut KernelCounts, cpu: &kernel_counts) {
-    let kernel_counts {
-        claimed,
-        closed,
-        overflowed,
-        rolled_up,
-        rolled_up_in_rest,
-        table_full,
-        spilled,
-        closed_unclaimed,
-        deferred,
-        deferred_full,
-        attempts_full,
-        claimed_late,
-    } = *cpu;
-    sum.claimed += claimed;
-    sum.closed += closed;
-    sum.overflowed += overflowed;
-    sum.rolled_up += rolled_up;
-    sum.rolled_up_in_rest += rolled_up_in_rest;
-    sum.table_full += table_full;
-    sum.spilled += spilled;
-    sum.closed_unclaimed += closed_unclaimed;
-    sum.deferred += deferred;
-    sum.deferred_full += deferred_full;
-    sum.attempts_full += attempts_full;
-    sum.claimed_late += claimed_late;
 }

@@ -4,18 +4,18 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use connections::{Event, RollUp};
+use connections::{Event, Protocol, RollUp};
 use libbpf_rs::{MapCore, MapFlags, MapMut};
 
 use super::orders::Orders;
-use super::skeleton::TracerMaps;
+use super::skeletons::tracer::TracerMaps;
 use super::types::{rollup, rollup_key};
 use crate::error::CollectError;
 use crate::plain::{from_bytes, to_bytes};
 use crate::rollup::{decode, rest_key};
 
 /// Entries that a map of roll-ups always has: the rest of each protocol, and its generation.
-pub(super) const ROLLUPS_ALWAYS: u32 = 2;
+pub(super) const ROLLUPS_ALWAYS: u32 = 3;
 
 /// Which generation of roll-ups the programs write.
 #[derive(Debug)]
@@ -61,7 +61,6 @@ impl Turns {
         for key in map.keys().collect::<Vec<_>>() {
             let sums = map.lookup_and_delete(&key).map_err(|source| failed("drain", source))?;
             match rollup_from(&key, sums.as_deref()) {
-                Some(Ok(rollup)) if rollup.connections == 0 => {}
                 Some(Ok(rollup)) => taken.events.push(Event::RollUp(Box::new(rollup))),
                 Some(Err(_)) => taken.malformed += 1,
                 None => {}
@@ -84,7 +83,10 @@ fn prepare(map: &MapMut<'_>, generation: u32) -> Result<(), CollectError> {
         map.update(to_bytes(key), to_bytes(value), MapFlags::ANY).map_err(|source| failed("prepare", source))
     };
     put(&rollup_key::default(), &numbered)?;
-    put(&rest_key(), &rollup::default())
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        put(&rest_key(protocol), &rollup::default())?;
+    }
+    Ok(())
 }
 
 /// `None` for what is no roll-up: the generation of the map, or what is gone.

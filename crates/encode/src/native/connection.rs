@@ -9,7 +9,9 @@ use connections::{
 use deltas::Change;
 use serde::{Serialize, Serializer};
 
+use super::counters::CountersWire;
 use super::tcp::TcpWire;
+use super::udp::UdpWire;
 use crate::wall_time::WallTime;
 
 const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
@@ -39,7 +41,10 @@ pub(super) struct ConnectionWire<'a> {
     /// What was counted before tracing began; only for connections older than the tracer.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<CountersWire>,
-    tcp: TcpWire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<TcpWire>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udp: Option<UdpWire>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureWire>,
     /// How many connections this stands for.
@@ -62,15 +67,18 @@ impl<'a> ConnectionWire<'a> {
             pre_existing,
             total,
             before,
-            tcp,
+            facts,
             failure,
+            failed_at,
         } = connection;
         let Tuple { protocol, netns, local, remote } = *tuple;
         let at = |time: KernelTime| WallTime::of(time, wall);
+        let counters = |counters: &Counters| CountersWire::new(*counters, facts.counted());
+        let has_before = *pre_existing && (protocol == Protocol::Tcp || *before != Counters::default());
         Self {
             id: id.to_string(),
             global_id: global_id.map(|id| id.to_string()),
-            protocol: protocol_name(protocol),
+            protocol: protocol.name(),
             state: state.name(),
             direction: direction.name(),
             netns,
@@ -81,19 +89,14 @@ impl<'a> ConnectionWire<'a> {
             established_at: established_at.map(at),
             closed_at: closed_at.map(at),
             pre_existing: *pre_existing,
-            total: CountersWire::new(*total, tcp.counts_rtos),
-            delta: CountersWire::new(*delta, tcp.counts_rtos),
-            before: pre_existing.then(|| CountersWire::new(*before, tcp.counts_rtos)),
-            tcp: TcpWire::new(*tcp),
-            failure: failure.map(|failure| FailureWire::new(failure, *opened_at, *closed_at)),
+            total: counters(total),
+            delta: counters(delta),
+            before: has_before.then(|| counters(before)),
+            tcp: facts.tcp().map(TcpWire::new),
+            udp: facts.udp().map(UdpWire::new),
+            failure: failure.map(|failure| FailureWire::new(failure, *opened_at, *failed_at)),
             rolled_up: 1,
         }
-    }
-}
-
-pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
     }
 }
 
@@ -159,52 +162,7 @@ fn source_name(source: OwnerSource) -> &'static str {
         OwnerSource::Close => "close",
         OwnerSource::Descriptor => "descriptor",
         OwnerSource::Connect => "connect",
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct CountersWire {
-    sent_bytes: u64,
-    received_bytes: u64,
-    sent_packets: u64,
-    received_packets: u64,
-    retransmits: u64,
-    /// Absent, as the next, where the kernel does not count them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rtos: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recoveries: Option<u64>,
-    reordering: u64,
-    out_of_order: u64,
-    delivered_ce: u64,
-}
-
-impl CountersWire {
-    pub(super) fn new(counters: Counters, counts_rtos: bool) -> Self {
-        let Counters {
-            sent_bytes,
-            received_bytes,
-            sent_packets,
-            received_packets,
-            retransmits,
-            rtos,
-            recoveries,
-            reordering,
-            out_of_order,
-            delivered_ce,
-        } = counters;
-        Self {
-            sent_bytes,
-            received_bytes,
-            sent_packets,
-            received_packets,
-            retransmits,
-            rtos: counts_rtos.then_some(rtos),
-            recoveries: counts_rtos.then_some(recoveries),
-            reordering,
-            out_of_order,
-            delivered_ce,
-        }
+        OwnerSource::Send => "send",
     }
 }
 
@@ -222,9 +180,9 @@ struct FailureWire {
 }
 
 impl FailureWire {
-    fn new(failure: Failure, opened_at: Option<KernelTime>, closed_at: Option<KernelTime>) -> Self {
+    fn new(failure: Failure, opened_at: Option<KernelTime>, failed_at: Option<KernelTime>) -> Self {
         let Failure { kind, errno } = failure;
-        let lived = closed_at.zip(opened_at).map(|(closed, opened)| closed.nanoseconds_since(opened));
+        let lived = failed_at.zip(opened_at).map(|(failed, opened)| failed.nanoseconds_since(opened));
         Self {
             kind: kind.name(),
             errno,

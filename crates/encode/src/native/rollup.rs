@@ -2,10 +2,11 @@
 //!
 //! It stands among the connections and has their fields, as far as those in it have them in common.
 
-use connections::{Common, Failure, RollUp, RollUpKey, WallOffset};
+use connections::{Common, Counted, Failure, Protocol, RollUp, RollUpKey, WallOffset};
 use serde::Serialize;
 
-use super::connection::{CountersWire, OwnerWire, protocol_name};
+use super::connection::OwnerWire;
+use super::counters::CountersWire;
 use crate::wall_time::WallTime;
 
 #[derive(Serialize)]
@@ -58,10 +59,12 @@ impl<'a> RollUpWire<'a> {
             }
             None => (None, connections::Direction::Unknown, None),
         };
+        let counted =
+            Counted { tcp: protocol == Protocol::Tcp, rtos: protocol == Protocol::Tcp && *counts_rtos };
         let incoming = direction == connections::Direction::Incoming;
         Self {
             id: format!("rolled-up-{number:x}"),
-            protocol: protocol_name(protocol),
+            protocol: protocol.name(),
             state: connections::State::Closed.name(),
             direction: direction.name(),
             netns,
@@ -69,8 +72,8 @@ impl<'a> RollUpWire<'a> {
             remote: EndWire { port: port.filter(|_| !incoming) },
             owner: owner.as_ref().map(OwnerWire::new),
             closed_at: WallTime::of(*last_closed_at, wall),
-            total: CountersWire::new(*total, *counts_rtos),
-            delta: CountersWire::new(*total, *counts_rtos),
+            total: CountersWire::new(*total, counted),
+            delta: CountersWire::new(*total, counted),
             failures: failures.iter().map(FailuresWire::new).collect(),
             rolled_up: *connections,
         }

@@ -70,25 +70,28 @@ impl ConnectionWire<'_> {
             pre_existing: _,
             total: _,
             before: _,
-            tcp,
+            facts,
             failure,
+            failed_at: _,
         } = connection;
         let Tuple { protocol, netns, local, remote } = tuple;
-        let (rtt, rtt_var) = round_trip(tcp);
+        // The dialect has no facts of UDP, and failures of TCP alone.
+        let tcp = facts.tcp();
+        let (rtt, rtt_var) = tcp.map_or((0, 0), round_trip);
         Self {
             pid: owner.map_or(0, pid),
             laddr: Addr::new(local),
             raddr: Addr::new(remote),
             family: if tuple.is_ipv4() { "v4" } else { "v6" },
-            protocol: protocol_name(protocol),
+            protocol: protocol.name(),
             direction: direction_name(direction),
             netns,
             rtt,
             rtt_var,
             last_tcp_established: u32::from(newly_established),
-            last_tcp_closed: u32::from(state == State::Closed),
-            tcp_failures_by_err_code: FailureCounts::One(failure),
-            tcp_ecn_negotiated: tcp.ecn_negotiated,
+            last_tcp_closed: u32::from(tcp.is_some() && state == State::Closed),
+            tcp_failures_by_err_code: FailureCounts::One(failure.filter(|_| tcp.is_some())),
+            tcp_ecn_negotiated: tcp.is_some_and(|tcp| tcp.ecn_negotiated),
             ..Self::counting(delta)
         }
     }
@@ -114,7 +117,7 @@ impl ConnectionWire<'_> {
             laddr: nowhere(),
             raddr: nowhere(),
             family: "v4",
-            protocol: protocol_name(Protocol::Tcp),
+            protocol: Protocol::Tcp.name(),
             last_bytes_sent: Text(sent_bytes),
             last_bytes_received: Text(received_bytes),
             last_retransmits: narrow(retransmits),
@@ -179,12 +182,6 @@ fn round_trip(facts: TcpFacts) -> (u32, u32) {
         counts_rtos: _,
     } = facts;
     (srtt_us.unwrap_or(0), rttvar_us.unwrap_or(0))
-}
-
-pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-    }
 }
 
 pub(super) fn direction_name(direction: Direction) -> &'static str {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use connections::{Common, Direction, RollUp, RollUpKey};
 
-use super::connection::{Addr, ConnectionWire, FailureCounts, direction_name, pid, protocol_name};
+use super::connection::{Addr, ConnectionWire, FailureCounts, direction_name, pid};
 
 pub(super) fn wire(rollup: &RollUp) -> ConnectionWire<'_> {
     // The dialect tells no times of connections, and a count that is absent is 0.
@@ -25,7 +25,7 @@ pub(super) fn wire(rollup: &RollUp) -> ConnectionWire<'_> {
         pid: owner.map_or(0, pid),
         laddr: end(if incoming { port } else { 0 }),
         raddr: end(if incoming { 0 } else { port }),
-        protocol: protocol_name(protocol),
+        protocol: protocol.name(),
         direction: direction_name(direction),
         netns,
         last_tcp_closed: u32::try_from(*connections).unwrap_or(u32::MAX),

@@ -3,7 +3,7 @@
 //! its state.
 
 use connections::{
-    Command, Common, Connection, ConnectionId, Counters, Direction, Failure, FailureKind, GlobalId,
+    Command, Common, Connection, ConnectionId, Counters, Direction, Facts, Failure, FailureKind, GlobalId,
     KernelTime, Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, Table, TcpFacts, Tuple,
     WallOffset,
 };
@@ -113,7 +113,7 @@ fn outgoing() -> Change {
         established_at: Some(KernelTime(FROM + 1_000_180_000)),
         global_id: Some(GlobalId(0x0123_4567_89ab_cdef)),
         total: counters(u64::MAX),
-        tcp,
+        facts: Facts::Tcp(tcp),
         ..connection(1, "10.0.0.1:40112", "10.0.0.2:443")
     };
     Change { connection, delta: counters(u64::MAX) }
@@ -140,6 +140,7 @@ fn refused() -> Change {
         closed_at: Some(KernelTime(FROM + 2_000_090_999)),
         total: delta,
         failure: Some(Failure { kind: FailureKind::Refused, errno: Some(111) }),
+        failed_at: Some(KernelTime(FROM + 2_000_090_999)),
         ..connection(3, "10.0.0.1:40113", "10.0.0.2:81")
     };
     Change { connection, delta }
@@ -184,8 +185,9 @@ fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
         pre_existing: false,
         total: Counters::default(),
         before: Counters::default(),
-        tcp: TcpFacts::default(),
+        facts: Facts::Tcp(TcpFacts::default()),
         failure: None,
+        failed_at: None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use connections::{
-    ConnectionId, Direction, Event, KernelTime, Observation, Protocol, RawCounters, State, Table, TcpFacts,
-    Tuple, WallOffset,
+    ConnectionId, Direction, Event, Facts, KernelTime, Observation, Protocol, RawCounters, State, Table,
+    TcpFacts, Tuple, WallOffset,
 };
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
 use encode::{Count, Process, Program, Sampled, Status, WallTime};
@@ -214,7 +214,8 @@ fn observation(cookie: u64) -> Observation {
         established_at: Some(KernelTime(cookie)),
         pre_existing: false,
         counters: RawCounters { sent_bytes: 10, received_bytes: 20, ..RawCounters::default() },
-        tcp: TcpFacts::default(),
+        facts: Facts::Tcp(TcpFacts::default()),
+        failed: None,
         isns: None,
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use collect::{CollectLimits, Collector, PassRequests, kernel_now};
-use connections::{Counters, Listener};
+use connections::{Connection, Counters, Listener, TcpFacts};
 use deltas::{Change, ClientId, ClientLimits, Delta};
 use endpoints::{Backend, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
@@ -181,6 +181,11 @@ impl Client<'_> {
     pub fn wait_found(&mut self, namespace: &NetNs, local_port: u16) -> (Counters, Change) {
         self.wait("the connection", |client| client.find(namespace, local_port))
     }
+}
+
+/// What the kernel knows of a TCP connection beyond its counters.
+pub fn tcp_facts(connection: &Connection) -> TcpFacts {
+    connection.facts.tcp().expect("it is of TCP")
 }
 
 /// What `ss` says of a socket, on one line.

@@ -4,7 +4,7 @@ use connections::{Counters, Direction, OwnerSource, State};
 use deltas::Change;
 
 use crate::Test;
-use crate::harness::{Client, Outcome, Tracer, address, kernel_counters, socket_words};
+use crate::harness::{Client, Outcome, Tracer, address, kernel_counters, socket_words, tcp_facts};
 use crate::peer::Peer;
 use crate::world::{LEFT_V4, NetNs, RIGHT_V4, RIGHT_V6, VethPair};
 
@@ -145,7 +145,7 @@ fn facts_equal() -> Outcome {
     // More than the other end will take: part is under way, the rest waits, and the window closes.
     client.tell("send c 9000000");
     told.wait("the closed window", |told| {
-        let tcp = told.find(&world.left, local)?.1.connection.tcp;
+        let tcp = tcp_facts(&told.find(&world.left, local)?.1.connection);
         let held_up = tcp.rwnd_limited_us.is_some_and(|time| time > 0);
         (tcp.unsent_bytes > 0 && held_up && tcp.unacknowledged_bytes == 0).then_some(())
     });
@@ -154,7 +154,7 @@ fn facts_equal() -> Outcome {
     let before = socket_words(&world.left, local, port);
     fresh.poll();
     let after = socket_words(&world.left, local, port);
-    let tcp = fresh.find(&world.left, local).expect("it lives").1.connection.tcp;
+    let tcp = tcp_facts(&fresh.find(&world.left, local).expect("it lives").1.connection);
     let number = |words: &str, name: &str| -> f64 {
         let prefix = format!("{name}:");
         let word = words.split_whitespace().find_map(|word| word.strip_prefix(&prefix)).unwrap_or("0");

@@ -2,7 +2,7 @@
 
 use connections::{FailureKind, State};
 
-use crate::harness::{Client, Outcome};
+use crate::harness::{Client, Outcome, tcp_facts};
 use crate::scene::{
     Scene, filter_arriving, kernel_count, lived_ms, owner_pid, set, told_to, until, wait_failed,
 };
@@ -156,7 +156,7 @@ fn unread_data() -> Outcome {
     scene.server.ask("send s 50");
     told.wait("the bytes", |told| {
         let (_, change) = told.find(&scene.world.left, scene.local)?;
-        (change.connection.tcp.unread_bytes == 50).then_some(())
+        (tcp_facts(&change.connection).unread_bytes == 50).then_some(())
     });
     scene.client.ask("close c");
     let end = (&scene.world.left, scene.local);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What a packet says of itself: whose it is, its two ends, how much it carries.
+ *
+ * The kernel has found the headers already and says where they are, so that IPv4 options and IPv6 extension
+ * headers need no walk. Counts nothing.
+ */
+#ifndef SOCKEYE_UDP_DATAGRAM_H
+#define SOCKEYE_UDP_DATAGRAM_H
+
+#define UDP_HEADER_BYTES 8
+
+/* Not of TCP, and not a raw socket that was opened for UDP. */
+static __always_inline bool is_udp(struct sock *sk)
+{
+	return sk->sk_protocol == IPPROTO_UDP && sk->sk_type == SOCK_DGRAM;
+}
+
+static __always_inline void map_ipv4(__u32 *address, __be32 ipv4)
+{
+	address[0] = 0;
+	address[1] = 0;
+	address[2] = bpf_htonl(0xffff);
+	address[3] = ipv4;
+}
+
+static __always_inline void copy_ipv6(__u32 *address, const __u32 *from)
+{
+	address[0] = from[0];
+	address[1] = from[1];
+	address[2] = from[2];
+	address[3] = from[3];
+}
+
+static __always_inline bool is_link_local(const __u32 *address)
+{
+	return (address[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+/* The ends as the headers have them. */
+static __always_inline void read_ends(struct peer_key *key, struct sk_buff *skb, bool ipv6, bool sent)
+{
+	unsigned char *head = skb->head;
+	struct udphdr *udp = bpf_core_cast(head + skb->transport_header, struct udphdr);
+	__u32 *source = sent ? key->local_address : key->remote_address;
+	__u32 *destination = sent ? key->remote_address : key->local_address;
+
+	key->scope_id = 0;
+	if (!ipv6) {
+		struct iphdr *ip = bpf_core_cast(head + skb->network_header, struct iphdr);
+		map_ipv4(source, ip->saddr);
+		map_ipv4(destination, ip->daddr);
+	} else {
+		struct ipv6hdr *ip = bpf_core_cast(head + skb->network_header, struct ipv6hdr);
+		copy_ipv6(source, ip->saddr.in6_u.u6_addr32);
+		copy_ipv6(destination, ip->daddr.in6_u.u6_addr32);
+		if (is_link_local(source) || is_link_local(destination)) {
+			struct net_device *device = skb->dev;
+			key->scope_id = device ? device->ifindex : 0;
+		}
+	}
+	key->local_port = sent ? udp->source : udp->dest;
+	key->remote_port = sent ? udp->dest : udp->source;
+}
+
+/*
+ * What the process wrote, where address translation has changed the headers of a packet that leaves: what it
+ * receives is translated back before it reaches the socket. Read by copies: the kernel has two types that
+ * bpf_rdonly_cast could mean by nf_conn.
+ */
+static __always_inline void undo_translation(struct peer_key *key, struct sk_buff *skb)
+{
+	unsigned long tracked = skb->_nfct;
+	if (!tracked || !bpf_core_type_exists(struct nf_conn))
+		return;
+	struct nf_conn *flow = (void *)(tracked & ~NFCT_INFO_MASK);
+	if (!(BPF_CORE_READ(flow, status) & IPS_NAT_MASK))
+		return;
+	bool is_reply = (tracked & NFCT_INFO_MASK) >= IP_CT_IS_REPLY;
+	struct nf_conntrack_tuple *kept = is_reply ? &flow->tuplehash[1].tuple : &flow->tuplehash[0].tuple;
+
+	if (key->local_address[2] == bpf_htonl(0xffff) && !key->local_address[0] && !key->local_address[1]) {
+		map_ipv4(key->local_address, BPF_CORE_READ(kept, src.u3.all[0]));
+		map_ipv4(key->remote_address, BPF_CORE_READ(kept, dst.u3.all[0]));
+	} else {
+		bpf_core_read(key->local_address, sizeof(key->local_address), &kept->src.u3.all);
+		bpf_core_read(key->remote_address, sizeof(key->remote_address), &kept->dst.u3.all);
+	}
+	key->local_port = BPF_CORE_READ(kept, src.u.all);
+	key->remote_port = BPF_CORE_READ(kept, dst.u.all);
+}
+
+/* How many datagrams a packet of so much payload is: several where they leave or came together (GSO, GRO). */
+static __always_inline __u32 datagrams_in(struct sk_buff *skb, __u32 payload)
+{
+	struct skb_shared_info *shared = bpf_core_cast(skb->head + skb->end, struct skb_shared_info);
+	__u32 each = shared->gso_size;
+	if (!each || !(shared->gso_type & SKB_GSO_UDP_L4))
+		return 1;
+	return (payload + each - 1) / each;
+}
+
+#endif
