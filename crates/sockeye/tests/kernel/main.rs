@@ -31,6 +31,10 @@ mod short_lived;
 mod stress;
 mod tally;
 mod tight;
+mod udp;
+mod udp_peers;
+mod udp_scene;
+mod udp_shapes;
 #[path = "../fixtures/world.rs"]
 mod world;
 
@@ -58,6 +62,9 @@ fn main() {
         stress::TESTS,
         tight::TESTS,
         cost::TESTS,
+        udp::TESTS,
+        udp_peers::TESTS,
+        udp_shapes::TESTS,
     ];
     let needing = [
         lossy::NEEDING,
@@ -66,6 +73,7 @@ fn main() {
         resets::NEEDING,
         life::NEEDING,
         mptcp::NEEDING,
+        udp_shapes::NEEDING,
     ];
     let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));
     let needing = needing.into_iter().flatten().map(|(name, needs, test)| trial(name, *needs, *test));

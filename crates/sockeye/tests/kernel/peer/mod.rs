@@ -4,6 +4,7 @@
 //! installed.
 
 mod crowd;
+mod datagrams;
 mod obey;
 mod sockets;
 mod uring;
@@ -124,6 +125,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) {
     match arguments.next().as_deref() {
         Some(worker::ACCEPTS) => return worker::accept_one(),
         Some(worker::SERVES) => return worker::serve_one(),
+        Some(worker::SENDS) => return datagrams::send_and_end(worker::standard_input(), arguments),
         _ => {}
     }
     end_with_the_test();

@@ -10,6 +10,7 @@ use std::process::Child;
 use rustix::net::sockopt;
 
 use super::crowd::{self, Crowd};
+use super::datagrams::Datagrams;
 use super::{sockets, uring, worker};
 
 type Answer = Result<String, Box<dyn std::error::Error>>;
@@ -22,6 +23,7 @@ pub(super) struct State {
     workers: Vec<Child>,
     gate: Option<UnixDatagram>,
     crowd: Crowd,
+    datagrams: Datagrams,
 }
 
 impl State {
@@ -68,6 +70,7 @@ impl State {
                 "attend" | "attended" | "hold" | "keep" | "write-kept" | "finish-kept" | "release" | "visit",
                 ..,
             ] => self.crowd(&words),
+            [verb, ..] if verb.starts_with("udp-") => self.datagrams.obey(&words),
             ["worker"] => self.start_worker(),
             ["hand", name] => self.hand_to_child(name),
             [verb, name] => on_stream(verb, self.stream(name)?, 0).inspect(|_| self.forget(verb, name)),

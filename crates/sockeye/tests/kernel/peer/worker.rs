@@ -13,9 +13,17 @@ pub(super) const ACCEPTS: &str = "worker";
 /// The role of a child that is given an accepted connection.
 pub(super) const SERVES: &str = "child";
 
+/// The role of a child that sends datagrams through its parent's socket.
+pub(super) const SENDS: &str = "sender";
+
 /// Starts a process in one of these roles.
 pub(super) fn start(role: &str, socket: OwnedFd) -> std::io::Result<Child> {
-    Command::new(std::env::current_exe()?).args([ROLE, role]).stdin(Stdio::from(socket)).spawn()
+    start_with(role, &[], socket)
+}
+
+/// Starts a process in one of these roles with further words.
+pub(super) fn start_with(role: &str, words: &[&str], socket: OwnedFd) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?).args([ROLE, role]).args(words).stdin(Stdio::from(socket)).spawn()
 }
 
 /// Accepts one connection, tells its pid through it, and keeps it until the other end closes.
@@ -35,6 +43,7 @@ pub(super) fn serve_one() {
     let _ = stream.read(&mut byte);
 }
 
-fn standard_input() -> OwnedFd {
+/// The socket that it is given.
+pub(super) fn standard_input() -> OwnedFd {
     std::io::stdin().as_fd().try_clone_to_owned().expect("it is open")
 }
