@@ -15,6 +15,20 @@ static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 c
 	return *(volatile __u64 *)&slot->committed == cookie && sk->__sk_common.skc_cookie.counter == cookie;
 }
 
+/*
+ * A slot is given back before its socket is. So where a committed one has a socket that is another's or
+ * nobody's, its end was missed for good: user space notices that nothing reads it any more.
+ */
+static __always_inline void free_if_stale(struct slot *slot, struct sock *sk, __u64 cookie)
+{
+	bool committed = *(volatile __u64 *)&slot->committed == cookie;
+	bool other = sk->__sk_common.skc_cookie.counter != cookie;
+	if (!committed || !other)
+		return;
+	COUNT(stale);
+	slot_free(slot, cookie);
+}
+
 static __always_inline void tell_overdue(struct connection_record *scratch, struct slot *slot, __u64 cookie)
 {
 	struct connection_record *kept = bpf_map_lookup_elem(&deferred_records, &cookie);
@@ -105,8 +119,10 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 				      struct slot *slot, __u64 socket, __u64 cookie, struct orders *given)
 {
 	struct tcp_sock *tcp = bpf_core_cast((void *)socket, struct tcp_sock);
-	if (!still_is(slot, (struct sock *)tcp, cookie))
+	if (!still_is(slot, (struct sock *)tcp, cookie)) {
+		free_if_stale(slot, (struct sock *)tcp, cookie);
 		return false;
+	}
 	/* Before the reading: what changes during it is a change. */
 	__u32 mark = resting_mark(tcp, slot);
 	if (is_unchanged(slot, mark, given))

@@ -78,6 +78,8 @@ static long read_udp_way(__u32 number, struct udp_pass *pass)
 		return 0;
 	/* Sockets of the kernel end without a word, and those closed while their slot was being written. */
 	if (slot->state < SLOT_ENDED && !is_alive(pass->bucket->socket[way], cookie)) {
+		if (!slot->closed_at_ns && !is_of_kernel(&slot->peer.owner))
+			COUNT(udp_stale);
 		slot->closed_at_ns = slot->closed_at_ns ?: bpf_ktime_get_ns();
 		if (!udp_slot_moves(slot, SLOT_USED, SLOT_ENDED))
 			udp_slot_moves(slot, SLOT_EMPTY, SLOT_TOLD);

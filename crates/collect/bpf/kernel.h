@@ -181,6 +181,18 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+struct sk_buff_head {
+	__u32 qlen;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -194,15 +206,12 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 	unsigned long skc_flags;
+	refcount_t skc_refcnt;
 };
 
 typedef struct {
 	int owned;
 } socket_lock_t;
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 /* Since 6.18. */
 struct numa_drop_counters {
@@ -212,6 +221,7 @@ struct numa_drop_counters {
 
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	atomic_t sk_drops;
 	struct numa_drop_counters *sk_drop_counters;
 	socket_lock_t sk_lock;
@@ -284,6 +294,9 @@ struct tcp_sock {
 
 struct udp_sock {
 	struct inet_sock inet;
+	/* The kernel takes what comes for this socket: a tunnel's. */
+	void *encap_rcv;
+	struct sk_buff_head reader_queue;
 };
 
 struct net_device {

@@ -19,6 +19,8 @@
 #define SLOT_ROLLED_UP 8
 /* And that roll-up was the one of the rest. */
 #define SLOT_IN_REST 16
+/* The socket was found without a slot while it lived. */
+#define SLOT_FOUND 32
 
 /* Turns a socket cookie into a key that no cookie has: that of a slot which only keeps a name. */
 #define NAME_KEPT (1ull << 62)
@@ -133,6 +135,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct ticks);
 } pass_ticks SEC(".maps");
+
+/* Counts sockets of one namespace. Written by iter_tcp_audit; set to 0 before, and read after it, by user
+ * space. */
+struct tcp_audit {
+	__u64 sockets;
+	/* Without a slot. */
+	__u64 missing;
+	/* Of these, those that have one now. */
+	__u64 found;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcp_audit);
+} tcp_audit SEC(".maps");
 
 /* Number of buckets less one. Set at load. */
 const volatile __u32 bucket_mask = 0;

@@ -213,6 +213,7 @@ static __always_inline void read_connection(struct connection_record *record, st
 	record->netns = slot->netns;
 	record->direction = slot->direction;
 	record->pre_existing = (slot->flags & SLOT_PRE_EXISTING) != 0;
+	record->found = (slot->flags & SLOT_FOUND) != 0;
 	record->kind = kind;
 	record->error = 0;
 	record->state = state;

@@ -108,7 +108,9 @@ struct connection_record {
 	__u8 delivery_app_limited;
 	/* Of a rolled-up connection: its counters are in the roll-up of the rest. */
 	__u8 in_rest;
-	__u8 pad[2];
+	/* The socket was found without a slot while it lived. */
+	__u8 found;
+	__u8 pad[1];
 };
 
 _Static_assert(sizeof(struct owner_record) == 48, "owner_record has no hidden padding");
@@ -256,6 +258,10 @@ struct kernel_counts {
 	__u64 udp_late;
 	/* UDP sockets that were closed, and of which something is left that only a pass can tell. */
 	__u64 udp_left;
+	/* Slots of TCP sockets that were gone without a word, freed by a pass. */
+	__u64 stale;
+	/* UDP sockets of processes that were gone without a word, ended by a pass. */
+	__u64 udp_stale;
 };
 
 #endif

@@ -30,6 +30,7 @@
 #include "hook_cgroup_connect.h"
 #include "iter_connections.h"
 #include "iter_tcp.h"
+#include "iter_tcp_audit.h"
 #include "iter_task_file.h"
 
 /* The kernel lets only programs under the GPL use the helpers for tracing. */

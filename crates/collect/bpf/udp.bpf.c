@@ -28,6 +28,7 @@
 #include "iter_udp_sockets.h"
 #include "iter_udp_peers.h"
 #include "iter_udp.h"
+#include "iter_udp_audit.h"
 #include "iter_udp_task_file.h"
 
 /* The kernel lets only programs under the GPL use the helpers for tracing. */

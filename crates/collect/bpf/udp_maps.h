@@ -121,6 +121,23 @@ struct {
 	__type(value, struct peer);
 } udp_peers SEC(".maps");
 
+/* Counts sockets of one namespace. Written by iter_udp_audit; set to 0 before, and read after it, by user
+ * space. */
+struct udp_audit {
+	__u64 sockets;
+	/* Of these, those of tunnels: what comes for them goes around the socket. */
+	__u64 tunnels;
+	/* Datagrams that wait to be read. */
+	__u64 waiting;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct udp_audit);
+} udp_audit SEC(".maps");
+
 /* Number of buckets less one. Set at load. */
 const volatile __u32 udp_bucket_mask = 0;
 

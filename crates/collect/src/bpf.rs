@@ -1,6 +1,7 @@
 //! The BPF programs of this crate: loaded, attached, and read.
 
 mod adoption;
+mod auditing;
 mod closed_records;
 mod cost;
 mod iterate;
@@ -22,6 +23,7 @@ pub(crate) use storage::Storage;
 
 /// The record types, generated from the object's own type information.
 pub(crate) use skeletons::tracer::types;
+pub(crate) use skeletons::udp::types as udp_types;
 
 #[allow(
     missing_docs,

@@ -18,6 +18,7 @@ use connections::Event;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
+use crate::audit::{Auditor, Next, thread_time};
 use crate::bpf::{ClosedRecords, CostMeter, ProgramCosts, Programs, Storage};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
@@ -41,6 +42,9 @@ const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// While there is little room for peers of UDP sockets, a pass is made at most so often to end idle ones.
 const CROWDED_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Between two steps of an audit.
+const AUDIT_STEP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The time-outs of UDP are read again after this time.
 const TIMEOUTS_INTERVAL: Duration = Duration::from_secs(60);
@@ -247,6 +251,7 @@ struct Passes<'a> {
     /// When everything was read last.
     read_all: Option<Instant>,
     owners_after: Instant,
+    auditor: Auditor,
     meter: CostMeter,
     meter_for: Duration,
     meter_after: Instant,
@@ -275,6 +280,10 @@ impl<'a> Passes<'a> {
             timeouts_read: None,
             read_all: None,
             owners_after: now,
+            auditor: Auditor::new(
+                Duration::from_millis(limits.audit_interval_ms.into()),
+                limits.audit_pause_factor,
+            ),
             meter: CostMeter::default(),
             meter_for: Duration::from_millis(limits.cost_sample_ms.into()),
             meter_after: now,
@@ -293,6 +302,23 @@ impl<'a> Passes<'a> {
             } else {
                 self.drain(outlet)?;
             }
+            self.audit(outlet)?;
+        }
+        Ok(())
+    }
+
+    /// A step of the audit, which takes as long as reading one namespace, or a pass.
+    fn audit(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        let stale = self.seen.stale + self.seen.udp.stale;
+        match self.auditor.step(self.programs, stale)? {
+            Next::Rest | Next::Step => {}
+            Next::Pass => {
+                let began = thread_time();
+                self.pass(outlet)?;
+                outlet.events(vec![Event::AuditPassEnded]);
+                self.auditor.pass_ended(thread_time().saturating_sub(began));
+            }
+            Next::Told(reading) => outlet.events(vec![Event::Audited(reading)]),
         }
         Ok(())
     }
@@ -410,7 +436,8 @@ impl<'a> Passes<'a> {
             PollFd::from_borrowed_fd(ring, PollFlags::IN),
             PollFd::from_borrowed_fd(self.shared.wake.as_fd(), PollFlags::IN),
         ];
-        let timeout = Timespec::try_from(DRAIN_INTERVAL).expect("100 ms fit");
+        let interval = if self.auditor.is_resting() { DRAIN_INTERVAL } else { AUDIT_STEP_INTERVAL };
+        let timeout = Timespec::try_from(interval).expect("100 ms fit");
         match poll(&mut descriptors, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {

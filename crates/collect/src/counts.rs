@@ -29,6 +29,8 @@ pub struct KernelCounts {
     pub attempts_full: u64,
     /// Connections of which the beginning was not seen, followed since they were closed.
     pub claimed_late: u64,
+    /// Slots of sockets that were gone without a word, freed by a pass.
+    pub stale: u64,
     /// Of UDP.
     pub udp: UdpCounts,
     /// Runs of the programs that the kernel left out, because the program was running on that CPU already.
@@ -52,6 +54,8 @@ pub struct UdpCounts {
     pub foreign: u64,
     /// Datagrams that came in the moment in which their connection was told as ended, and may not be in it.
     pub late: u64,
+    /// UDP sockets of processes that were gone without a word, ended by a pass.
+    pub stale: u64,
     /// UDP sockets that were closed, and of which something was left that only a pass could tell.
     pub left: u64,
 }

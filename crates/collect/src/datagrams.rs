@@ -36,6 +36,7 @@ fn observation(record: &datagram_record, state: State) -> Option<Observation> {
         state,
         established_at: None,
         pre_existing: record.pre_existing != 0,
+        found: false,
         counters: RawCounters {
             sent_bytes: record.sent_bytes,
             received_bytes: record.received_bytes,

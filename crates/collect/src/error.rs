@@ -42,6 +42,14 @@ pub enum CollectError {
         /// Why.
         source: io::Error,
     },
+    /// Counters of the kernel could not be read.
+    #[error("cannot read /proc/thread-self/net/{file}")]
+    Proc {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// The thread could not be made or return to its own network namespace.
     #[error("cannot {operation}")]
     System {

@@ -4,6 +4,7 @@
 //! [`connections::Event`]s and knows nothing of clients, HTTP or configuration files. The only crate with
 //! `unsafe` code.
 
+mod audit;
 mod bpf;
 mod cgroups;
 mod clock;
@@ -14,6 +15,7 @@ mod error;
 mod hooks;
 mod inbox;
 mod jiffies;
+mod kernel_sums;
 mod namespaces;
 mod plain;
 mod privilege;
@@ -56,6 +58,10 @@ pub struct CollectLimits {
     /// Sockets whose last call of `connect` failed so, and which are still open. 180 bytes of kernel memory
     /// each while used.
     pub connect_attempts: u32,
+    /// Milliseconds between two audits; 0 for none.
+    pub audit_interval_ms: u32,
+    /// After an audit there is none for so many times as long as it took: with 1000, audits take a thousandth of a core.
+    pub audit_pause_factor: u32,
     /// Follow UDP.
     pub follow_udp: bool,
     /// UDP sockets with a place for one peer each. Rounded up to a power of two; 232 bytes of kernel memory each.
@@ -78,6 +84,8 @@ impl Default for CollectLimits {
             kernel_rollups: 4096,
             follow_attempts: false,
             connect_attempts: 16_384,
+            audit_interval_ms: 60_000,
+            audit_pause_factor: 1000,
             follow_udp: true,
             udp_slots: 16_384,
             udp_peers: 65_536,

@@ -3,8 +3,10 @@
 //! Checks lengths only: what the numbers mean is for `record` and `rollup`.
 
 use crate::bpf::types::{
-    connection_record, datagram_record, kernel_counts, orders, rollup, rollup_key, unchanged_record,
+    connection_record, datagram_record, kernel_counts, orders, rollup, rollup_key, tcp_audit,
+    unchanged_record,
 };
+use crate::bpf::udp_types::udp_audit;
 
 /// Made of integers without padding: every byte is initialized, and every pattern of bits is a value.
 ///
@@ -27,7 +29,7 @@ macro_rules! plain {
 
 plain!(
     connection_record: 256, datagram_record: 256, unchanged_record: 256, rollup_key: 24, rollup: 752, orders: 40,
-    kernel_counts: 144
+    kernel_counts: 160, tcp_audit: 24, udp_audit: 24
 );
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.

@@ -116,6 +116,7 @@ fn observation(record: &connection_record, jiffy: Option<JiffyRate>) -> Option<O
         state: state(record.state)?,
         established_at: present(record.established_at_ns).map(KernelTime),
         pre_existing: record.pre_existing != 0,
+        found: record.found != 0,
         counters: RawCounters {
             sent_bytes: record.sent_bytes,
             received_bytes: record.received_bytes,

@@ -1,5 +1,6 @@
 //! What `collect` tells: the closed list of events that change the table.
 
+use crate::audit::AuditReading;
 use crate::connection::ConnectionId;
 use crate::counters::RawCounters;
 use crate::direction::Direction;
@@ -28,6 +29,8 @@ pub struct Observation {
     pub established_at: Option<KernelTime>,
     /// True when the socket is older than the tracer.
     pub pre_existing: bool,
+    /// True when an audit found that the socket was not followed any more, or never was.
+    pub found: bool,
     /// Counters since the socket was opened.
     pub counters: RawCounters,
     /// What else the kernel knows.
@@ -68,6 +71,10 @@ pub enum Event {
     RolledUp(RolledUp),
     /// Sums over connections that ended. The names of those in it that were told live came before.
     RollUp(Box<RollUp>),
+    /// The pass of an audit has ended: what is known now is to be compared.
+    AuditPassEnded,
+    /// What the kernel itself said before and after that pass.
+    Audited(Box<AuditReading>),
     /// Every live connection and listener has been read once since the last event of this kind, and `at` is
     /// when that pass began.
     PassEnded {

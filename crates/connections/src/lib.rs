@@ -7,6 +7,7 @@
 //! Nothing here does IO, reads a clock, starts a thread or fails: time comes in as [`KernelTime`], and odd
 //! input is counted as an anomaly and answered with the best value.
 
+mod audit;
 mod connection;
 mod counters;
 mod direction;
@@ -15,6 +16,7 @@ mod event;
 mod facts;
 mod failure;
 mod global_id;
+mod ledger;
 mod listeners;
 mod live;
 mod loss;
@@ -27,6 +29,7 @@ mod time;
 mod tombstones;
 mod tuple;
 
+pub use audit::{Audit, AuditReading, Drift, KernelSums, NamespaceReading};
 pub use connection::{Connection, ConnectionId, News};
 pub use counters::{Counters, RawCounters};
 pub use direction::Direction;

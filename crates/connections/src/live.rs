@@ -50,8 +50,9 @@ impl Live {
         self.places.contains_key(id)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().map(|(_, entry)| entry)
+    /// All of them, in no order.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.entries.iter().map(|(_, entry)| &entry.connection)
     }
 
     /// How many changes were worth telling so far.
@@ -86,6 +87,11 @@ impl Live {
             mark.changed = 0;
         }
         self.entries.try_remove(place)
+    }
+
+    /// The connection of this socket, which another one continues. Looks at all.
+    pub(crate) fn of_socket(&self, cookie: u64) -> Option<ConnectionId> {
+        self.places.keys().find(|id| id.cookie == cookie).copied()
     }
 
     /// Notes that this pass read the connection. False when it is not here.

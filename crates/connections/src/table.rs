@@ -3,11 +3,13 @@
 //! Takes events, gives live connections and hands out closed ones once. Keeps nothing of a connection after
 //! its close but a tombstone for two passes.
 
+use crate::audit::{Audit, Audits};
 use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::event::{Ending, Event, Observation};
 use crate::failure::Failure;
+use crate::ledger::Ledger;
 use crate::listeners::Listeners;
 use crate::live::Live;
 use crate::loss::Loss;
@@ -26,6 +28,8 @@ pub struct Table {
     closed: Vec<Connection>,
     named: Named,
     rolled_up: Vec<RollUp>,
+    ledger: Ledger,
+    audits: Audits,
     pass: u64,
     /// Connections for which the running pass found no room.
     without_room: u64,
@@ -64,6 +68,8 @@ impl Table {
             closed: Vec::new(),
             named: Named::default(),
             rolled_up: Vec::new(),
+            ledger: Ledger::default(),
+            audits: Audits::default(),
             pass: 0,
             without_room: 0,
             live_max,
@@ -82,13 +88,15 @@ impl Table {
             Event::ListenerClosed(listener) => self.listeners.closed(listener),
             Event::RolledUp(name) => self.name_rolled_up(name),
             Event::RollUp(rollup) => self.roll_up(rollup),
+            Event::AuditPassEnded => self.audits.note(&self.ledger, self.live.connections()),
+            Event::Audited(reading) => self.audits.compare(&reading, &mut self.ledger),
             Event::PassEnded { at } => self.end_pass(at),
         }
     }
 
     /// The live connections, in no order.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        self.live.iter().map(|entry| &entry.connection)
+        self.live.connections()
     }
 
     /// How many changes of live connections were worth telling so far.
@@ -121,6 +129,12 @@ impl Table {
     #[must_use]
     pub fn counts(&self) -> TableCounts {
         self.counts
+    }
+
+    /// The last audit; absent before the first has ended.
+    #[must_use]
+    pub fn audit(&self) -> Option<Audit> {
+        self.audits.last()
     }
 
     /// Takes the connections that closed since the last call, each exactly once.
@@ -167,12 +181,29 @@ impl Table {
     /// close. One that is older than the tracer should have been adopted first; the part since then is
     /// unknown, and telling old bytes as new would be worse than telling none.
     fn unseen_before(&mut self, observation: &Observation) -> Counters {
+        if let Some(counted) = self.counted_before(observation) {
+            return counted;
+        }
         // Of UDP nothing is counted before tracing.
         if !observation.pre_existing || observation.tuple.protocol == Protocol::Udp {
             return Counters::default();
         }
         self.counts.untracked += 1;
         Counters::first(observation.counters)
+    }
+
+    /// A connection that got lost in the kernel and was found again goes on under another name: what was told of it is not
+    /// told again.
+    fn counted_before(&mut self, observation: &Observation) -> Option<Counters> {
+        if !observation.found {
+            return None;
+        }
+        let id = self.live.of_socket(observation.id.cookie)?;
+        let entry = self.live.remove(&id)?;
+        let counted = entry.since_opened;
+        self.counts.close_not_seen.add(0);
+        self.bury(entry, observation.id.claimed_at);
+        Some(counted)
     }
 
     /// True when another connection can be followed; if not, that is counted.
@@ -226,6 +257,7 @@ impl Table {
             Settled::News(rollup) if rollup.is_empty() => {}
             Settled::News(rollup) => {
                 self.counts.rolled_up += rollup.connections;
+                self.ledger.add_rolled_up(&rollup);
                 self.rolled_up.push(*rollup);
             }
             Settled::Lost(loss) => self.counts.ring_full = self.counts.ring_full.plus(loss),
@@ -238,6 +270,7 @@ impl Table {
         entry.resolve_direction(&self.listeners);
         self.tombstones.bury(entry.connection.id, self.pass);
         self.counts.closed += 1;
+        self.ledger.add_closed(&entry.connection);
         self.closed.push(entry.connection);
     }
 

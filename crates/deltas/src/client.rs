@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, ConnectionId, KernelTime, Loss, News, RollUp, Table};
+use connections::{Audit, Connection, ConnectionId, KernelTime, Loss, News, RollUp, Table};
 use foldhash::fast::RandomState;
 
 use crate::client_id::Peer;
@@ -231,8 +231,14 @@ impl Health {
             untracked: self.untracked.saturating_sub(earlier.untracked).saturating_add(self.untracked_now),
             rolled_up: self.rolled_up.saturating_sub(earlier.rolled_up),
             anomalies: self.anomalies.saturating_sub(earlier.anomalies),
+            not_counted: not_counted(self.audit).saturating_sub(not_counted(earlier.audit)),
+            audit: self.audit,
         }
     }
+}
+
+fn not_counted(audit: Option<Audit>) -> u64 {
+    audit.map_or(0, |audit| audit.not_counted())
 }
 
 fn untold(ended: &Ended, told: Option<&News>) -> Loss {

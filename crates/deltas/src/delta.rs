@@ -1,6 +1,6 @@
 //! An answer to a poll: what one client has not seen yet, owned and independent of the state.
 
-use connections::{Connection, Counters, KernelTime, Losses, RollUp};
+use connections::{Audit, Connection, Counters, KernelTime, Losses, RollUp};
 
 use crate::client_id::{ClientId, ClientKey};
 
@@ -49,6 +49,8 @@ pub struct Health {
     pub rolled_up: u64,
     /// Contradictions in what the kernel said.
     pub anomalies: u64,
+    /// The last audit; absent before the first.
+    pub audit: Option<Audit>,
 }
 
 /// How complete one answer is: the changes of [`Health`] over the answer's interval.
@@ -64,13 +66,17 @@ pub struct Coverage {
     pub rolled_up: u64,
     /// Contradictions in the interval.
     pub anomalies: u64,
+    /// What the audits of the interval found that was neither followed nor counted: sockets, connections, datagrams.
+    pub not_counted: u64,
+    /// The last audit; absent before the first.
+    pub audit: Option<Audit>,
 }
 
 impl Coverage {
     /// True when nothing is known to be missing.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.untracked == 0 && self.losses == Losses::default()
+        self.untracked == 0 && self.not_counted == 0 && self.losses == Losses::default()
     }
 }
 

@@ -11,6 +11,7 @@
 //! Nothing here does IO beyond the writer that is handed in, reads a clock or waits.
 
 mod answer;
+mod audit_view;
 mod client_view;
 mod count;
 mod loss_view;
@@ -22,6 +23,7 @@ mod status;
 mod wall_time;
 
 pub use answer::Answer;
+pub use audit_view::AuditView;
 pub use client_view::ClientView;
 pub use count::{Count, Metric, MetricKind};
 pub use loss_view::LossView;

@@ -3,9 +3,13 @@
 //! Everything here comes from a [`Status`], which is taken apart without `..`, so that a new fact of it does
 //! not compile until someone decides about it. How a family is written is in `exposition`.
 
+mod audits;
 mod exposition;
 
+use std::collections::BTreeMap;
+
 use crate::count::{Count, Metric, MetricKind};
+use crate::loss_view::LossView;
 use crate::status::{Capability, Program, Sampled, Status};
 
 pub use exposition::Form;
@@ -82,6 +86,7 @@ fn families(status: &Status) -> Vec<Family<'_>> {
         limits,
         counters,
         lost,
+        audit,
         clients,
         live_connections,
         programs,
@@ -116,18 +121,10 @@ fn families(status: &Status) -> Vec<Family<'_>> {
             [Sample::whole(*live_connections)],
         ),
         Family::gauge("sockeye_clients", "Registered clients.", [Sample::whole(*clients)]),
-        Family::counter(
-            "sockeye_lost_connections",
-            "Connections of which something was lost, by cause. The causes may overlap.",
-            lost.iter().map(|(cause, loss)| Sample::whole(loss.connections).with("cause", cause)),
-        ),
-        Family::counter(
-            "sockeye_lost_bytes",
-            "Payload bytes, both ways, that were not told, by cause. The causes may overlap.",
-            lost.iter().map(|(cause, loss)| Sample::whole(loss.bytes).with("cause", cause)),
-        ),
     ];
+    families.extend(losses(lost));
     families.extend(counted(counters));
+    families.extend(audit.iter().flat_map(audits::families));
     families.extend(costs_of_programs(programs));
     families.extend([
         Family::counter(
@@ -142,6 +139,21 @@ fn families(status: &Status) -> Vec<Family<'_>> {
         ),
     ]);
     families
+}
+
+fn losses<'a>(lost: &BTreeMap<&'a str, LossView>) -> [Family<'a>; 2] {
+    [
+        Family::counter(
+            "sockeye_lost_connections",
+            "Connections of which something was lost, by cause. The causes may overlap.",
+            lost.iter().map(|(cause, loss)| Sample::whole(loss.connections).with("cause", cause)),
+        ),
+        Family::counter(
+            "sockeye_lost_bytes",
+            "Payload bytes, both ways, that were not told, by cause. The causes may overlap.",
+            lost.iter().map(|(cause, loss)| Sample::whole(loss.bytes).with("cause", cause)),
+        ),
+    ]
 }
 
 fn served(capability: &Capability) -> Sample<'_> {

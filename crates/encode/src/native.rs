@@ -62,7 +62,7 @@ impl<'a> DeltaWire<'a> {
             acknowledged: *acknowledged,
             from: WallTime::of(*from, wall),
             to: WallTime::of(*to, wall),
-            coverage: CoverageWire::new(coverage, degradations),
+            coverage: CoverageWire::new(coverage, degradations, wall),
             connections: Connections { changes, roll_ups, wall },
         }
     }

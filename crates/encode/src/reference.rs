@@ -23,8 +23,8 @@ use telemetry::TelemetryMap;
 
 /// Writes the delta as one `Connections` message, one connection at a time.
 ///
-/// A connection without news for this client's counters, that neither opened, closed nor failed since, is
-/// left out, as in the reference. `out` gets many small writes and should have a buffer.
+/// A connection without news for this client's counters, that neither opened nor closed since, is left out,
+/// as in the reference. `out` gets many small writes and should have a buffer.
 ///
 /// # Errors
 /// Those of `out`; nothing else can fail. What was written before is then an incomplete object.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::audit_view::AuditView;
 use crate::count::{self, Count};
 use crate::loss_view::LossView;
 use crate::wall_time::WallTime;
@@ -30,6 +31,9 @@ pub struct Status {
     pub counters: Vec<Count>,
     /// What was lost since tracing began, by cause.
     pub lost: BTreeMap<&'static str, LossView>,
+    /// What the last audit found; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditView>,
     /// Registered clients.
     pub clients: u64,
     /// Connections that are live now.

@@ -71,6 +71,9 @@ pub struct Collect {
     /// program. They are told when the socket is used again or closed. Adds a program to every `connect`
     /// of the host; docs/performance.md says what that costs.
     pub connect_attempts: bool,
+    /// Seconds between two audits, 0 to 3600; 0 for none. An audit compares what is followed with the kernel's own sockets and
+    /// counters, namespace by namespace; it rests for a thousand times as long as it took, if that is longer.
+    pub audit_interval_s: u32,
     /// Follow UDP. Where the kernel has no hook of UDP alone (`/v1/status` tells which serves it), every packet of TCP
     /// passes a program that returns at once; docs/performance.md says what that costs. Without, no program is on a
     /// path of packets.
@@ -79,7 +82,7 @@ pub struct Collect {
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { cost_sample_ms: 1000, connect_attempts: false, udp: true }
+        Self { cost_sample_ms: 1000, connect_attempts: false, audit_interval_s: 60, udp: true }
     }
 }
 

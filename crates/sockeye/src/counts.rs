@@ -83,6 +83,10 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_claimed_late", "sockeye_kernel_claimed_late_connections",
             "Connections of which the beginning was not seen, and which were followed since they were closed."
         );
+        stale: total(
+            "kernel_stale", "sockeye_kernel_stale_slots",
+            "Slots of sockets that were gone without a word, freed by a pass."
+        );
         missed_runs: total(
             "kernel_missed_runs", "sockeye_kernel_missed_runs",
             "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already."
@@ -120,6 +124,10 @@ fn of_udp(counts: UdpCounts) -> impl Iterator<Item = Count> {
         late: total(
             "kernel_udp_late", "sockeye_kernel_udp_late_datagrams",
             "Datagrams that came in the moment in which their connection was told as ended, and may not be in it."
+        );
+        stale: total(
+            "kernel_udp_stale", "sockeye_kernel_udp_stale_sockets",
+            "UDP sockets of processes that were gone without a word, ended by a pass."
         );
         left: total(
             "kernel_udp_left", "sockeye_kernel_udp_left_sockets",

@@ -112,6 +112,8 @@ fn collect_limits(config: &Config) -> CollectLimits {
         kernel_rollups: limits.kernel_rollups,
         follow_attempts: config.collect.connect_attempts,
         connect_attempts: limits.connect_attempts,
+        audit_interval_ms: config.collect.audit_interval_s.saturating_mul(1000),
+        audit_pause_factor: CollectLimits::default().audit_pause_factor,
         follow_udp: config.collect.udp,
         udp_slots: limits.udp_slots,
         udp_peers: limits.udp_peers,

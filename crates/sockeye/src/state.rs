@@ -336,6 +336,7 @@ impl State {
             untracked_now: without_room + spilled_now,
             rolled_up,
             anomalies: anomalies + malformed,
+            audit: self.table.audit(),
         }
     }
 
@@ -347,6 +348,7 @@ impl State {
             limits: &self.listed_limits,
             table: self.table.counts(),
             live_connections: self.table.live_count(),
+            audit: self.table.audit(),
             kernel: self.kernel,
             costs: &self.costs,
             clients: &self.clients,

@@ -10,7 +10,10 @@ use collect::{
     Capability, CapabilityState, KernelCounts, PassRequests, ProgramCosts, ProgramRuns, Report, Support,
     UdpCounts,
 };
-use connections::{ConnectionId, Counters, Event, KernelTime, Protocol, RollUp, RollUpKey, RolledUp};
+use connections::{
+    AuditReading, ConnectionId, Counters, Event, KernelSums, KernelTime, NamespaceReading, Protocol, RollUp,
+    RollUpKey, RolledUp,
+};
 use deltas::ClientLimits;
 use endpoints::{BoundSocket, HttpLimits};
 use serde_json::Value;
@@ -40,6 +43,7 @@ const KERNEL: KernelCounts = KernelCounts {
     deferred_full: 1011,
     attempts_full: 1012,
     claimed_late: 1013,
+    stale: 1023,
     udp: UdpCounts {
         begun: 1016,
         slots_full: 1017,
@@ -47,6 +51,7 @@ const KERNEL: KernelCounts = KernelCounts {
         rolled_up: 1019,
         foreign: 1020,
         late: 1021,
+        stale: 1024,
         left: 1022,
     },
     missed_runs: 1014,
@@ -79,6 +84,26 @@ fn loss() -> [Event; 2] {
     [Event::RolledUp(unknown), Event::RollUp(Box::new(sums))]
 }
 
+/// Two audits of one namespace, between which the kernel sent 7 datagrams and nothing else counted any.
+fn audits() -> Vec<Event> {
+    let audit = |udp_sent| {
+        let sums = KernelSums { udp_sent, ..KernelSums::default() };
+        let namespace = NamespaceReading {
+            netns: 1,
+            before: sums,
+            after: sums,
+            tcp_sockets: 1050,
+            tcp_missing: 11,
+            tcp_found: 9,
+            udp_sockets: 1002,
+            ..NamespaceReading::default()
+        };
+        let (namespaces, cpu_ns) = (vec![namespace], 700_000_000);
+        Event::Audited(Box::new(AuditReading { at: KernelTime(3), namespaces, unread: 3, stale: 17, cpu_ns }))
+    };
+    vec![Event::AuditPassEnded, audit(0), Event::AuditPassEnded, audit(7)]
+}
+
 /// Runs state and API, makes a report, and asks.
 fn told() -> Told {
     let requests = PassRequests::new().expect("there are descriptors");
@@ -103,6 +128,7 @@ fn told() -> Told {
     let mut sink = state.sink();
     let _ = sink(Report::Events(loss().into()));
     let _ = sink(Report::PassEnded { request: 0, counts: KERNEL, costs });
+    let _ = sink(Report::Events(audits()));
     drop(sink);
     let socket = std::env::temp_dir().join(format!(
         "sockeye-metrics-{}-{:?}.sock",
@@ -184,7 +210,7 @@ fn every_count_of_the_kernel_side_is_in_the_status_and_in_the_metrics() {
     let told = told();
     let samples: Vec<_> = text_families(&told).into_iter().flat_map(|family| family.samples).collect();
     let counters = told.status["counters"].as_object().expect("counters by name");
-    for number in 1001..=1015_u32 {
+    for number in 1001..=1024_u32 {
         let in_status = counters.values().filter(|value| **value == number).count();
         let in_metrics =
             samples.iter().filter(|sample| sample.value.total_cmp(&number.into()).is_eq()).count();
@@ -212,6 +238,16 @@ fn metrics_have_the_values_of_the_status() {
     is("sockeye_program_run_time_seconds_total", &[("program", "iter_task_file")], 0.000_000_9);
     is("sockeye_program_sampled_seconds_total", &[], 2.5);
     is("sockeye_passes_total", &[], 1.0);
+    is("sockeye_audits_total", &[], 2.0);
+    is("sockeye_audit_cpu_seconds_total", &[], 1.4);
+    is("sockeye_audit_namespaces", &[("state", "unread")], 3.0);
+    is("sockeye_audit_sockets", &[], 2052.0);
+    is("sockeye_audit_missing_sockets_total", &[], 22.0);
+    is("sockeye_audit_found_sockets_total", &[], 18.0);
+    is("sockeye_audit_stale_sockets_total", &[], 17.0);
+    is("sockeye_audit_drift", &[("kind", "udp_sent_missing")], 7.0);
+    is("sockeye_audit_drift", &[("kind", "udp_received_missing")], 0.0);
+    assert_eq!(told.status["audit"]["drift"]["udp_sent_missing"], 7, "{}", told.status);
     assert!(value(&families, "process_cpu_seconds_total", &[]) > 0.0);
     assert!(value(&families, "process_resident_memory_bytes", &[]) > 1e6);
     assert!(value(&families, "sockeye_tracing_start_time_seconds", &[]) > 1e9);

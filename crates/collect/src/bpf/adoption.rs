@@ -32,27 +32,27 @@ pub(super) fn adopt_everywhere(
             Err(error @ CollectError::System { .. }) => return Err(error),
             Err(error) => refused.note(&error.to_string()),
             Ok(Err(error)) => refused.note(&error.to_string()),
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
         }
     }
     Ok(refused.reason())
 }
 
-/// The outer error is that of the work, or means that the thread could not return; the inner that the namespace could
-/// not be entered.
-fn in_namespace(
+/// Does the work in the namespace; `None` when that has ended meanwhile. The outer error is that of the work, or means that
+/// the thread could not return; the inner that the namespace could not be entered.
+pub(super) fn in_namespace<T>(
     namespace: &Path,
-    work: impl FnOnce() -> Result<(), CollectError>,
-) -> Result<io::Result<()>, CollectError> {
+    work: impl FnOnce() -> Result<T, CollectError>,
+) -> Result<io::Result<Option<T>>, CollectError> {
     let namespace = match File::open(namespace) {
         Ok(namespace) => namespace,
         // It ended meanwhile, and its sockets with it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
         Err(error) => return Ok(Err(error)),
     };
     let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
     match namespaces::inside(&namespace, work).map_err(stuck)? {
-        Ok(done) => done.map(Ok),
+        Ok(done) => done.map(|done| Ok(Some(done))),
         Err(refused) => Ok(Err(refused)),
     }
 }

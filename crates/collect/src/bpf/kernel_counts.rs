@@ -47,6 +47,8 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
         udp_foreign,
         udp_late,
         udp_left,
+        stale,
+        udp_stale,
     } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
@@ -66,4 +68,6 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
     sum.udp.foreign += udp_foreign;
     sum.udp.late += udp_late;
     sum.udp.left += udp_left;
+    sum.stale += stale;
+    sum.udp.stale += udp_stale;
 }

@@ -100,6 +100,7 @@ fn open<'a>(
     open.progs.cgroup_connect4.set_autoload(follow_attempts);
     open.progs.cgroup_connect6.set_autoload(follow_attempts);
     open.progs.iter_tcp.set_autoload(!left_out.contains(&Capability::TcpAdopted));
+    open.progs.iter_tcp_audit.set_autoload(!left_out.contains(&Capability::TcpAdopted));
     open.progs.iter_task_file.set_autoload(!left_out.contains(&Capability::TcpOwner));
     Ok(open)
 }

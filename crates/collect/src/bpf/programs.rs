@@ -10,6 +10,7 @@ use libbpf_rs::skel::Skel;
 use libbpf_rs::{Link, MapCore, MapFlags, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
+use super::auditing::count_anew;
 use super::closed_records::ClosedRecords;
 use super::cost::missed_runs;
 use super::iterate::read_all;
@@ -20,7 +21,9 @@ use super::reading::Reading;
 use super::rollups::{Taken, Turns};
 use super::skeletons::tracer::{TracerProgs, TracerSkel};
 use super::storage::Storage;
+use super::types::tcp_audit;
 use super::udp::Udp;
+use super::udp_types::udp_audit;
 use crate::CollectLimits;
 use crate::cgroups;
 use crate::clock::kernel_now;
@@ -43,6 +46,7 @@ pub(crate) struct Programs<'a> {
     connections: Link,
     adopting: Option<Link>,
     owners: Option<Link>,
+    auditing: Option<Link>,
     jiffy: Option<JiffyRate>,
     orders: RefCell<Orders>,
     turns: RefCell<Turns>,
@@ -68,6 +72,8 @@ impl<'a> Programs<'a> {
             capabilities.iter().any(|state| state.capability == capability && state.served_by.is_some())
         };
         let adopting = served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp.attach()).transpose();
+        let auditing =
+            served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp_audit.attach()).transpose();
         let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
         let connect_hooks = served(Capability::TcpAttempts).then(|| attach_connect(&skeleton.progs));
         let (connect_hooks, refused) = match connect_hooks.unwrap_or(Ok(Vec::new())) {
@@ -86,6 +92,7 @@ impl<'a> Programs<'a> {
             _connect_hooks: connect_hooks,
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
             adopting: adopting.map_err(attach("iter/tcp"))?,
+            auditing: auditing.map_err(attach("iter/tcp"))?,
             owners: owners.map_err(attach("iter/task_file"))?,
             _hooks: [set_state, destroy],
             jiffy: None,
@@ -251,6 +258,17 @@ impl<'a> Programs<'a> {
 
     fn reading(&self) -> Reading {
         Reading { jiffy: self.jiffy, ..Reading::default() }
+    }
+
+    /// Counts the TCP sockets of the namespace that the thread is in, and gives slots to those that have none.
+    pub(super) fn audit_tcp(&self) -> Result<tcp_audit, CollectError> {
+        let Some(link) = &self.auditing else { return Ok(tcp_audit::default()) };
+        count_anew(("iter/tcp", link), "tcp_audit", &self.skeleton.maps.tcp_audit)
+    }
+
+    /// Counts the UDP sockets of the namespace that the thread is in.
+    pub(super) fn audit_udp(&self) -> Result<udp_audit, CollectError> {
+        self.udp.as_ref().map_or(Ok(udp_audit::default()), Udp::audit)
     }
 
     /// Runs of the programs that the kernel left out so far.

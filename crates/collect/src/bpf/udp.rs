@@ -10,11 +10,13 @@ use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, OpenObject, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
+use super::auditing::count_anew;
 use super::iterate::read_all;
 use super::kernel_counts::first_global;
 use super::reading::Reading;
 use super::refusals;
 use super::skeletons::tracer::TracerMaps;
+use super::skeletons::udp::types::udp_audit;
 use super::skeletons::udp::{OpenUdpSkel, UdpProgs, UdpSkel, UdpSkelBuilder};
 use crate::CollectLimits;
 use crate::cgroups;
@@ -53,6 +55,7 @@ pub(super) struct Udp<'a> {
     peers: Link,
     adopting: Option<Link>,
     owners: Option<Link>,
+    auditing: Option<Link>,
     /// Dropping them would detach the hooks.
     _hooks: Vec<Link>,
 }
@@ -105,6 +108,7 @@ impl<'a> Udp<'a> {
             peers: progs.iter_udp_peers.attach_iter(skeleton.maps.udp_peers.as_fd())?,
             adopting: optional(&progs.iter_udp)?,
             owners: optional(&progs.iter_udp_task_file)?,
+            auditing: optional(&progs.iter_udp_audit)?,
             _hooks: hooks,
             skeleton,
         })
@@ -143,6 +147,12 @@ impl<'a> Udp<'a> {
             read_all(link, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, events))?;
         }
         Ok(())
+    }
+
+    /// Counts the sockets of the namespace that the thread is in.
+    pub(super) fn audit(&self) -> Result<udp_audit, CollectError> {
+        let Some(link) = &self.auditing else { return Ok(udp_audit::default()) };
+        count_anew(("iter/udp", link), "udp_audit", &self.skeleton.maps.udp_audit)
     }
 
     /// Peers beside the table now.
@@ -185,6 +195,7 @@ fn open<'a>(
     progs.cgroup_release.set_autoload(packets);
     progs.inet_sk_error_report.set_autoload(whole);
     progs.iter_udp.set_autoload(whole);
+    progs.iter_udp_audit.set_autoload(whole);
     progs.iter_udp_task_file.set_autoload(whole);
     Ok(open)
 }

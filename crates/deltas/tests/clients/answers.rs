@@ -1,9 +1,11 @@
 //! What an answer tells.
 
-use connections::{Command, Event, KernelTime, Loss, Losses, Observation, Owner, OwnerSource, State};
+use connections::{
+    Command, Ending, Event, FailureKind, KernelTime, Loss, Losses, Observation, Owner, OwnerSource, State,
+};
 use deltas::{Coverage, Health, Registration};
 
-use crate::fixtures::observation;
+use crate::fixtures::{datagrams, observation};
 use crate::world::{SECOND, USER, World, id, told};
 
 #[test]
@@ -27,6 +29,28 @@ fn a_change_of_state_is_told_although_no_counter_moved() {
     world.table.apply(Event::Read(Observation { state: State::CloseWait, ..observation(1, 10) }));
     assert_eq!(world.tell("a"), [(1, 0, false)]);
     assert_eq!(world.tell("a"), []);
+}
+
+#[test]
+fn a_failure_of_a_live_udp_connection_is_told_once_although_no_counter_moved() {
+    let failing = |at| Observation { failed: Some((111, KernelTime(at))), ..datagrams(1, 10) };
+    let mut world = World::new();
+    world.register("a");
+    world.table.apply(Event::Read(datagrams(1, 10)));
+    assert_eq!(world.tell("a"), [(1, 10, false)]);
+    world.table.apply(Event::Read(failing(5)));
+    let delta = world.poll("a");
+    assert_eq!(told(&delta), [(1, 0, false)]);
+    let failure = delta.changes.first().and_then(|change| change.connection.failure);
+    assert_eq!(failure.map(|failure| failure.kind), Some(FailureKind::Refused));
+    world.roll_back(&delta);
+    assert_eq!(world.tell("a"), [(1, 0, false)], "the answer was lost");
+    world.table.apply(Event::Read(failing(6)));
+    assert_eq!(world.tell("a"), []);
+    let ending = Ending { closed_at: world.now, state_before: State::Open, errno: 111 };
+    world.table.apply(Event::Closed(failing(6), ending));
+    world.table.take_closed().into_iter().for_each(|connection| world.clients.keep_closed(connection));
+    assert_eq!(world.tell("a"), [(1, 0, true)], "that it ended is news");
 }
 
 #[test]
@@ -156,7 +180,7 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
         } else {
             world.roll_back(&delta)
         }
-        let Coverage { interval_ns: _, losses, untracked, rolled_up: _, anomalies } = delta.coverage;
+        let Coverage { losses, untracked, anomalies, .. } = delta.coverage;
         (losses.ring_full.bytes, untracked, anomalies, delta.coverage.complete())
     };
     assert_eq!(coverage(2, 100, true), (100, 2, 6, false));

@@ -1,9 +1,10 @@
 //! How far an answer can be trusted, in our own JSON form.
 
-use connections::{Loss, Losses};
+use connections::{Loss, Losses, WallOffset};
 use deltas::Coverage;
 use serde::{Serialize, Serializer};
 
+use crate::audit_view::AuditView;
 use crate::loss_view::LossView;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -17,12 +18,16 @@ pub(super) struct CoverageWire<'a> {
     untracked: u64,
     anomalies: u64,
     degradations: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<AuditView>,
     complete: bool,
 }
 
 impl<'a> CoverageWire<'a> {
-    pub(super) fn new(coverage: &Coverage, degradations: &'a [String]) -> Self {
-        let Coverage { interval_ns, losses, untracked, rolled_up, anomalies } = *coverage;
+    pub(super) fn new(coverage: &Coverage, degradations: &'a [String], wall: WallOffset) -> Self {
+        // What was not counted shows in what the audit found.
+        let Coverage { interval_ns, losses, untracked, rolled_up, anomalies, not_counted: _, audit } =
+            *coverage;
         Self {
             interval_ms: interval_ns / NANOSECONDS_PER_MILLISECOND,
             lost: LostWire(losses),
@@ -30,6 +35,7 @@ impl<'a> CoverageWire<'a> {
             untracked,
             anomalies,
             degradations,
+            audit: audit.map(|audit| AuditView::new(audit, wall)),
             complete: coverage.complete(),
         }
     }

@@ -12,11 +12,12 @@ use super::no_fact::NoFact;
 use super::text::Text;
 
 /// True when the client of an answer that begins at `from` learns something from this change: the dialect
-/// tells neither states nor owners' sources, so a change of only those says nothing.
+/// tells neither states nor owners' sources nor failures of UDP, so a change of only those says nothing. Failures of TCP
+/// close the connection.
 pub(super) fn worth_telling(change: &Change, from: KernelTime) -> bool {
     let Change { connection, delta } = change;
     let opened = connection.opened_at.is_some_and(|at| at >= from);
-    *delta != Counters::default() || opened || connection.closed_at.is_some() || connection.failure.is_some()
+    *delta != Counters::default() || opened || connection.closed_at.is_some()
 }
 
 #[derive(Serialize)]

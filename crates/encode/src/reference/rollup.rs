@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use connections::{Common, Direction, RollUp, RollUpKey};
+use connections::{Common, Direction, Protocol, RollUp, RollUpKey};
 
 use super::connection::{Addr, ConnectionWire, FailureCounts, direction_name, pid};
 
@@ -29,7 +29,10 @@ pub(super) fn wire(rollup: &RollUp) -> ConnectionWire<'_> {
         direction: direction_name(direction),
         netns,
         last_tcp_closed: u32::try_from(*connections).unwrap_or(u32::MAX),
-        tcp_failures_by_err_code: FailureCounts::Several(failures),
+        tcp_failures_by_err_code: match protocol {
+            Protocol::Tcp => FailureCounts::Several(failures),
+            Protocol::Udp => FailureCounts::One(None),
+        },
         ..ConnectionWire::counting(*total)
     }
 }

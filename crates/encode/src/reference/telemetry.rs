@@ -2,7 +2,7 @@
 //!
 //! The reference's own entries are left out: none of them is known exactly for the interval of one answer.
 
-use connections::{Loss, Losses};
+use connections::{Audit, Loss, Losses};
 use deltas::Coverage;
 use serde::{Serialize, Serializer};
 
@@ -16,13 +16,15 @@ pub(super) struct TelemetryMap {
     rolled_up: u64,
     anomalies: u64,
     losses: Losses,
+    audit: Option<Audit>,
 }
 
 impl TelemetryMap {
     pub(super) fn new(coverage: &Coverage) -> Self {
         // The interval has no entry: the reader measures its own.
-        let Coverage { interval_ns: _, losses, untracked, rolled_up, anomalies } = *coverage;
-        Self { complete: coverage.complete(), untracked, rolled_up, anomalies, losses }
+        let Coverage { interval_ns: _, losses, untracked, rolled_up, anomalies, not_counted: _, audit } =
+            *coverage;
+        Self { complete: coverage.complete(), untracked, rolled_up, anomalies, losses, audit }
     }
 
     fn entries(&self) -> impl Iterator<Item = (String, u64)> {
@@ -35,7 +37,12 @@ impl TelemetryMap {
         let losses = self.losses.by_cause().into_iter().flat_map(|(cause, Loss { connections, bytes })| {
             [(format!("lost.{cause}.connections"), connections), (format!("lost.{cause}.bytes"), bytes)]
         });
-        counts.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(losses)
+        let audits = self.audit.into_iter().flat_map(|audit| {
+            let found = [("audit.missing", audit.missing), ("audit.stale", audit.stale)];
+            let drift = audit.drift.by_name().map(|(name, amount)| (format!("audit.drift.{name}"), amount));
+            found.map(|(name, amount)| (name.to_owned(), amount)).into_iter().chain(drift)
+        });
+        counts.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(losses).chain(audits)
     }
 }
 

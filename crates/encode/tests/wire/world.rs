@@ -11,7 +11,7 @@ use deltas::{Change, ClientId, ClientLimits, Clients, Coverage, Delta, Health, P
 use encode::Answer;
 
 /// The kernel's clock at the start of the interval, in nanoseconds.
-const FROM: u64 = 5_000_000_000;
+pub(crate) const FROM: u64 = 5_000_000_000;
 
 pub(crate) const WALL: WallOffset = WallOffset(1_795_341_595_000_000_001);
 
@@ -34,7 +34,15 @@ pub(crate) fn delta() -> Delta {
         acknowledged: 6,
         from: KernelTime(FROM),
         to: KernelTime(FROM + 30_000_500_000),
-        coverage: Coverage { interval_ns: 30_000_500_000, losses, untracked: 0, rolled_up: 24, anomalies: 1 },
+        coverage: Coverage {
+            interval_ns: 30_000_500_000,
+            losses,
+            untracked: 0,
+            rolled_up: 24,
+            anomalies: 1,
+            not_counted: 0,
+            audit: None,
+        },
         roll_ups: vec![(0x2f, rollup()), (0x30, rest())],
         changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()],
         ..empty_delta()
@@ -170,7 +178,7 @@ fn only_its_state() -> Change {
     Change { connection, delta: Counters::default() }
 }
 
-fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
+pub(crate) fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
     let end = |text: &str| text.parse().expect("a test address");
     Connection {
         id: ConnectionId { cookie, claimed_at: KernelTime(FROM) },
@@ -191,7 +199,7 @@ fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
     }
 }
 
-fn owner(name: &str) -> Owner {
+pub(crate) fn owner(name: &str) -> Owner {
     let mut command = [0; 16];
     command.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     Owner {

@@ -191,6 +191,7 @@ impl Owned {
                 self.clients.expired_count(),
             )],
             lost: [("closed_log_full", self.clients.given_up().into())].into(),
+            audit: None,
             clients: self.clients.list().len() as u64,
             live_connections: self.table.live_count() as u64,
             programs: vec![Program {
@@ -216,6 +217,7 @@ fn observation(cookie: u64) -> Observation {
         counters: RawCounters { sent_bytes: 10, received_bytes: 20, ..RawCounters::default() },
         facts: Facts::Tcp(TcpFacts::default()),
         failed: None,
+        found: false,
         isns: None,
     }
 }

@@ -122,6 +122,8 @@ impl Config {
             ("limits.deferred_records", limits.deferred_records),
             ("limits.overflow_records", limits.overflow_records),
             ("limits.closed_records", limits.closed_records),
+            ("limits.udp_slots", limits.udp_slots),
+            ("limits.udp_peers", limits.udp_peers),
             ("limits.clients", limits.clients),
             ("limits.clients_per_user", limits.clients_per_user),
             ("limits.polls", limits.polls),
@@ -136,6 +138,11 @@ impl Config {
         if cost_sample_ms > 60_000 {
             let (key, allowed) = ("collect.cost_sample_ms", "0 to 60000 milliseconds");
             return Err(ConfigError::Range { key, value: cost_sample_ms.to_string(), allowed });
+        }
+        let audit_interval_s = self.collect.audit_interval_s;
+        if audit_interval_s > 3600 {
+            let (key, allowed) = ("collect.audit_interval_s", "0 to 3600 seconds");
+            return Err(ConfigError::Range { key, value: audit_interval_s.to_string(), allowed });
         }
         let ttl_s = self.clients.ttl_s;
         if !(10..=3600).contains(&ttl_s) {
@@ -273,6 +280,7 @@ mod tests {
         assert!(error("[limits]\nclients = 0\n", &[]).contains("limits.clients = 0: 1 to 2^30"));
         assert!(error("[clients]\nttl_s = 5\n", &[]).contains("clients.ttl_s = 5: 10 to 3600 seconds"));
         assert!(error("[collect]\ncost_sample_ms = 60001\n", &[]).contains("0 to 60000 milliseconds"));
+        assert!(error("[collect]\naudit_interval_s = 3601\n", &[]).contains("0 to 3600 seconds"));
         assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
         let many = error("[limits]\nclients = \"many\"\n", &[]);
         assert!(many.contains(".toml: bad value: limits.clients = \"many\": invalid type"), "{many}");

@@ -34,7 +34,21 @@ impl Daemon {
 
     /// A daemon in a place where others may have been.
     pub fn start_in(place: &Rc<Place>, variables: &[(&str, &str)]) -> Self {
-        let mut daemon = Self::spawn_in(place, variables);
+        Self::spawn_in(place, variables).until_ready()
+    }
+
+    /// A daemon that another program starts: the words of that, which the daemon's own follow.
+    pub fn started_by(words: &[&str]) -> Self {
+        let place = Rc::new(Place::new());
+        let (program, arguments) = words.split_first().expect("a program");
+        let own = run_command(&place);
+        let mut command = command(Path::new(program));
+        command.args(arguments).arg(own.get_program()).args(own.get_args());
+        Self::spawn(&place, command).until_ready()
+    }
+
+    fn until_ready(self) -> Self {
+        let mut daemon = self;
         until("the ready daemon", || {
             assert!(daemon.running(), "the daemon ended before it was ready:\n{}", daemon.stderr());
             Raw::try_ask(daemon.socket(), "/readyz").ok()?.status().filter(|status| *status == 200)
@@ -44,11 +58,16 @@ impl Daemon {
 
     /// A daemon that need not become ready.
     pub fn spawn_in(place: &Rc<Place>, variables: &[(&str, &str)]) -> Self {
+        let mut command = run_command(place);
+        command.envs(variables.iter().copied());
+        Self::spawn(place, command)
+    }
+
+    fn spawn(place: &Rc<Place>, mut command: Command) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let stderr = place.of(&format!("stderr-{number}"));
-        let child = run_command(place)
-            .envs(variables.iter().copied())
+        let child = command
             .stderr(File::create(&stderr).expect("the place is writable"))
             .spawn()
             .expect("the binary starts");

@@ -8,6 +8,7 @@
 
 mod curl;
 mod daemon;
+mod datagrams;
 mod exchange;
 mod exits;
 #[path = "../fixtures/exposition.rs"]

@@ -21,7 +21,7 @@ const PACKET_PROGRAMS: [&str; 2] = ["cgroup_egress", "cgroup_ingress"];
 fn messages_run(follow_udp: bool) -> Outcome {
     const MESSAGES: u64 = 100_000;
     let world = VethPair::new();
-    let tracer = Tracer::with(CollectLimits { tcp_slots: 65_536, follow_udp, ..CollectLimits::default() });
+    let tracer = Tracer::with(CollectLimits { follow_udp, audit_interval_ms: 0, ..CollectLimits::default() });
     let _counting = RunCounting::start();
     let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
     let port = server.listen("0.0.0.0");

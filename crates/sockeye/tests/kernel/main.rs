@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, clippy::print_stdout, reason = "a test binary; the peer answers on its output")]
 
 mod attempts;
+mod audit;
 mod churn;
 mod cost;
 mod crowd;
@@ -49,6 +50,7 @@ fn main() {
     }
     let all = [
         attempts::TESTS,
+        audit::TESTS,
         live::TESTS,
         short_lived::TESTS,
         older::TESTS,
@@ -73,6 +75,7 @@ fn main() {
         resets::NEEDING,
         life::NEEDING,
         mptcp::NEEDING,
+        udp_peers::NEEDING,
         udp_shapes::NEEDING,
     ];
     let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));

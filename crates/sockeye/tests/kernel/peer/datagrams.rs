@@ -78,15 +78,9 @@ impl Datagrams {
                 Ok(pid.to_string())
             }
             ["udp-burst", address, bytes, count] => burst(address, bytes.parse()?, count.parse()?),
-            ["udp-crowd", local, address, bytes, count] => {
-                let from: Ipv4Addr = local.parse()?;
-                for _ in 0..count.parse::<u32>()? {
-                    let socket = UdpSocket::bind((from, 0))?;
-                    socket.send_to(&vec![7; bytes.parse()?], address)?;
-                    self.crowd.push(socket);
-                }
-                Ok("sent".into())
-            }
+            ["udp-queue", name] => queued(self.socket(name)?),
+            ["udp-crowd", local, address, bytes, count] => self.crowd(local, address, bytes, count, false),
+            ["udp-crowd-ask", local, address, bytes, count] => self.crowd(local, address, bytes, count, true),
             ["udp-crowd-end"] => {
                 self.crowd.clear();
                 Ok("ended".into())
@@ -97,6 +91,22 @@ impl Datagrams {
             }
             _ => Err("no such command".into()),
         }
+    }
+
+    /// Opens so many sockets more and sends from each; each waits for an answer before the next one sends, if asked to.
+    fn crowd(&mut self, local: &str, address: &str, bytes: &str, count: &str, wait: bool) -> Answer {
+        let from: Ipv4Addr = local.parse()?;
+        let payload = vec![7; bytes.parse()?];
+        for _ in 0..count.parse::<u32>()? {
+            let socket = UdpSocket::bind((from, 0))?;
+            socket.set_read_timeout(Some(DEADLINE))?;
+            socket.send_to(&payload, address)?;
+            if wait {
+                socket.recv(&mut [0; BUFFER_BYTES])?;
+            }
+            self.crowd.push(socket);
+        }
+        Ok("sent".into())
     }
 
     /// Keeps a socket under a name and answers its local port.
@@ -153,6 +163,14 @@ fn receive(socket: &UdpSocket, count: u32, answer: bool) -> Answer {
         }
     }
     Ok(bytes.to_string())
+}
+
+/// Takes what is there and waits for nothing; answers how many datagrams that were.
+fn queued(socket: &UdpSocket) -> Answer {
+    socket.set_nonblocking(true)?;
+    let count = std::iter::from_fn(|| socket.recv(&mut [0; 2048]).ok()).count();
+    socket.set_nonblocking(false)?;
+    Ok(count.to_string())
 }
 
 fn set(socket: &UdpSocket, option: &str) -> Answer {

@@ -1,0 +1,80 @@
+//! Reading one network namespace for an audit: its sockets, and what the kernel counted in it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use connections::{KernelSums, NamespaceReading};
+use libbpf_rs::{Link, MapCore, MapFlags};
+
+use super::adoption::in_namespace;
+use super::iterate::read_all;
+use super::programs::Programs;
+use crate::error::CollectError;
+use crate::kernel_sums::kernel_sums;
+use crate::plain::{Plain, from_bytes, to_bytes};
+
+impl Programs<'_> {
+    /// Reads a namespace before the pass of an audit: its sockets are counted, and those that nobody follows get a slot.
+    /// `None` when it has ended, `Err` inside when it cannot be read.
+    ///
+    /// # Errors
+    /// The thread cannot return from the namespace, and must not go on.
+    pub(crate) fn audit_before(
+        &self,
+        path: &Path,
+    ) -> Result<Result<Option<NamespaceReading>, ()>, CollectError> {
+        let read = || {
+            let before = kernel_sums()?;
+            let (tcp, udp) = (self.audit_tcp()?, self.audit_udp()?);
+            Ok(NamespaceReading {
+                netns: std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |own| low_half(own.ino())),
+                before,
+                after: before,
+                tcp_sockets: tcp.sockets,
+                tcp_missing: tcp.missing,
+                tcp_found: tcp.found,
+                udp_sockets: udp.sockets,
+                udp_tunnels: udp.tunnels,
+                udp_waiting: udp.waiting,
+            })
+        };
+        or_unread(in_namespace(path, read))
+    }
+
+    /// Reads the same namespace after that pass.
+    ///
+    /// # Errors
+    /// As [`Programs::audit_before`].
+    pub(crate) fn audit_after(&self, path: &Path) -> Result<Result<Option<KernelSums>, ()>, CollectError> {
+        or_unread(in_namespace(path, kernel_sums))
+    }
+}
+
+/// Counts with an iterator from nothing.
+pub(super) fn count_anew<T: Plain>(
+    (hook, link): (&'static str, &Link),
+    map: &'static str,
+    counts: &impl MapCore,
+) -> Result<T, CollectError> {
+    let failed = |operation| move |source| CollectError::Map { operation, map, source };
+    let zero = 0u32.to_ne_bytes();
+    counts.update(&zero, to_bytes(&T::default()), MapFlags::ANY).map_err(failed("write"))?;
+    read_all(link, hook, |_| ())?;
+    let counted = counts.lookup(&zero, MapFlags::ANY).map_err(failed("read"))?;
+    Ok(counted.and_then(|bytes| from_bytes(&bytes)).unwrap_or_default())
+}
+
+fn or_unread<T>(
+    read: Result<std::io::Result<Option<T>>, CollectError>,
+) -> Result<Result<Option<T>, ()>, CollectError> {
+    match read {
+        Err(error @ CollectError::System { .. }) => Err(error),
+        Err(_) | Ok(Err(_)) => Ok(Err(())),
+        Ok(Ok(read)) => Ok(Ok(read)),
+    }
+}
+
+/// Namespace inodes have 32 bits.
+fn low_half(inode: u64) -> u32 {
+    u32::try_from(inode).unwrap_or(0)
+}

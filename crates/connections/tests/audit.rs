@@ -1,0 +1,181 @@
+//! The audit: what counts as a difference, and what does not.
+
+mod fixtures;
+
+use connections::{
+    Audit, AuditReading, Counters, Direction, Event, Facts, KernelSums, KernelTime, NamespaceReading,
+    Observation, Protocol, RawCounters, RollUp, RollUpKey, State, Table, UdpFacts,
+};
+use fixtures::{ending, observation};
+
+const NETNS: u32 = 1;
+
+fn datagrams(cookie: u64, sent: u32, received: u32) -> Observation {
+    let mut read = observation(cookie);
+    read.tuple.protocol = Protocol::Udp;
+    read.facts = Facts::Udp(UdpFacts::default());
+    read.state = State::Open;
+    read.counters = RawCounters { sent_packets: sent, received_packets: received, ..RawCounters::default() };
+    read
+}
+
+fn kernel(udp_sent: u64, udp_received: u64) -> KernelSums {
+    KernelSums { udp_sent, udp_received, ..KernelSums::default() }
+}
+
+fn of(before: KernelSums, after: KernelSums) -> NamespaceReading {
+    NamespaceReading { netns: NETNS, before, after, ..NamespaceReading::default() }
+}
+
+fn audit_all(table: &mut Table, namespaces: Vec<NamespaceReading>) -> Audit {
+    table.apply(Event::AuditPassEnded);
+    let reading = AuditReading { at: KernelTime(9), namespaces, unread: 0, stale: 0, cpu_ns: 5 };
+    table.apply(Event::Audited(Box::new(reading)));
+    table.audit().expect("one has ended")
+}
+
+fn audit(table: &mut Table, namespace: NamespaceReading) -> Audit {
+    audit_all(table, vec![namespace])
+}
+
+#[test]
+fn the_first_audit_of_a_namespace_only_notes_where_it_begins() {
+    let mut table = Table::new(10);
+    assert_eq!(table.audit(), None);
+    let found = audit(&mut table, of(kernel(500, 600), kernel(510, 610)));
+    assert_eq!((found.audits, found.namespaces, found.not_counted()), (1, 1, 0));
+}
+
+#[test]
+fn what_the_kernel_counted_and_the_tracer_did_not_is_missing_for_good() {
+    let mut table = Table::new(10);
+    audit(&mut table, of(kernel(500, 600), kernel(500, 600)));
+    table.apply(Event::Read(datagrams(1, 20, 30)));
+    let found = audit(&mut table, of(kernel(527, 631), kernel(527, 631)));
+    assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (7, 1));
+    assert_eq!(found.not_counted(), 8);
+    // What comes later does not make up for it.
+    table.apply(Event::Read(datagrams(1, 40, 30)));
+    let found = audit(&mut table, of(kernel(527, 631), kernel(527, 631)));
+    assert_eq!((found.drift.udp_sent_missing, found.not_counted()), (7, 8));
+}
+
+#[test]
+fn traffic_during_an_audit_is_no_difference() {
+    let mut table = Table::new(10);
+    // 5 left between the first reading and the pass, 3 between that and the second reading.
+    table.apply(Event::Read(datagrams(1, 105, 0)));
+    audit(&mut table, of(kernel(100, 0), kernel(108, 0)));
+    table.apply(Event::Read(datagrams(1, 205, 0)));
+    let found = audit(&mut table, of(kernel(203, 0), kernel(209, 0)));
+    assert_eq!(found.drift, connections::Drift::default());
+}
+
+#[test]
+fn what_waits_to_be_read_at_the_first_audit_had_come_before() {
+    let mut table = Table::new(10);
+    let waiting = NamespaceReading { udp_waiting: 40, ..of(kernel(0, 100), kernel(0, 100)) };
+    audit(&mut table, waiting);
+    let found = audit(&mut table, of(kernel(0, 141), kernel(0, 141)));
+    assert_eq!(found.drift.udp_received_missing, 1);
+}
+
+#[test]
+fn where_there_are_tunnels_what_is_received_is_not_compared() {
+    let mut table = Table::new(10);
+    audit(&mut table, of(kernel(0, 100), kernel(0, 100)));
+    let tunnel = NamespaceReading { udp_tunnels: 1, ..of(kernel(3, 900), kernel(3, 900)) };
+    let found = audit(&mut table, tunnel);
+    assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (3, 0));
+}
+
+#[test]
+fn what_was_added_up_without_distinction_is_not_missing() {
+    let mut table = Table::new(10);
+    audit(&mut table, of(kernel(0, 0), kernel(0, 0)));
+    table.apply(Event::RollUp(Box::new(RollUp {
+        key: RollUpKey { protocol: Protocol::Udp, common: None },
+        owner: None,
+        connections: 0,
+        total: Counters { sent_packets: 50, ..Counters::default() },
+        counts_rtos: false,
+        failures: Vec::new(),
+        last_closed_at: KernelTime(5),
+    })));
+    let found = audit(&mut table, of(kernel(60, 0), kernel(60, 0)));
+    assert_eq!(found.drift.udp_sent_missing, 10);
+}
+
+#[test]
+fn closed_connections_count_in_their_namespace_and_older_ones_as_far_as_they_were_followed() {
+    let mut table = Table::new(10);
+    let older = Observation { pre_existing: true, direction: Direction::Outgoing, ..observation(1) };
+    table.apply(Event::Adopted(older));
+    let sums = |tcp_active_opens| KernelSums { tcp_active_opens, ..KernelSums::default() };
+    audit(&mut table, of(sums(7), sums(7)));
+    table.apply(Event::Closed(
+        Observation { direction: Direction::Outgoing, ..observation(2) },
+        ending(KernelTime(8)),
+    ));
+    table.apply(Event::Read(Observation { direction: Direction::Outgoing, ..observation(3) }));
+    let found = audit(&mut table, of(sums(10), sums(10)));
+    assert_eq!(found.drift.tcp_outgoing_missing, 1, "two of three are known");
+}
+
+#[test]
+fn what_the_tracer_counted_and_the_kernel_did_not_is_too_much_as_long_as_it_is() {
+    let mut table = Table::new(10);
+    let sums = |octets| KernelSums { sent_octets: octets, ..KernelSums::default() };
+    audit(&mut table, of(sums(1000), sums(1000)));
+    let counters = RawCounters { sent_bytes: 700, ..RawCounters::default() };
+    table.apply(Event::Read(Observation { counters, ..observation(1) }));
+    let found = audit(&mut table, of(sums(1600), sums(1600)));
+    assert_eq!((found.drift.tcp_sent_bytes_excess, found.not_counted()), (100, 0));
+    let found = audit(&mut table, of(sums(1900), sums(1900)));
+    assert_eq!(found.drift.tcp_sent_bytes_excess, 0);
+}
+
+#[test]
+fn the_drift_of_a_namespace_outlives_it_and_its_sums_do_not() {
+    let mut table = Table::new(10);
+    audit(&mut table, of(kernel(0, 0), kernel(0, 0)));
+    table.apply(Event::Closed(datagrams(1, 5, 0), ending(KernelTime(8))));
+    let found = audit(&mut table, of(kernel(6, 0), kernel(6, 0)));
+    assert_eq!(found.drift.udp_sent_missing, 1);
+    assert_eq!(audit_all(&mut table, Vec::new()).drift.udp_sent_missing, 1);
+    // Another one with the same number begins anew.
+    let found = audit(&mut table, of(kernel(2, 0), kernel(2, 0)));
+    assert_eq!(found.drift.udp_sent_missing, 1);
+    let found = audit(&mut table, of(kernel(4, 0), kernel(4, 0)));
+    assert_eq!(found.drift.udp_sent_missing, 3);
+}
+
+#[test]
+fn a_connection_that_an_audit_found_again_goes_on_and_is_not_told_twice() {
+    let mut table = Table::new(10);
+    let sent = |sent_bytes| RawCounters { sent_bytes, ..RawCounters::default() };
+    table.apply(Event::Read(Observation { counters: sent(100), ..observation(1) }));
+    let again = Observation { counters: sent(130), found: true, ..observation(1) };
+    let again =
+        Observation { id: connections::ConnectionId { claimed_at: KernelTime(77), ..again.id }, ..again };
+    table.apply(Event::Read(again));
+    let closed = table.take_closed();
+    let live: Vec<_> = table.connections().collect();
+    let (before, after) = (closed.first().expect("its first part ended"), live.first().expect("it goes on"));
+    assert_eq!((before.total.sent_bytes, after.total.sent_bytes), (100, 30));
+    assert_eq!(table.counts().close_not_seen.connections, 1);
+    // One that was never known is told in full.
+    table.apply(Event::Read(Observation { counters: sent(9), found: true, ..observation(2) }));
+    assert_eq!(table.connections().map(|connection| connection.total.sent_bytes).sum::<u64>(), 39);
+}
+
+#[test]
+fn sockets_that_were_missing_count_unless_they_were_found() {
+    let mut table = Table::new(10);
+    let reading =
+        NamespaceReading { tcp_sockets: 9, tcp_missing: 3, tcp_found: 2, ..of(kernel(0, 0), kernel(0, 0)) };
+    audit(&mut table, reading);
+    let found = audit(&mut table, reading);
+    assert_eq!((found.missing, found.found, found.sockets, found.not_counted()), (6, 4, 9, 2));
+    assert_eq!((found.audits, found.cpu_ns), (2, 10));
+}

@@ -1,0 +1,203 @@
+//! The audit: it finds nothing where nothing is wrong, and each fault that is put into the kernel side.
+
+use std::time::{Duration, Instant};
+
+use collect::CollectLimits;
+use connections::Audit;
+use libbpf_rs::query::{MapInfoIter, ProgInfoIter, ProgInfoQueryOptions};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use crate::Test;
+use crate::harness::{Client, DEADLINE, Outcome, Tracer, address, scaled};
+use crate::peer::Peer;
+use crate::scene::Scene;
+use crate::udp_scene::{DatagramScene, exchange};
+use crate::world::{LEFT_V4, RIGHT_V4, VethPair};
+
+pub const TESTS: &[Test] = &[
+    ("an_audit_of_busy_namespaces_finds_nothing", nothing_wrong),
+    ("an_audit_finds_a_socket_whose_slot_is_gone_and_follows_it_again", slot_removed),
+    ("an_audit_finds_datagrams_that_were_not_counted", datagrams_swallowed),
+    ("a_pass_frees_the_slot_of_a_socket_that_is_gone_without_a_word", end_swallowed),
+    ("an_audit_finds_the_sockets_that_a_small_map_has_no_room_for", map_too_small),
+];
+
+/// Limits of a tracer that audits all the time.
+fn limits() -> CollectLimits {
+    CollectLimits {
+        tcp_slots: 4096,
+        audit_interval_ms: 50,
+        audit_pause_factor: 1,
+        ..CollectLimits::default()
+    }
+}
+
+/// Waits for an audit that began after this call and is as wanted.
+fn wait_audit(told: &mut Client<'_>, what: &str, mut wanted: impl FnMut(&Audit) -> bool) -> Audit {
+    let begin = Instant::now();
+    let mut first = None;
+    loop {
+        if let Some(audit) = told.poll().coverage.audit {
+            // One may be under way.
+            let begun = *first.get_or_insert(audit.audits + 2) <= audit.audits;
+            if begun && wanted(&audit) {
+                return audit;
+            }
+            assert!(begin.elapsed() < DEADLINE, "{what}: {audit:?}");
+        }
+        assert!(begin.elapsed() < DEADLINE, "{what}: no audit");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn nothing_wrong() -> Outcome {
+    let world = VethPair::new();
+    let tracer = Tracer::with(limits());
+    let mut told = tracer.client("a");
+    let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
+    // Datagrams wait when the first audit sees the namespaces, and are read later.
+    server.ask("udp-bind s 0.0.0.0:5300");
+    client.ask(&format!("udp-crowd {LEFT_V4} {RIGHT_V4}:5300 10 100"));
+    let port = server.listen("0.0.0.0");
+    let before = wait_audit(&mut told, "the first", |audit| audit.namespaces >= 3);
+    server.ask("udp-receive s 100");
+    let target = address(RIGHT_V4, 5300);
+    for round in 0..scaled(20) {
+        let echo = "udp-echo s 50";
+        server.tell(echo);
+        client.ask(&format!("udp-burst {target} 30 50"));
+        server.answer(echo);
+        let serve = "serve 20";
+        server.tell(serve);
+        client.ask(&format!("churn 20 500 {RIGHT_V4}:{port}"));
+        server.answer(serve);
+        let delta = told.poll();
+        assert!(delta.coverage.complete(), "round {round}: {:?}", delta.coverage);
+    }
+    let after = wait_audit(&mut told, "the last", |_| true);
+    assert!(after.audits > before.audits + 2 && after.sockets > 0 && after.cpu_ns > before.cpu_ns);
+    assert_eq!(
+        (after.missing, after.stale, after.drift),
+        (before.missing, before.stale, before.drift),
+        "{after:?}"
+    );
+    assert_eq!(after.not_counted(), before.not_counted());
+}
+
+/// Maps of this process's programs, by name.
+fn map(tracer: &Tracer, name: &str) -> MapHandle {
+    let ours: Vec<u32> = tracer.collector.support().programs.iter().map(|(_, id)| *id).collect();
+    let options = ProgInfoQueryOptions::default().include_map_ids(true);
+    let programs = ProgInfoIter::with_query_opts(options).filter(|program| ours.contains(&program.id));
+    let ids: Vec<u32> = programs.flat_map(|program| program.map_ids).collect();
+    // The kernel keeps 15 bytes of a name.
+    let short = &name[..name.len().min(15)];
+    let mut maps = MapInfoIter::default().filter(|map| ids.contains(&map.id));
+    let found = maps.find(|map| map.name == short).expect("the programs have the map");
+    MapHandle::from_map_id(found.id).expect("root may")
+}
+
+const WAYS: usize = 8;
+
+/// Lets `change` change the keys of each bucket of the table, which are in front of it.
+fn change_keys(table: &MapHandle, mut change: impl FnMut(&mut [u8; 8 * WAYS]) -> bool) -> bool {
+    table.keys().collect::<Vec<_>>().iter().any(|index| {
+        let mut bucket = table.lookup(index, MapFlags::ANY).expect("readable").expect("an array has all");
+        let keys = bucket.first_chunk_mut().expect("keys come first");
+        change(keys) && table.update(index, &bucket, MapFlags::ANY).is_ok()
+    })
+}
+
+fn slot_removed() -> Outcome {
+    let mut scene = Scene::connected();
+    let tracer = Tracer::with(limits());
+    let mut told = tracer.client("b");
+    scene.client.transfer("c", &mut scene.server, "s", 1000);
+    let local = scene.local;
+    told.wait("the bytes", |told| {
+        told.find(&scene.world.left, local).filter(|(sum, _)| sum.sent_bytes >= 1000)
+    });
+    let (_, change) = told.find(&scene.world.left, local).expect("found");
+    let before = wait_audit(&mut told, "an audit", |_| true);
+    let cookie = change.connection.id.cookie.to_ne_bytes();
+    let removed = change_keys(&map(&tracer, "connection_table"), |keys| {
+        let (slots, _) = keys.as_chunks_mut::<8>();
+        let slot = slots.iter_mut().find(|key| **key == cookie);
+        slot.map(|key| *key = [0; 8]).is_some()
+    });
+    assert!(removed, "the slot was there");
+    let audit = wait_audit(&mut told, "the socket is found", |audit| audit.missing > before.missing);
+    assert_eq!((audit.missing - before.missing, audit.found - before.found), (1, 1), "{audit:?}");
+    // It is followed again, and nothing is told twice.
+    scene.client.transfer("c", &mut scene.server, "s", 500);
+    scene.client.ask("close c");
+    let whole = |told: &Client<'_>| {
+        let all = told.find_all(&scene.world.left, local);
+        let closed = all.iter().all(|(_, change)| change.connection.closed_at.is_some());
+        (all.len() == 2 && closed).then(|| all.iter().map(|(sum, _)| sum.sent_bytes).sum::<u64>())
+    };
+    assert_eq!(told.wait("both ends", whole), change.connection.total.sent_bytes + 500);
+}
+
+fn datagrams_swallowed() -> Outcome {
+    let mut scene = DatagramScene::bound_with("0.0.0.0", limits());
+    let mut told = scene.tracer.client("a");
+    let target = address(RIGHT_V4, scene.port);
+    let before = wait_audit(&mut told, "an audit", |_| true);
+    // Sent and received, and gone from the table before anybody has read how often.
+    exchange(&mut scene.client, &mut scene.server, target, 10, 5);
+    let emptied = |name: &str| {
+        change_keys(&map(&scene.tracer, name), |keys| {
+            let held = keys.iter().any(|byte| *byte != 0);
+            keys.fill(0);
+            held
+        })
+    };
+    while emptied("udp_sockets") {}
+    let audit = wait_audit(&mut told, "the datagrams are missing", |audit| {
+        audit.drift.udp_sent_missing > before.drift.udp_sent_missing
+    });
+    let missing = |audit: &Audit| (audit.drift.udp_sent_missing, audit.drift.udp_received_missing);
+    let (sent, received) = (missing(&audit).0 - missing(&before).0, missing(&audit).1 - missing(&before).1);
+    // 5 each way, at both ends, unless a pass was quicker.
+    assert!((1..=10).contains(&sent) && (1..=10).contains(&received), "{audit:?}");
+}
+
+fn end_swallowed() -> Outcome {
+    let tracer = Tracer::with(limits());
+    let mut told = tracer.client("a");
+    let before = wait_audit(&mut told, "an audit", |_| true);
+    // A slot of a socket that is gone: its cookie is nobody's, and it was committed.
+    const NOBODY: u64 = 1 << 40;
+    let table = map(&tracer, "connection_table");
+    let index = 0u32.to_ne_bytes();
+    let mut bucket = table.lookup(&index, MapFlags::ANY).expect("readable").expect("an array has all");
+    let size = bucket.len() / WAYS;
+    // A slot is what the bucket has per way, less key and pointer; `committed` stands behind the owner and two times.
+    let (slot, committed) = (size - 16, 48 + 16);
+    let way = (0..WAYS).find(|way| bucket[8 * way..8 * way + 8] == [0; 8]).expect("a free way");
+    bucket[8 * way..8 * way + 8].copy_from_slice(&NOBODY.to_ne_bytes());
+    let at = 16 * WAYS + way * slot + committed;
+    bucket[at..at + 8].copy_from_slice(&NOBODY.to_ne_bytes());
+    table.update(&index, &bucket, MapFlags::ANY).expect("root may");
+    let audit = wait_audit(&mut told, "the slot is freed", |audit| audit.stale > before.stale);
+    assert_eq!(audit.stale - before.stale, 1);
+    let bucket = table.lookup(&index, MapFlags::ANY).expect("readable").expect("an array has all");
+    assert_ne!(bucket[8 * way..8 * way + 8], NOBODY.to_ne_bytes(), "it is free again");
+}
+
+fn map_too_small() -> Outcome {
+    const SOCKETS: u64 = 40;
+    let mut scene = Scene::listening();
+    let tracer = Tracer::with(CollectLimits { tcp_slots: 8, spilled_slots: 2, ..limits() });
+    let mut told = tracer.client("b");
+    let before = wait_audit(&mut told, "an audit", |_| true);
+    for number in 0..SOCKETS {
+        scene.client.connect(&format!("c{number}"), RIGHT_V4, scene.port);
+    }
+    let audit =
+        wait_audit(&mut told, "the rest is missing", |audit| audit.missing >= before.missing + SOCKETS);
+    assert!(audit.drift.tcp_outgoing_missing > 0, "{audit:?}");
+    let delta = told.poll();
+    assert!(!delta.coverage.complete(), "{:?}", delta.coverage);
+}
