@@ -97,7 +97,8 @@ impl FailureKind {
 mod tests {
     use super::*;
 
-    const STATES: [State; 9] = [
+    const STATES: [State; 10] = [
+        State::Open,
         State::SynSent,
         State::SynReceived,
         State::Established,
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_orderly_close_is_no_failure() {
-        for before in [State::FinWait1, State::FinWait2, State::LastAck, State::Closing] {
+        for before in [State::Open, State::FinWait1, State::FinWait2, State::LastAck, State::Closing] {
             assert_eq!(Failure::classify(before, 0, 1), None);
         }
     }
@@ -146,7 +147,7 @@ mod tests {
         const EACCES: u16 = 13;
         for before in STATES {
             let expected = match before {
-                State::SynSent => FailureKind::Unreachable,
+                State::Open | State::SynSent => FailureKind::Unreachable,
                 _ => FailureKind::Aborted,
             };
             assert_eq!(kind(before, EACCES), Some(expected), "{before:?}");

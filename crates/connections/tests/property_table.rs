@@ -6,13 +6,15 @@ mod fixtures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use connections::{
-    ConnectionId, Counters, Event, KernelTime, Loss, Observation, Protocol, RawCounters, RollUp, RollUpKey,
-    RolledUp, Table, TableCounts,
+    ConnectionId, Counters, Event, Facts, KernelTime, Loss, Observation, Protocol, RawCounters, RollUp,
+    RollUpKey, RolledUp, State, Table, TableCounts, UdpFacts,
 };
 use fixtures::{ending, observation};
 use proptest::prelude::*;
 
 const SOCKETS: usize = 6;
+/// The sockets from this one on are of UDP.
+const FIRST_UDP: u64 = 4;
 const SECOND: u64 = 1_000_000_000;
 
 #[derive(Debug, Clone)]
@@ -29,7 +31,8 @@ enum Step {
     ReadBackwards(usize),
     /// The connection ends; its final record arrives now, or late, or never.
     Close { socket: usize, seen: bool },
-    /// The connection ends, and is added up with others of which only the sums are known.
+    /// The connection ends, and is added up with others of which only the sums are known. Of UDP, datagrams of other
+    /// peers are added up, and the connection goes on.
     RollUp { socket: usize, others: Counters },
     /// A reading or the final record of the last connection of the socket comes late, perhaps again.
     Late { socket: usize, close: bool },
@@ -81,6 +84,17 @@ struct Socket {
     counters: Counters,
 }
 
+impl Socket {
+    /// What it carried before tracing is in its counters: of UDP the kernel counts nothing by itself.
+    fn counts_from_before(&self) -> bool {
+        self.pre_existing && protocol(self.id) == Protocol::Tcp
+    }
+}
+
+fn protocol(id: ConnectionId) -> Protocol {
+    if id.cookie < FIRST_UDP { Protocol::Tcp } else { Protocol::Udp }
+}
+
 /// A live connection as the table should know it.
 #[derive(Debug, Clone)]
 struct Followed {
@@ -128,9 +142,9 @@ impl Model {
     fn take(&mut self, step: &Step) -> Vec<Event> {
         match *step {
             Step::Open(socket) => self.open(socket, false, Counters::default()).map(|_| vec![]),
-            Step::Older { socket, before, adopted } => self
-                .open(socket, true, before)
-                .map(|older| if adopted { vec![self.adopt(older)] } else { vec![] }),
+            Step::Older { socket, before, adopted } => self.open(socket, true, before).map(|older| {
+                if adopted && older.counts_from_before() { vec![self.adopt(older)] } else { vec![] }
+            }),
             Step::Grow { socket, by } => {
                 self.grow(socket, by);
                 None
@@ -142,6 +156,9 @@ impl Model {
                 if seen { vec![self.close(closing)] } else { vec![] }
             }),
             Step::RollUp { socket, others } => self.open[socket].and_then(|open| {
+                if protocol(open.id) == Protocol::Udp {
+                    return Some(vec![self.roll_up_datagrams(others)]);
+                }
                 // The kernel side adds up 32 bits of packets.
                 let small = open.counters.sent_packets.max(open.counters.received_packets) < 1 << 31;
                 (small && !open.pre_existing).then(|| {
@@ -161,6 +178,7 @@ impl Model {
         }
         self.now += 1;
         let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
+        let counters = if protocol(id) == Protocol::Tcp { counters } else { Counters::default() };
         self.open[socket] = Some(Socket { id, pre_existing, counters });
         self.open[socket]
     }
@@ -171,9 +189,10 @@ impl Model {
             return;
         };
         let read = self.live.get(&socket.id).map(|followed| followed.read).unwrap_or_default();
-        let grown = socket.counters.plus(by);
+        let retransmits = if protocol(socket.id) == Protocol::Tcp { by.retransmits } else { 0 };
+        let grown = socket.counters.plus(Counters { retransmits, ..by });
         let unread = grown.since(read).0;
-        let first_sight = socket.pre_existing && !self.live.contains_key(&socket.id);
+        let first_sight = socket.counts_from_before() && !self.live.contains_key(&socket.id);
         if first_sight || unread.sent_packets.max(unread.received_packets).max(unread.retransmits) < 1 << 31 {
             socket.counters = grown;
         }
@@ -197,9 +216,9 @@ impl Model {
     fn follow(&mut self, socket: Socket, adopted: bool) {
         let room = self.live.len() < self.live_max;
         self.without_room += u64::from(!room);
-        self.counts.untracked += u64::from(room && socket.pre_existing && !adopted);
+        self.counts.untracked += u64::from(room && socket.counts_from_before() && !adopted);
         if room {
-            let before = if socket.pre_existing { socket.counters } else { Counters::default() };
+            let before = if socket.counts_from_before() { socket.counters } else { Counters::default() };
             self.live.insert(socket.id, Followed { before, read: socket.counters, missed: vec![] });
             self.read_in_pass.insert(socket.id);
         }
@@ -221,8 +240,8 @@ impl Model {
             self.counts.anomalies += 1;
         } else {
             let followed = self.live.remove(&socket.id);
-            self.counts.untracked += u64::from(followed.is_none() && socket.pre_existing);
-            let first_seen = if socket.pre_existing { socket.counters } else { Counters::default() };
+            self.counts.untracked += u64::from(followed.is_none() && socket.counts_from_before());
+            let first_seen = if socket.counts_from_before() { socket.counters } else { Counters::default() };
             let before = followed.map_or(first_seen, |followed| followed.before);
             self.bury(socket.id, socket.counters.since(before).0);
         }
@@ -255,6 +274,23 @@ impl Model {
             last_closed_at: closed_at,
         };
         vec![Event::RolledUp(name), Event::RollUp(Box::new(rollup))]
+    }
+
+    /// How many peers sent them is not known.
+    fn roll_up_datagrams(&mut self, others: Counters) -> Event {
+        let total = Counters { retransmits: 0, ..others };
+        if total != Counters::default() {
+            self.rolled_up.push((0, total));
+        }
+        Event::RollUp(Box::new(RollUp {
+            key: RollUpKey { protocol: Protocol::Udp, common: None },
+            owner: None,
+            connections: 0,
+            total,
+            counts_rtos: false,
+            failures: Vec::new(),
+            last_closed_at: KernelTime(self.now),
+        }))
     }
 
     fn bury(&mut self, id: ConnectionId, total: Counters) {
@@ -323,7 +359,12 @@ fn observed(id: ConnectionId, pre_existing: bool, counters: Counters) -> Observa
         retransmits: low(counters.retransmits),
         ..RawCounters::default()
     };
-    Observation { id, pre_existing, counters, ..observation(id.cookie) }
+    let mut observation = Observation { id, pre_existing, counters, ..observation(id.cookie) };
+    if protocol(id) == Protocol::Udp {
+        observation.tuple.protocol = Protocol::Udp;
+        (observation.state, observation.facts) = (State::Open, Facts::Udp(UdpFacts::default()));
+    }
+    observation
 }
 
 proptest! {

@@ -8,9 +8,12 @@ use connections::{
 use deltas::{ClientId, ClientLimits, Clients, Delta, Health, Peer, Receipt, Refusal};
 use proptest::prelude::*;
 
-use crate::fixtures::observation;
+use crate::fixtures::{datagrams, observation};
 
 const SOCKETS: usize = 5;
+/// The sockets from this one on are of UDP.
+const FIRST_UDP: usize = 3;
+const ECONNREFUSED: u16 = 111;
 pub(crate) const READERS: usize = 3;
 const SECOND: u64 = 1_000_000_000;
 pub(crate) const TTL: u64 = 20 * SECOND;
@@ -25,7 +28,7 @@ pub(crate) enum Step {
         sent: u32,
         received: u32,
     },
-    /// The other end closes its half.
+    /// The other end closes its half; of UDP, its host says that nobody listens.
     HalfClose(usize),
     /// A reading.
     Read(usize),
@@ -90,6 +93,7 @@ struct Socket {
     id: ConnectionId,
     counters: RawCounters,
     state: State,
+    failed: Option<(u16, KernelTime)>,
 }
 
 /// The host, the table and the clients under test.
@@ -124,20 +128,25 @@ impl Host {
         match step {
             Step::Grow { socket, sent, received } => {
                 let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
-                let new = Socket { id, counters: RawCounters::default(), state: State::Established };
+                let state = if socket < FIRST_UDP { State::Established } else { State::Open };
+                let new = Socket { id, counters: RawCounters::default(), state, failed: None };
                 let socket = self.sockets[socket].get_or_insert(new);
                 socket.counters.sent_bytes += u64::from(sent);
                 socket.counters.received_bytes += u64::from(received);
                 socket.counters.sent_packets += 1;
             }
             Step::HalfClose(socket) => {
-                self.sockets[socket].iter_mut().for_each(|socket| socket.state = State::CloseWait);
+                for socket in self.sockets[socket].iter_mut() {
+                    match socket.state {
+                        State::Open => socket.failed = Some((ECONNREFUSED, KernelTime(self.now))),
+                        _ => socket.state = State::CloseWait,
+                    }
+                }
             }
             Step::Read(socket) => self.read(socket),
             Step::Close(socket) => {
                 if let Some(socket) = self.sockets[socket].take() {
-                    let ending =
-                        Ending { closed_at: KernelTime(self.now), state_before: State::LastAck, errno: 0 };
+                    let ending = ending(socket, self.now);
                     self.table.apply(Event::Closed(observed(socket), ending));
                 }
             }
@@ -187,8 +196,17 @@ impl Host {
 }
 
 fn observed(socket: Socket) -> Observation {
-    let Socket { id, counters, state } = socket;
-    Observation { id, counters, state, ..observation(id.cookie, 0) }
+    let Socket { id, counters, state, failed } = socket;
+    let observation = if state == State::Open { datagrams(id.cookie, 0) } else { observation(id.cookie, 0) };
+    Observation { id, counters, state, failed, ..observation }
+}
+
+fn ending(socket: Socket, now: u64) -> Ending {
+    let (state_before, errno) = match socket.state {
+        State::Open => (State::Open, socket.failed.map_or(0, |(errno, _)| errno)),
+        _ => (State::LastAck, 0),
+    };
+    Ending { closed_at: KernelTime(now), state_before, errno }
 }
 
 pub(crate) fn client(reader: usize) -> ClientId {

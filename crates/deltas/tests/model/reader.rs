@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connections::{ConnectionId, Counters, KernelTime, Loss, State};
+use connections::{ConnectionId, Counters, Failure, KernelTime, Loss, State};
 use deltas::{Change, Delta};
 use proptest::prelude::*;
 
@@ -18,6 +18,7 @@ pub(crate) struct Reader {
     pub(crate) heard_at: u64,
     pub(crate) sums: BTreeMap<ConnectionId, Counters>,
     pub(crate) states: BTreeMap<ConnectionId, State>,
+    pub(crate) failures: BTreeMap<ConnectionId, Failure>,
     /// Closed since it was registered.
     pub(crate) due: BTreeSet<ConnectionId>,
     pub(crate) lost: Loss,
@@ -37,8 +38,9 @@ impl Reader {
     /// What the next answer must tell when nothing was given up.
     fn expected(&self, host: &Host) -> BTreeSet<ConnectionId> {
         let live = host.table.connections().filter(|connection| {
-            let known = (self.sums.get(&connection.id), self.states.get(&connection.id));
-            known != (Some(&connection.total), Some(&connection.state))
+            let id = &connection.id;
+            let known = (self.sums.get(id), self.states.get(id), self.failures.get(id));
+            known != (Some(&connection.total), Some(&connection.state), connection.failure.as_ref())
         });
         let closed = self.due.iter().copied().filter(|id| !self.told_closed(*id));
         live.map(|connection| connection.id).chain(closed).collect()
@@ -85,6 +87,7 @@ impl Reader {
             let sum = self.sums.entry(change.connection.id).or_default();
             *sum = sum.plus(change.delta);
             self.states.insert(change.connection.id, change.connection.state);
+            self.failures.extend(change.connection.failure.map(|failure| (change.connection.id, failure)));
         }
         self.lost = self.lost.plus(delta.coverage.losses.closed_log_full);
         (self.acknowledged, self.acknowledged_to) = (delta.sequence, delta.to);
@@ -95,6 +98,7 @@ impl Reader {
     pub(crate) fn check_complete(&self, host: &Host) -> Result<(), TestCaseError> {
         for connection in host.table.connections() {
             prop_assert_eq!(self.sums.get(&connection.id), Some(&connection.total));
+            prop_assert_eq!(self.failures.get(&connection.id), connection.failure.as_ref());
         }
         let mut missing = Loss::default();
         for id in &self.due {

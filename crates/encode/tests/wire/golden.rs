@@ -20,7 +20,7 @@ fn the_reference_dialect_is_as_written_down() {
     assert_golden("reference.json", &text);
 }
 
-fn assert_golden(name: &str, text: &str) {
+pub(crate) fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).expect("the golden file is writable");

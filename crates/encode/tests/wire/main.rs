@@ -2,4 +2,5 @@
 
 mod golden;
 mod rules;
+mod udp;
 mod world;
