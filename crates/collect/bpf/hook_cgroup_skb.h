@@ -12,41 +12,33 @@
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
 
-static __always_inline void account_packet(struct __sk_buff *ctx, bool sent)
+/* The cookie of a socket whose packet this is; 0 if it is not of UDP. */
+static __always_inline __u64 cookie_if_udp(struct __sk_buff *ctx, struct sock *sk)
 {
-	struct peer_key key;
-	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
-	struct sock *sk = skb->sk;
 	if (!sk || !is_udp(sk))
-		return;
-	key.cookie = sk->__sk_common.skc_cookie.counter;
-	if (!key.cookie)
-		key.cookie = bpf_get_socket_cookie(ctx);
-	read_ends(&key, skb, skb->protocol == bpf_htons(ETH_P_IPV6), sent);
-	if (sent) {
-		undo_translation(&key, skb);
-		if (key.local_port != bpf_htons(sk->__sk_common.skc_num)) {
-			COUNT(udp_foreign);
-			return;
-		}
-	}
-	__u32 headers = skb->transport_header - skb->network_header + UDP_HEADER_BYTES;
-	__u32 bytes = skb->len - headers;
-	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = sent};
-	account(sk, &key, &passed);
+		return 0;
+	return sk->__sk_common.skc_cookie.counter ?: bpf_get_socket_cookie(ctx);
 }
 
 SEC("cgroup_skb/egress")
 int cgroup_egress(struct __sk_buff *ctx)
 {
-	account_packet(ctx, true);
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+	struct sock *sk = skb->sk;
+	__u64 cookie = cookie_if_udp(ctx, sk);
+	if (cookie)
+		account_sent(skb, sk, cookie, is_ipv6(skb), true);
 	return PACKET_PASSES;
 }
 
 SEC("cgroup_skb/ingress")
 int cgroup_ingress(struct __sk_buff *ctx)
 {
-	account_packet(ctx, false);
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+	struct sock *sk = skb->sk;
+	__u64 cookie = cookie_if_udp(ctx, sk);
+	if (cookie)
+		account_received(skb, sk, cookie, skb->len - header_bytes(skb));
 	return PACKET_PASSES;
 }
 

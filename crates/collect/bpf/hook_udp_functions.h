@@ -6,37 +6,32 @@
  * ends of sockets.
  */
 
-static __always_inline void account_sent(struct sk_buff *skb, bool ipv6)
+static __always_inline __u64 cookie_of_udp(struct sock *sk)
 {
-	struct peer_key key;
-	struct sock *sk = skb->sk;
 	if (!sk || !is_udp(sk))
-		return;
-	key.cookie = sk->__sk_common.skc_cookie.counter;
-	if (!key.cookie)
-		key.cookie = bpf_get_socket_cookie(sk);
-	read_ends(&key, skb, ipv6, true);
-	if (key.local_port != bpf_htons(sk->__sk_common.skc_num)) {
-		COUNT(udp_foreign);
-		return;
-	}
-	__u32 headers = skb->transport_header - skb->network_header + UDP_HEADER_BYTES;
-	__u32 bytes = skb->len - headers;
-	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = true};
-	account(sk, &key, &passed);
+		return 0;
+	return sk->__sk_common.skc_cookie.counter ?: bpf_get_socket_cookie(sk);
+}
+
+static __always_inline void account_if_udp(struct sk_buff *skb, bool ipv6)
+{
+	struct sock *sk = skb->sk;
+	__u64 cookie = cookie_of_udp(sk);
+	if (cookie)
+		account_sent(skb, sk, cookie, ipv6, false);
 }
 
 SEC("fentry/ip_send_skb")
 int BPF_PROG(ip_send_skb, struct net *net, struct sk_buff *skb)
 {
-	account_sent(skb, false);
+	account_if_udp(skb, false);
 	return 0;
 }
 
 SEC("fentry/ip6_send_skb")
 int BPF_PROG(ip6_send_skb, struct sk_buff *skb)
 {
-	account_sent(skb, true);
+	account_if_udp(skb, true);
 	return 0;
 }
 
@@ -44,15 +39,9 @@ int BPF_PROG(ip6_send_skb, struct sk_buff *skb)
 SEC("fentry/__udp_enqueue_schedule_skb")
 int BPF_PROG(udp_enqueue_schedule_skb, struct sock *sk, struct sk_buff *skb)
 {
-	struct peer_key key;
-	if (!is_udp(sk))
-		return 0;
-	key.cookie = sk->__sk_common.skc_cookie.counter;
-	if (!key.cookie)
-		key.cookie = bpf_get_socket_cookie(sk);
-	read_ends(&key, skb, skb->protocol == bpf_htons(ETH_P_IPV6), false);
-	struct datagrams passed = {.bytes = skb->len, .count = datagrams_in(skb, skb->len), .sent = false};
-	account(sk, &key, &passed);
+	__u64 cookie = cookie_of_udp(sk);
+	if (cookie)
+		account_received(skb, sk, cookie, skb->len);
 	return 0;
 }
 

@@ -258,4 +258,33 @@ static __always_inline void account(struct sock *sk, struct peer_key *key, struc
 	account_beside(slot, key, sk, passed);
 }
 
+/*
+ * A packet that leaves. `translated`: its headers may not be those any more that the process had written. One
+ * that is not from the port of its socket is carried by another protocol.
+ */
+static __always_inline void account_sent(struct sk_buff *skb, struct sock *sk, __u64 cookie, bool ipv6,
+					 bool translated)
+{
+	struct peer_key key = {.cookie = cookie};
+	read_ends(&key, skb, ipv6, true);
+	if (translated)
+		undo_translation(&key, skb);
+	if (key.local_port != bpf_htons(sk->__sk_common.skc_num)) {
+		COUNT(udp_foreign);
+		return;
+	}
+	__u32 bytes = skb->len - header_bytes(skb);
+	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = true};
+	account(sk, &key, &passed);
+}
+
+/* A packet that came for this socket, and how much it carries: its headers may be cut off already. */
+static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, __u64 cookie, __u32 bytes)
+{
+	struct peer_key key = {.cookie = cookie};
+	read_ends(&key, skb, is_ipv6(skb), false);
+	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = false};
+	account(sk, &key, &passed);
+}
+
 #endif

@@ -90,6 +90,17 @@ static __always_inline void undo_translation(struct peer_key *key, struct sk_buf
 	key->remote_port = BPF_CORE_READ(kept, dst.u.all);
 }
 
+/* Of IP and UDP, while they are part of the packet. */
+static __always_inline __u32 header_bytes(struct sk_buff *skb)
+{
+	return skb->transport_header - skb->network_header + UDP_HEADER_BYTES;
+}
+
+static __always_inline bool is_ipv6(struct sk_buff *skb)
+{
+	return skb->protocol == bpf_htons(ETH_P_IPV6);
+}
+
 /* How many datagrams a packet of so much payload is: several where they leave or came together (GSO, GRO). */
 static __always_inline __u32 datagrams_in(struct sk_buff *skb, __u32 payload)
 {

@@ -95,7 +95,12 @@ fn a_scrape_makes_no_pass_and_no_client_and_refusals_are_counted() {
     if !runs_here(&["curl"]) {
         return;
     }
-    let daemon = Daemon::with(&[("SOCKEYE_LIMITS__POLLS", "1"), ("SOCKEYE_LIMITS__CLIENTS", "1")]);
+    // An audit makes a pass of its own.
+    let daemon = Daemon::with(&[
+        ("SOCKEYE_LIMITS__POLLS", "1"),
+        ("SOCKEYE_LIMITS__CLIENTS", "1"),
+        ("SOCKEYE_COLLECT__AUDIT_INTERVAL_S", "0"),
+    ]);
     let socket = daemon.socket();
     let mut ledger = Ledger::register(daemon.socket(), "a");
     let sequence = number(&ledger.poll()["sequence"]);
