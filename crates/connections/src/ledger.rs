@@ -118,3 +118,48 @@ impl Sums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup::{Common, RollUpKey};
+    use crate::time::KernelTime;
+
+    fn rolled_up(netns: Option<u32>) -> RollUp {
+        let of = |netns| Common { netns, direction: Direction::Incoming, service_port: None, owner: None };
+        RollUp {
+            key: RollUpKey { protocol: Protocol::Tcp, common: netns.map(of) },
+            owner: None,
+            connections: 2,
+            total: Counters { sent_bytes: 7, ..Counters::default() },
+            counts_rtos: true,
+            failures: Vec::new(),
+            last_closed_at: KernelTime(1),
+        }
+    }
+
+    #[test]
+    fn roll_ups_count_in_their_namespace_or_in_none() {
+        let mut ledger = Ledger::default();
+        ledger.add_rolled_up(&rolled_up(Some(4)));
+        ledger.add_rolled_up(&rolled_up(None));
+        let sums = ledger.with(std::iter::empty());
+        let of_four = Sums { tcp_incoming: 2, tcp_sent_bytes: 7, ..Sums::default() };
+        assert_eq!(sums.get(&4), Some(&of_four));
+        assert_eq!(ledger.rest(), Sums { tcp_outgoing: 2, tcp_sent_bytes: 7, ..Sums::default() });
+    }
+
+    #[test]
+    fn the_sums_of_namespaces_are_bounded_until_an_audit_says_which_are_gone() {
+        let mut ledger = Ledger::default();
+        let max = u32::try_from(NAMESPACES_MAX).expect("it is small");
+        for netns in 0..=max {
+            ledger.add_rolled_up(&rolled_up(Some(netns)));
+        }
+        assert_eq!(ledger.ended.len(), NAMESPACES_MAX);
+        assert!(!ledger.ended.contains_key(&max));
+        ledger.keep(|netns| netns == 3);
+        ledger.add_rolled_up(&rolled_up(Some(max)));
+        assert_eq!(ledger.ended.len(), 2);
+    }
+}

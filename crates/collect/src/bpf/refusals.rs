@@ -16,7 +16,10 @@ pub(super) fn listen() {
 pub(super) fn take() -> Option<String> {
     let kept = std::mem::take(&mut *KERNEL_WORDS.lock().ok()?);
     let lines = kept.iter().flat_map(|words| words.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let telling = |line: &&str| !line.starts_with("processed ") && !line.contains("-- END PROG LOAD LOG --");
+    // What libbpf guesses is no word of the kernel.
+    let noise = ["-- BEGIN PROG LOAD LOG --", "-- END PROG LOAD LOG --", "try raising 'ulimit -l'"];
+    let telling =
+        |line: &&str| !line.starts_with("processed ") && noise.iter().all(|noise| !line.contains(noise));
     let lines: Vec<&str> = lines.filter(telling).collect();
     let end = lines.iter().position(|line| line.contains("failed to load")).unwrap_or(lines.len());
     let said = lines.get(..end).and_then(<[&str]>::last).or(lines.first())?;
