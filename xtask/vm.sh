@@ -83,7 +83,7 @@ get_kernel() {
 	cp "$(find "$work/unpacked" -name "vmlinuz-$release" -o -path "*/$release/vmlinuz" | head -n 1)" "$new/vmlinuz"
 	mkdir -p "$new/modules/$release/kernel"
 	rm -rf "$modules/kernel/drivers/net/ethernet"
-	for part in net lib crypto arch/x86 drivers/net; do
+	for part in net lib crypto arch/x86 drivers/net fs/nfs fs/nfs_common fs/lockd fs/netfs; do
 		(cd "$modules/kernel" && [ ! -d "$part" ] || cp -a --parents "$part" "$new/modules/$release/kernel")
 	done
 	cp "$modules"/modules.{order,builtin,builtin.modinfo} "$new/modules/$release"

@@ -75,7 +75,7 @@ fn nothing_wrong() -> Outcome {
         assert!(delta.coverage.complete(), "round {round}: {:?}", delta.coverage);
     }
     let after = wait_audit(&mut told, "the last", |_| true);
-    assert!(after.audits > before.audits + 2 && after.sockets > 0 && after.cpu_ns > before.cpu_ns);
+    assert!(after.audits > before.audits && after.sockets > 0 && after.cpu_ns > before.cpu_ns);
     assert_eq!(
         (after.missing, after.stale, after.drift),
         (before.missing, before.stale, before.drift),

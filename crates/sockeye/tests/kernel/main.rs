@@ -78,17 +78,26 @@ fn main() {
         udp_peers::NEEDING,
         udp_shapes::NEEDING,
     ];
-    let all = all.into_iter().flatten().map(|(name, test)| trial(name, || None, *test));
-    let needing = needing.into_iter().flatten().map(|(name, needs, test)| trial(name, *needs, *test));
+    let all = all.into_iter().flatten().map(|(name, test)| trial("kernel", name, || None, *test));
+    let needing =
+        needing.into_iter().flatten().map(|(name, needs, test)| trial("kernel", name, *needs, *test));
+    let elsewhere =
+        udp_shapes::ELSEWHERE.iter().map(|(name, needs, test)| trial("matrix", name, *needs, *test));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, all.chain(needing).collect()).exit();
+    libtest_mimic::run(&arguments, all.chain(needing).chain(elsewhere).collect()).exit();
 }
 
-/// The test, run if the host has what all tests and this one need.
-fn trial(name: &'static str, needs: fn() -> Option<&'static str>, test: fn() -> Outcome) -> Trial {
+/// The test, run if the host has what all tests and this one need. What needs a kernel of another kind is of the class
+/// `matrix`.
+fn trial(
+    class: &'static str,
+    name: &'static str,
+    needs: fn() -> Option<&'static str>,
+    test: fn() -> Outcome,
+) -> Trial {
     Trial::test(name, move || match not_run_reason().or_else(needs) {
-        Some(reason) => not_run::not_run("kernel", name, reason).map_err(Failed::from),
+        Some(reason) => not_run::not_run(class, name, reason).map_err(Failed::from),
         None => {
             test();
             Ok(())

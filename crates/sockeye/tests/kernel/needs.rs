@@ -34,6 +34,16 @@ pub fn mptcp() -> Option<&'static str> {
     (!Path::new("/proc/sys/net/mptcp/enabled").exists()).then_some("the kernel has no MPTCP")
 }
 
+/// NFS, whose client asks over UDP from sockets of the kernel's own.
+pub fn nfs() -> Option<&'static str> {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let module = || {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        Path::new(&format!("/lib/modules/{release}/kernel/fs/nfs")).exists()
+    };
+    (!known.contains("\tnfs\n") && !module()).then_some("the kernel has no NFS")
+}
+
 /// True when the kernel has a function whose name begins so.
 fn kernel_has(function: &str) -> bool {
     let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();

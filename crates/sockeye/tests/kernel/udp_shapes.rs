@@ -32,6 +32,23 @@ pub const NEEDING: &[Needing] = &[
     ("an_unreachable_host_is_a_failure_of_its_connection", needs::packet_filter, unreachable),
 ];
 
+pub const ELSEWHERE: &[Needing] =
+    &[("what_a_socket_of_the_kernel_sends_belongs_to_the_kernel", needs::nfs, kernel_socket)];
+
+fn kernel_socket() -> Outcome {
+    let mut scene = DatagramScene::bound("0.0.0.0");
+    let mut told = scene.tracer.client("a");
+    // Asks for a mount point, as a client of NFS does; nobody answers.
+    scene.client.tell(&format!("udp-kernel {RIGHT_V4} {}", scene.port));
+    let bytes: u64 = scene.server.ask("udp-receive s 1").parse().expect("a number");
+    let far = Told::wait_all(&mut told, &scene.world.right, scene.port, 1);
+    let local = far[0].connection.tuple.remote.port();
+    let near = Told::wait(&mut told, &scene.world.left, (local, scene.port), |end| end.sum.sent_packets > 0);
+    assert!(bytes > 0 && near.sum.sent_bytes >= bytes && near.sum.sent_bytes % bytes == 0, "{near:?}");
+    let owner = near.connection.owner.expect("it is known");
+    assert_eq!((owner.kernel, owner.pid, owner.source), (true, 0, OwnerSource::Send));
+}
+
 fn fragments() -> Outcome {
     for (right, bytes) in [(RIGHT_V4, 65_507), (RIGHT_V6, 65_487)] {
         let mut scene = DatagramScene::bound("[::]");
