@@ -136,7 +136,6 @@ static __always_inline void peer_begin(struct peer *peer, struct udp_slot *slot,
 	peer->flags = (older ? PEER_PRE_EXISTING : 0) | (sent ? PEER_BEGAN_HERE : 0);
 	if (slot && sent && !older)
 		slot->has_called = 1;
-	COUNT(udp_begun);
 }
 
 /* The slot had no peer, and is ours to write. */
@@ -155,16 +154,16 @@ static __noinline void begin_in_slot(struct udp_slot *slot, struct peer_key *key
 	peer_begin(peer, slot, sk, sent);
 	barrier();
 	*(volatile __u32 *)&slot->state = SLOT_USED;
+	COUNT(udp_begun);
 }
 
-/* A peer beside the table, found or made; NULL when there is no room. */
-static __noinline struct peer *peer_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
-					   bool sent)
+/* Makes a peer beside the table; NULL when there is no room. */
+static __noinline struct peer *begin_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
+					    bool sent)
 {
-	struct peer *peer = bpf_map_lookup_elem(&udp_peers, key);
 	struct peer fresh = {};
-	if (peer)
-		return peer;
+	if (*(volatile __u64 *)&udp_peers_now >= udp_peers_max)
+		return NULL;
 	if (slot)
 		__builtin_memcpy(&fresh.owner, &slot->peer.owner, sizeof(fresh.owner));
 	fresh.last_at_ns = bpf_ktime_get_coarse_ns();
@@ -172,8 +171,10 @@ static __noinline struct peer *peer_beside(struct udp_slot *slot, struct peer_ke
 	if (slot)
 		slot->has_more = 1;
 	/* Fails also where another CPU made it meanwhile. */
-	if (!bpf_map_update_elem(&udp_peers, key, &fresh, BPF_NOEXIST))
+	if (!bpf_map_update_elem(&udp_peers, key, &fresh, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&udp_peers_now, 1);
+		COUNT(udp_begun);
+	}
 	return bpf_map_lookup_elem(&udp_peers, key);
 }
 
@@ -216,7 +217,9 @@ static __noinline void roll_up_datagrams(struct udp_slot *slot, struct peer_key 
 static __always_inline void account_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
 					   struct datagrams *passed)
 {
-	struct peer *peer = peer_beside(slot, key, sk, passed->sent);
+	struct peer *peer = bpf_map_lookup_elem(&udp_peers, key);
+	if (!peer)
+		peer = begin_beside(slot, key, sk, passed->sent);
 	if (peer)
 		count_in(peer, sk, passed);
 	else
@@ -249,8 +252,8 @@ static __always_inline void account(struct sock *sk, struct peer_key *key, struc
 		return;
 	}
 	/* A peer that is beside the table already stays there. */
-	bool beside = slot->has_more && bpf_map_lookup_elem(&udp_peers, key);
-	if (!beside && state == SLOT_EMPTY && udp_slot_moves(slot, SLOT_EMPTY, SLOT_BUSY)) {
+	bool beside = state != SLOT_EMPTY || (slot->has_more && bpf_map_lookup_elem(&udp_peers, key));
+	if (!beside && udp_slot_moves(slot, SLOT_EMPTY, SLOT_BUSY)) {
 		begin_in_slot(slot, key, sk, passed->sent);
 		account_in_slot(slot, sk, passed);
 		return;

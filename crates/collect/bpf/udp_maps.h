@@ -140,6 +140,8 @@ struct {
 
 /* Number of buckets less one. Set at load. */
 const volatile __u32 udp_bucket_mask = 0;
+/* Room in `udp_peers`. Set at load. */
+const volatile __u32 udp_peers_max = 0;
 
 /* Entries of `udp_peers` now. Written by those who write it, read by all. */
 __u64 udp_peers_now = 0;

@@ -172,7 +172,8 @@ fn open<'a>(
     let mut open = UdpSkelBuilder::default().open(place)?;
     let buckets = limits.udp_slots.max(WAYS).next_power_of_two() / WAYS;
     open.maps.udp_sockets.set_max_entries(buckets)?;
-    open.maps.udp_peers.set_max_entries(limits.udp_peers.max(1))?;
+    let peers = limits.udp_peers.max(1);
+    open.maps.udp_peers.set_max_entries(peers)?;
     open.maps.closed_records.reuse_fd(shared.closed_records.as_fd())?;
     open.maps.overflow_records.reuse_fd(shared.overflow_records.as_fd())?;
     open.maps.rollups_even.reuse_fd(shared.rollups_even.as_fd())?;
@@ -182,6 +183,7 @@ fn open<'a>(
     open.maps.orders.reuse_fd(shared.orders.as_fd())?;
     let constants = open.maps.rodata_data.as_deref_mut().expect("the object has constants");
     constants.udp_bucket_mask = buckets - 1;
+    constants.udp_peers_max = peers;
     constants.ring_wake_bytes = u64::from(limits.ring_size() / 2);
     let (functions, packets) = (counted == Counted::Functions, counted == Counted::Packets);
     let progs = &mut open.progs;
