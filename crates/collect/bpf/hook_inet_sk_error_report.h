@@ -27,7 +27,6 @@ static __always_inline void note_error(struct peer *peer, int error)
 {
 	peer->error = error;
 	peer->failed_at_ns = bpf_ktime_get_ns();
-	peer->told_mark = 0;
 }
 
 SEC("tp_btf/inet_sk_error_report")
@@ -45,6 +44,7 @@ int BPF_PROG(inet_sk_error_report, struct sock *sk)
 		bool only = !connected && !slot->has_more;
 		if (only || (connected && same_key(&slot->key, &key))) {
 			note_error(&slot->peer, error);
+			slot->told_mark = 0;
 			return 0;
 		}
 	}

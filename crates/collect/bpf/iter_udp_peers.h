@@ -8,7 +8,7 @@
 static __always_inline void take_owner_of_socket(struct peer *peer, struct udp_slot *slot)
 {
 	if (slot && peer->owner.source == OWNER_NONE)
-		__builtin_memcpy(&peer->owner, &slot->peer.owner, sizeof(peer->owner));
+		take_owner(peer, &slot->peer);
 }
 
 /* When it ended; 0 while it lives. */

@@ -26,14 +26,14 @@ static __noinline bool read_peer_in_slot(struct seq_file *seq, struct udp_slot *
 	struct peer *peer = &slot->peer;
 	__u32 mark = peer_mark(peer);
 	barrier();
-	if (mark && mark == peer->told_mark && peer->told_in_pass != given->pass && !given->read_all)
+	if (mark && mark == slot->told_mark && slot->told_in_pass != given->pass && !given->read_all)
 		return true;
 	read_peer(&record, &slot->key, peer, RECORD_DATAGRAMS_LIVE);
 	/* It may have ended meanwhile, and another begun. */
 	if (*(volatile __u32 *)&slot->state != SLOT_USED || peer->claimed_at_ns != record.claimed_at_ns)
 		return false;
-	peer->told_mark = mark;
-	peer->told_in_pass = given->pass;
+	slot->told_mark = mark;
+	slot->told_in_pass = given->pass;
 	bpf_seq_write(seq, &record, sizeof(record));
 	return false;
 }

@@ -27,7 +27,7 @@ int iter_udp_task_file(struct bpf_iter__task_file *ctx)
 		slot = udp_claim(sk, cookie);
 	if (slot && slot->peer.owner.source < OWNER_DESCRIPTOR) {
 		owner_from_task(&slot->peer.owner, task, OWNER_DESCRIPTOR);
-		slot->peer.told_mark = 0;
+		slot->told_mark = 0;
 	}
 	return 0;
 }

@@ -47,20 +47,27 @@ static __always_inline bool is_of_kernel(struct owner_record *owner)
 static __always_inline void note_sender(struct peer *peer, struct sock *sk)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct owner_record *owner = &peer->owner;
-	if (owner->tgid == task->tgid && owner->source == OWNER_SEND)
+	/* The idle task, which a softirq may interrupt, is of group 0. */
+	if (peer->sender && peer->sender == task->tgid)
 		return;
+	struct owner_record *owner = &peer->owner;
 	if (is_of_kernel(owner))
 		return;
-	peer->told_mark = 0;
 	if (!BPF_CORE_READ_BITFIELD(sk, sk_kern_sock)) {
 		owner_from_task(owner, task, OWNER_SEND);
+		peer->sender = owner->tgid;
 		return;
 	}
 	__builtin_memset(owner, 0, sizeof(*owner));
 	__builtin_memcpy(owner->command, "kernel", sizeof("kernel"));
 	owner->kernel_thread = 1;
 	owner->source = OWNER_SEND;
+}
+
+static __always_inline void take_owner(struct peer *peer, struct peer *from)
+{
+	__builtin_memcpy(&peer->owner, &from->owner, sizeof(peer->owner));
+	peer->sender = from->sender;
 }
 
 /* Both ends have sent, and the one that began has again: what conntrack calls assured. */
@@ -150,7 +157,7 @@ static __noinline void begin_in_slot(struct udp_slot *slot, struct peer_key *key
 	peer->sent_datagrams = 0;
 	peer->received_datagrams = 0;
 	peer->error = 0;
-	peer->told_mark = 0;
+	slot->told_mark = 0;
 	peer_begin(peer, slot, sk, sent);
 	barrier();
 	*(volatile __u32 *)&slot->state = SLOT_USED;
@@ -165,7 +172,7 @@ static __noinline struct peer *begin_beside(struct udp_slot *slot, struct peer_k
 	if (*(volatile __u64 *)&udp_peers_now >= udp_peers_max)
 		return NULL;
 	if (slot)
-		__builtin_memcpy(&fresh.owner, &slot->peer.owner, sizeof(fresh.owner));
+		take_owner(&fresh, &slot->peer);
 	fresh.last_at_ns = bpf_ktime_get_coarse_ns();
 	peer_begin(&fresh, slot, sk, sent);
 	if (slot)
@@ -193,7 +200,7 @@ static __noinline void roll_up_datagrams(struct udp_slot *slot, struct peer_key 
 	if (!open)
 		return;
 	if (slot)
-		__builtin_memcpy(&owned.owner, &slot->peer.owner, sizeof(owned.owner));
+		take_owner(&owned, &slot->peer);
 	if (passed->sent)
 		note_sender(&owned, sk);
 	struct rollup_key common = {

@@ -30,29 +30,29 @@ struct peer_key {
 /* And the end that began has sent again. */
 #define PEER_ASSURED 8
 
-/* What passed between a socket and one peer: a connection. */
+/* What passed between a socket and one peer: a connection. What a datagram changes comes first, in one cache
+ * line. */
 struct peer {
-	struct owner_record owner;
-	/* No two of a socket are the same. */
-	__u64 claimed_at_ns;
 	/* By the coarse clock, which is up to 10 ms behind. */
 	__u64 last_at_ns;
-	__u64 failed_at_ns;
 	__u64 sent_bytes;
 	__u64 received_bytes;
 	/* Added after the bytes: who reads them first sees a change of the bytes again later. */
 	__u64 sent_datagrams;
 	__u64 received_datagrams;
-	/* struct sock *, only ever read through bpf_rdonly_cast. */
-	__u64 socket;
-	__u32 netns;
+	/* Thread group of the owner, if that was learnt from a datagram that it sent. */
+	__u32 sender;
 	__u16 error;
 	__u8 direction;
 	__u8 flags;
-	/* The last pass that gave a reading of it, and what that was told by. */
-	__u32 told_mark;
-	__u8 told_in_pass;
-	__u8 pad[3];
+	/* No two of a socket are the same. */
+	__u64 claimed_at_ns;
+	__u64 failed_at_ns;
+	/* struct sock *, only ever read through bpf_rdonly_cast. */
+	__u64 socket;
+	__u32 netns;
+	__u32 pad;
+	struct owner_record owner;
 };
 
 _Static_assert(sizeof(struct peer_key) == 48, "peer_key has no hidden padding");
@@ -70,26 +70,29 @@ _Static_assert(sizeof(struct peer) == 128, "peer has no hidden padding");
 #define SLOT_TOLD 4
 
 struct udp_slot {
-	struct peer_key key;
-	/* The owner is that of the socket, also without a peer. */
-	struct peer peer;
-	/* The socket cookie; written last when claiming, zeroed first when freeing. */
-	__u64 committed;
-	__u64 claimed_at_ns;
-	__u64 closed_at_ns;
 	__u32 state;
 	/* Peers of this socket are, or were, in `udp_peers`. */
 	__u8 has_more;
+	/* The first datagram of a peer was sent from here. */
+	__u8 has_called;
 	/* The socket is older than the tracer. */
 	__u8 pre_existing;
 	/* Where in its bucket. */
 	__u8 way;
+	/* The socket cookie; written last when claiming, zeroed first when freeing. */
+	__u64 committed;
+	struct peer_key key;
+	/* The owner is that of the socket, also without a peer. */
+	struct peer peer;
+	__u64 claimed_at_ns;
+	__u64 closed_at_ns;
+	/* What a reading of the peer was told by last, and in which pass. */
+	__u32 told_mark;
+	__u8 told_in_pass;
 	/* Of a closed socket with more peers: a pass has begun to tell those, and which. */
 	__u8 left_in_pass;
 	__u8 left_seen;
-	/* The first datagram of a peer was sent from here. */
-	__u8 has_called;
-	__u8 pad[6];
+	__u8 pad;
 };
 
 _Static_assert(sizeof(struct udp_slot) == 216, "a slot is 216 bytes, 232 with its key and socket");
