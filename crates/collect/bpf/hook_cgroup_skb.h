@@ -27,7 +27,7 @@ int cgroup_egress(struct __sk_buff *ctx)
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_if_udp(ctx, sk);
 	if (cookie)
-		account_sent(skb, sk, cookie, is_ipv6(skb), true);
+		account_sent(skb, sk, cookie, is_ipv6(skb), true, bpf_ktime_get_coarse_ns());
 	return PACKET_PASSES;
 }
 
@@ -38,7 +38,7 @@ int cgroup_ingress(struct __sk_buff *ctx)
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_if_udp(ctx, sk);
 	if (cookie)
-		account_received(skb, sk, cookie, skb->len - header_bytes(skb));
+		account_received(skb, sk, cookie, skb->len - header_bytes(skb), bpf_ktime_get_coarse_ns());
 	return PACKET_PASSES;
 }
 

@@ -38,7 +38,7 @@ int BPF_PROG(inet_sk_error_report, struct sock *sk)
 	if (!is_udp(sk) || !error || error == EMSGSIZE)
 		return 0;
 	key.cookie = sk->__sk_common.skc_cookie.counter;
-	struct udp_slot *slot = udp_find(key.cookie);
+	struct udp_slot *slot = udp_slot_of(key.cookie);
 	bool connected = connected_peer(&key, sk);
 	if (slot && slot->state == SLOT_USED) {
 		bool only = !connected && !slot->has_more;

@@ -3,7 +3,7 @@
  * fentry on functions that UDP alone calls, so that TCP pays nothing: ip_send_skb and ip6_send_skb with each
  * packet that is sent (of UDP, raw and ICMP sockets), before address translation and fragments;
  * __udp_enqueue_schedule_skb with each datagram that comes for a socket, also if its queue is full; and the
- * ends of sockets.
+ * ends of sockets. These programs have no coarse clock.
  */
 
 static __always_inline __u64 cookie_of_udp(struct sock *sk)
@@ -18,7 +18,7 @@ static __always_inline void account_if_udp(struct sk_buff *skb, bool ipv6)
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_of_udp(sk);
 	if (cookie)
-		account_sent(skb, sk, cookie, ipv6, false);
+		account_sent(skb, sk, cookie, ipv6, false, bpf_ktime_get_ns());
 }
 
 SEC("fentry/ip_send_skb")
@@ -41,7 +41,7 @@ int BPF_PROG(udp_enqueue_schedule_skb, struct sock *sk, struct sk_buff *skb)
 {
 	__u64 cookie = cookie_of_udp(sk);
 	if (cookie)
-		account_received(skb, sk, cookie, skb->len);
+		account_received(skb, sk, cookie, skb->len, bpf_ktime_get_ns());
 	return 0;
 }
 

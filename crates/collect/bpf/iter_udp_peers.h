@@ -42,7 +42,7 @@ int iter_udp_peers(struct bpf_iter__bpf_map_elem *ctx)
 	struct peer *peer = bpf_map_lookup_elem(&udp_peers, &key);
 	if (!peer)
 		return 0;
-	struct udp_slot *slot = udp_find(key.cookie);
+	struct udp_slot *slot = udp_slot_of(key.cookie);
 	take_owner_of_socket(peer, slot);
 	__u64 end = peer_end_ns(peer, slot, key.cookie, given);
 	if (!end) {
@@ -50,7 +50,11 @@ int iter_udp_peers(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	}
 	struct owner_record *closer = slot ? &slot->peer.owner : NULL;
-	if (tell_end(&key, peer, closer, end) && !bpf_map_delete_elem(&udp_peers, &key))
+	peer->flags |= PEER_TOLD;
+	barrier();
+	if (!tell_end(&key, peer, closer, end))
+		peer->flags &= ~PEER_TOLD;
+	else if (!bpf_map_delete_elem(&udp_peers, &key))
 		__sync_fetch_and_sub(&udp_peers_now, 1);
 	return 0;
 }

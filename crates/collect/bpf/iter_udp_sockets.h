@@ -61,6 +61,16 @@ static __always_inline void end_left(struct udp_slot *slot, __u64 cookie, struct
 	}
 }
 
+/*
+ * The slot was claimed by a datagram that came while the socket was being closed, and that nobody could read
+ * any more: as nobody has sent from it, or is known to have held it, and no pass has told it.
+ */
+static __always_inline bool came_after_close(struct udp_slot *slot)
+{
+	return slot->state == SLOT_USED && !slot->closed_at_ns && !slot->of_kernel && !slot->has_more &&
+	       !slot->told_in_pass && slot->peer.owner.source == OWNER_NONE && !slot->peer.sent_datagrams;
+}
+
 struct udp_pass {
 	struct seq_file *seq;
 	struct udp_bucket *bucket;
@@ -78,7 +88,11 @@ static long read_udp_way(__u32 number, struct udp_pass *pass)
 		return 0;
 	/* Sockets of the kernel end without a word, and those closed while their slot was being written. */
 	if (slot->state < SLOT_ENDED && !is_alive(pass->bucket->socket[way], cookie)) {
-		if (!slot->closed_at_ns && !is_of_kernel(&slot->peer.owner))
+		if (came_after_close(slot)) {
+			udp_free(slot, cookie);
+			return 0;
+		}
+		if (!slot->closed_at_ns && !slot->of_kernel)
 			COUNT(udp_stale);
 		slot->closed_at_ns = slot->closed_at_ns ?: bpf_ktime_get_ns();
 		if (!udp_slot_moves(slot, SLOT_USED, SLOT_ENDED))

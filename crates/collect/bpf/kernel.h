@@ -61,6 +61,9 @@ enum {
 /* include/linux/skbuff.h: a packet of many datagrams of one size, which leave or came together */
 #define SKB_GSO_UDP_L4 (1u << 17)
 
+/* include/linux/skbuff.h: the route is not held */
+#define SKB_DST_NOREF 1ul
+
 /* include/linux/skbuff.h, include/uapi/linux/netfilter/nf_conntrack_common.h */
 #define NFCT_INFO_MASK 7ul
 #define IP_CT_IS_REPLY 3
@@ -303,9 +306,14 @@ struct net_device {
 	int ifindex;
 };
 
+struct dst_entry {
+	struct net_device *dev;
+};
+
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	unsigned long _skb_refdst;
 	unsigned long _nfct;
 	unsigned int len;
 	__be16 protocol;

@@ -262,6 +262,8 @@ struct kernel_counts {
 	__u64 stale;
 	/* UDP sockets of processes that were gone without a word, ended by a pass. */
 	__u64 udp_stale;
+	/* UDP sockets of tunnels that were closed. */
+	__u64 udp_tunnels_ended;
 };
 
 #endif

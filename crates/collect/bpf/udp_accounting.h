@@ -10,6 +10,7 @@
 
 /* Datagrams that pass together, of one socket and peer and in one direction. */
 struct datagrams {
+	__u64 at_ns;
 	__u32 bytes;
 	__u32 count;
 	bool sent;
@@ -25,14 +26,11 @@ static __always_inline bool same_key(struct peer_key *left, struct peer_key *rig
 static __always_inline __u64 unique_ns(void)
 {
 	__u64 now = bpf_ktime_get_ns();
-#pragma unroll
-	for (int attempt = 0; attempt < 4; attempt++) {
-		__u64 last = *(volatile __u64 *)&udp_last_claim_ns;
-		__u64 next = now > last ? now : last + 1;
-		if (__sync_val_compare_and_swap(&udp_last_claim_ns, last, next) == last)
-			return next;
-	}
-	return now;
+	__u64 last = *(volatile __u64 *)&udp_last_claim_ns;
+	if (now > last && __sync_val_compare_and_swap(&udp_last_claim_ns, last, now) == last)
+		return now;
+	/* Another CPU was quicker: the next nanosecond is nobody's. */
+	return __sync_fetch_and_add(&udp_last_claim_ns, 1) + 1;
 }
 
 static __always_inline bool is_of_kernel(struct owner_record *owner)
@@ -82,7 +80,7 @@ static __always_inline void note_exchange(struct peer *peer, bool sent)
 
 static __always_inline void count_in(struct peer *peer, struct sock *sk, struct datagrams *passed)
 {
-	peer->last_at_ns = bpf_ktime_get_coarse_ns();
+	peer->last_at_ns = passed->at_ns;
 	if (passed->sent) {
 		note_sender(peer, sk);
 		__sync_fetch_and_add(&peer->sent_bytes, passed->bytes);
@@ -166,15 +164,15 @@ static __noinline void begin_in_slot(struct udp_slot *slot, struct peer_key *key
 
 /* Makes a peer beside the table; NULL when there is no room. */
 static __noinline struct peer *begin_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
-					    bool sent)
+					    struct datagrams *passed)
 {
 	struct peer fresh = {};
 	if (*(volatile __u64 *)&udp_peers_now >= udp_peers_max)
 		return NULL;
 	if (slot)
 		take_owner(&fresh, &slot->peer);
-	fresh.last_at_ns = bpf_ktime_get_coarse_ns();
-	peer_begin(&fresh, slot, sk, sent);
+	fresh.last_at_ns = passed->at_ns;
+	peer_begin(&fresh, slot, sk, passed->sent);
 	if (slot)
 		slot->has_more = 1;
 	/* Fails also where another CPU made it meanwhile. */
@@ -226,11 +224,15 @@ static __always_inline void account_beside(struct udp_slot *slot, struct peer_ke
 {
 	struct peer *peer = bpf_map_lookup_elem(&udp_peers, key);
 	if (!peer)
-		peer = begin_beside(slot, key, sk, passed->sent);
-	if (peer)
-		count_in(peer, sk, passed);
-	else
+		peer = begin_beside(slot, key, sk, passed);
+	if (!peer) {
 		roll_up_datagrams(slot, key, sk, passed);
+		return;
+	}
+	count_in(peer, sk, passed);
+	/* It was told as ended, and may have been told without these. */
+	if (*(volatile __u8 *)&peer->flags & PEER_TOLD)
+		COUNT_MANY(udp_late, passed->count);
 }
 
 static __always_inline void account_in_slot(struct udp_slot *slot, struct sock *sk, struct datagrams *passed)
@@ -244,8 +246,12 @@ static __always_inline void account_in_slot(struct udp_slot *slot, struct sock *
 static __always_inline void account(struct sock *sk, struct peer_key *key, struct datagrams *passed)
 {
 	struct udp_slot *slot = udp_find(key->cookie);
-	if (!slot)
+	if (!slot) {
+		/* It was closed, and its slot is free already: what still comes reaches nobody. */
+		if (is_dead(sk))
+			return;
 		slot = udp_claim(sk, key->cookie);
+	}
 	if (!slot || *(volatile __u64 *)&slot->committed != key->cookie) {
 		account_beside(NULL, key, sk, passed);
 		return;
@@ -273,7 +279,7 @@ static __always_inline void account(struct sock *sk, struct peer_key *key, struc
  * that is not from the port of its socket is carried by another protocol.
  */
 static __always_inline void account_sent(struct sk_buff *skb, struct sock *sk, __u64 cookie, bool ipv6,
-					 bool translated)
+					 bool translated, __u64 at_ns)
 {
 	struct peer_key key = {.cookie = cookie};
 	read_ends(&key, skb, ipv6, true);
@@ -284,16 +290,19 @@ static __always_inline void account_sent(struct sk_buff *skb, struct sock *sk, _
 		return;
 	}
 	__u32 bytes = skb->len - header_bytes(skb);
-	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = true};
+	struct datagrams passed = {
+	    .at_ns = at_ns, .bytes = bytes, .count = datagrams_in(skb, bytes), .sent = true};
 	account(sk, &key, &passed);
 }
 
 /* A packet that came for this socket, and how much it carries: its headers may be cut off already. */
-static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, __u64 cookie, __u32 bytes)
+static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, __u64 cookie, __u32 bytes,
+					     __u64 at_ns)
 {
 	struct peer_key key = {.cookie = cookie};
 	read_ends(&key, skb, is_ipv6(skb), false);
-	struct datagrams passed = {.bytes = bytes, .count = datagrams_in(skb, bytes), .sent = false};
+	struct datagrams passed = {
+	    .at_ns = at_ns, .bytes = bytes, .count = datagrams_in(skb, bytes), .sent = false};
 	account(sk, &key, &passed);
 }
 

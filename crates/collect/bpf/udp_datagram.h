@@ -16,6 +16,12 @@ static __always_inline bool is_udp(struct sock *sk)
 	return sk->sk_protocol == IPPROTO_UDP && sk->sk_type == SOCK_DGRAM;
 }
 
+/* Closed by everybody. */
+static __always_inline bool is_dead(struct sock *sk)
+{
+	return (sk->__sk_common.skc_flags >> SOCK_DEAD_BIT) & 1;
+}
+
 static __always_inline void map_ipv4(__u32 *address, __be32 ipv4)
 {
 	address[0] = 0;
@@ -37,6 +43,18 @@ static __always_inline bool is_link_local(const __u32 *address)
 	return (address[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+/* The interface that a packet came through or leaves by: before it is handed to that, its route's. */
+static __always_inline __u32 interface_of(struct sk_buff *skb)
+{
+	struct net_device *device = skb->dev;
+	if (device)
+		return device->ifindex;
+	struct dst_entry *route =
+	    bpf_core_cast((void *)(skb->_skb_refdst & ~SKB_DST_NOREF), struct dst_entry);
+	device = route->dev;
+	return device ? device->ifindex : 0;
+}
+
 /* The ends as the headers have them. */
 static __always_inline void read_ends(struct peer_key *key, struct sk_buff *skb, bool ipv6, bool sent)
 {
@@ -54,10 +72,8 @@ static __always_inline void read_ends(struct peer_key *key, struct sk_buff *skb,
 		struct ipv6hdr *ip = bpf_core_cast(head + skb->network_header, struct ipv6hdr);
 		copy_ipv6(source, ip->saddr.in6_u.u6_addr32);
 		copy_ipv6(destination, ip->daddr.in6_u.u6_addr32);
-		if (is_link_local(source) || is_link_local(destination)) {
-			struct net_device *device = skb->dev;
-			key->scope_id = device ? device->ifindex : 0;
-		}
+		if (is_link_local(source) || is_link_local(destination))
+			key->scope_id = interface_of(skb);
 	}
 	key->local_port = sent ? udp->source : udp->dest;
 	key->remote_port = sent ? udp->dest : udp->source;

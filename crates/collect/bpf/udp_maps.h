@@ -29,11 +29,13 @@ struct peer_key {
 #define PEER_ANSWERED 4
 /* And the end that began has sent again. */
 #define PEER_ASSURED 8
+/* Beside the table: it is being told as ended. */
+#define PEER_TOLD 16
 
 /* What passed between a socket and one peer: a connection. What a datagram changes comes first, in one cache
  * line. */
 struct peer {
-	/* By the coarse clock, which is up to 10 ms behind. */
+	/* Where the hook has a coarse clock, by that: up to 10 ms behind. */
 	__u64 last_at_ns;
 	__u64 sent_bytes;
 	__u64 received_bytes;
@@ -92,7 +94,8 @@ struct udp_slot {
 	/* Of a closed socket with more peers: a pass has begun to tell those, and which. */
 	__u8 left_in_pass;
 	__u8 left_seen;
-	__u8 pad;
+	/* The kernel made the socket for itself. */
+	__u8 of_kernel;
 };
 
 _Static_assert(sizeof(struct udp_slot) == 216, "a slot is 216 bytes, 232 with its key and socket");

@@ -21,7 +21,7 @@ static __always_inline struct udp_slot *udp_slot_in(struct udp_bucket *bucket, i
 	return &bucket->slot[*(volatile __u8 *)&bucket->slot[way].way & (WAYS - 1)];
 }
 
-/* The slot of this cookie, or NULL. Its claimer may not be done with it. */
+/* The slot of this cookie, or NULL. Its claimer may not be done with it: then it may be another's. */
 static __always_inline struct udp_slot *udp_find(__u64 cookie)
 {
 	struct udp_bucket *bucket = udp_bucket_of(cookie);
@@ -34,7 +34,14 @@ static __always_inline struct udp_slot *udp_find(__u64 cookie)
 	return NULL;
 }
 
-static __always_inline void udp_slot_begin(struct udp_slot *slot, bool pre_existing)
+/* The slot of this cookie when its claimer is done with it. */
+static __always_inline struct udp_slot *udp_slot_of(__u64 cookie)
+{
+	struct udp_slot *slot = udp_find(cookie);
+	return slot && *(volatile __u64 *)&slot->committed == cookie ? slot : NULL;
+}
+
+static __always_inline void udp_slot_begin(struct udp_slot *slot, struct sock *sk, bool pre_existing)
 {
 	__builtin_memset(&slot->peer, 0, sizeof(slot->peer));
 	slot->claimed_at_ns = bpf_ktime_get_ns();
@@ -42,8 +49,10 @@ static __always_inline void udp_slot_begin(struct udp_slot *slot, bool pre_exist
 	slot->state = SLOT_EMPTY;
 	slot->has_more = 0;
 	slot->left_seen = 0;
+	slot->told_in_pass = 0;
 	slot->has_called = 0;
 	slot->pre_existing = pre_existing;
+	slot->of_kernel = BPF_CORE_READ_BITFIELD(sk, sk_kern_sock);
 }
 
 /*
@@ -66,7 +75,7 @@ static __noinline struct udp_slot *udp_claim(struct sock *sk, __u64 cookie)
 		bucket->socket[way] = (__u64)sk;
 		*(volatile __u8 *)&bucket->slot[way].way = way;
 		struct udp_slot *slot = udp_slot_in(bucket, way);
-		udp_slot_begin(slot, !given->udp_adopted);
+		udp_slot_begin(slot, sk, !given->udp_adopted);
 		barrier();
 		*(volatile __u64 *)&slot->committed = cookie;
 		return slot;

@@ -12,8 +12,7 @@
 static __always_inline bool is_alive(__u64 socket, __u64 cookie)
 {
 	struct sock *sk = bpf_core_cast((void *)socket, struct sock);
-	bool dead = (sk->__sk_common.skc_flags >> SOCK_DEAD_BIT) & 1;
-	return !dead && sk->__sk_common.skc_cookie.counter == cookie;
+	return !is_dead(sk) && sk->__sk_common.skc_cookie.counter == cookie;
 }
 
 /* Datagrams that found the socket's receive queue full; 0 when the socket is gone. */
@@ -89,14 +88,17 @@ static __always_inline void end_in_slot(struct udp_slot *slot)
  */
 static __always_inline void end_socket(struct sock *sk, __u64 cookie)
 {
-	struct udp_slot *slot = udp_find(cookie);
+	struct udp_sock *udp = bpf_core_cast(sk, struct udp_sock);
+	if (udp->encap_rcv)
+		COUNT(udp_tunnels_ended);
+	struct udp_slot *slot = udp_slot_of(cookie);
 	if (!slot) {
 		if (*(volatile __u64 *)&udp_peers_now)
 			COUNT(udp_left);
 		return;
 	}
 	slot->closed_at_ns = bpf_ktime_get_ns();
-	if (slot->peer.owner.source < OWNER_CLOSE && current_is_process())
+	if (!slot->of_kernel && slot->peer.owner.source < OWNER_CLOSE && current_is_process())
 		owner_from_task(&slot->peer.owner, bpf_get_current_task_btf(), OWNER_CLOSE);
 	if (!udp_slot_moves(slot, SLOT_USED, SLOT_ENDED) && !udp_slot_moves(slot, SLOT_EMPTY, SLOT_TOLD)) {
 		COUNT(udp_left);

@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::bpf::Programs;
 use crate::clock::kernel_now;
+use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::namespaces;
 
@@ -61,16 +62,20 @@ impl Auditor {
         Self { interval, pause_factor, phase: Phase::Resting, after: Instant::now(), spent: Duration::ZERO }
     }
 
-    /// Makes one step; `stale` slots were freed so far.
+    /// Makes one step; this is what the kernel side counted by now.
     ///
     /// # Errors
     /// The thread cannot return from a namespace, and must not go on.
-    pub(crate) fn step(&mut self, programs: &Programs<'_>, stale: u64) -> Result<Next, CollectError> {
+    pub(crate) fn step(
+        &mut self,
+        programs: &Programs<'_>,
+        counts: KernelCounts,
+    ) -> Result<Next, CollectError> {
         if self.interval.is_zero() || (self.is_resting() && Instant::now() < self.after) {
             return Ok(Next::Rest);
         }
         let began = thread_time();
-        let next = self.advance(programs, stale);
+        let next = self.advance(programs, counts);
         self.spent += thread_time().saturating_sub(began);
         next
     }
@@ -89,7 +94,7 @@ impl Auditor {
         };
     }
 
-    fn advance(&mut self, programs: &Programs<'_>, stale: u64) -> Result<Next, CollectError> {
+    fn advance(&mut self, programs: &Programs<'_>, counts: KernelCounts) -> Result<Next, CollectError> {
         match &mut self.phase {
             Phase::Resting => {
                 self.phase = Phase::Before { left: namespaces::paths(), read: Vec::new(), unread: 0 };
@@ -106,9 +111,9 @@ impl Auditor {
                 Ok(Next::Step)
             }
             Phase::After { left, read, unread } => {
-                let Some((path, reading)) = left.pop() else { return Ok(self.end(stale)) };
-                match programs.audit_after(&path)? {
-                    Ok(Some(after)) => read.push(NamespaceReading { after, ..reading }),
+                let Some((path, reading)) = left.pop() else { return Ok(self.end(counts)) };
+                match programs.audit_after(&path, reading)? {
+                    Ok(Some(reading)) => read.push(reading),
                     Ok(None) => {}
                     Err(()) => *unread += 1,
                 }
@@ -117,14 +122,17 @@ impl Auditor {
         }
     }
 
-    fn end(&mut self, stale: u64) -> Next {
+    fn end(&mut self, counts: KernelCounts) -> Next {
         let (namespaces, unread) = match std::mem::replace(&mut self.phase, Phase::Resting) {
             Phase::After { read, unread, .. } => (read, unread),
             Phase::Resting | Phase::Before { .. } => return Next::Rest,
         };
         self.after = Instant::now() + self.interval.max(self.spent * self.pause_factor);
         let cpu_ns = u64::try_from(self.spent.as_nanos()).unwrap_or(u64::MAX);
-        Next::Told(Box::new(AuditReading { at: kernel_now(), namespaces, unread, stale, cpu_ns }))
+        let stale = counts.stale + counts.udp.stale;
+        let tunnels_ended = counts.udp.tunnels_ended;
+        let at = kernel_now();
+        Next::Told(Box::new(AuditReading { at, namespaces, unread, stale, tunnels_ended, cpu_ns }))
     }
 }
 

@@ -309,8 +309,7 @@ impl<'a> Passes<'a> {
 
     /// A step of the audit, which takes as long as reading one namespace, or a pass.
     fn audit(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
-        let stale = self.seen.stale + self.seen.udp.stale;
-        match self.auditor.step(self.programs, stale)? {
+        match self.auditor.step(self.programs, self.seen)? {
             Next::Rest | Next::Step => {}
             Next::Pass => {
                 let began = thread_time();

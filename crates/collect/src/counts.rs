@@ -56,6 +56,8 @@ pub struct UdpCounts {
     pub late: u64,
     /// UDP sockets of processes that were gone without a word, ended by a pass.
     pub stale: u64,
+    /// UDP sockets of tunnels that were closed.
+    pub tunnels_ended: u64,
     /// UDP sockets that were closed, and of which something was left that only a pass could tell.
     pub left: u64,
 }

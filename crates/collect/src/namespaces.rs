@@ -10,6 +10,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::GetStruct;
+use nix::{getsockopt_impl, libc};
+use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A path to each network namespace that can be found.
@@ -45,6 +49,19 @@ fn note(found: &mut BTreeMap<(u64, u64), PathBuf>, path: PathBuf) {
 fn is_number(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+/// What names the network namespace of this thread until the next boot: inode numbers are given again. 0 where the kernel
+/// has no such names (before 5.14).
+pub(crate) fn own_cookie() -> u64 {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None);
+    socket.ok().and_then(|socket| getsockopt(&socket, NamespaceCookie).ok()).unwrap_or(0)
+}
+
+getsockopt_impl!(NamespaceCookie, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, u64, GetStruct<u64>);
+
+/// The option of a socket that tells the cookie of its namespace.
+#[derive(Debug, Clone, Copy)]
+struct NamespaceCookie;
 
 /// Runs `work` in the network namespace, on this thread, and returns to the thread's own one.
 ///

@@ -47,6 +47,8 @@ pub struct AuditReading {
     pub unread: u64,
     /// Slots of sockets that were gone without a word, since tracing began.
     pub stale: u64,
+    /// Sockets of tunnels that were closed, since tracing began.
+    pub tunnels_ended: u64,
     /// Processor time that the reading took, the pass included.
     pub cpu_ns: u64,
 }
@@ -56,6 +58,8 @@ pub struct AuditReading {
 pub struct NamespaceReading {
     /// Inode number of the namespace.
     pub netns: u32,
+    /// What tells it from others that have had its inode number; 0 where the kernel has no such thing.
+    pub cookie: u64,
     /// The kernel's counters before the pass.
     pub before: KernelSums,
     /// And after it.
@@ -183,6 +187,7 @@ pub(crate) struct Audits {
     began: HashMap<u32, Began, RandomState>,
     /// Drift of namespaces that are gone.
     gone: Drift,
+    tunnels_ended: u64,
     last: Option<Audit>,
 }
 
@@ -201,6 +206,10 @@ struct Began {
     rest: Sums,
     reading: NamespaceReading,
     drift: Drift,
+    /// What was missing before it began anew.
+    carried: Drift,
+    /// TCP sockets that the last audit could not give a slot.
+    unfollowed: u64,
 }
 
 impl Audits {
@@ -216,23 +225,24 @@ impl Audits {
 
     /// Compares what was noted; of a namespace that it meets for the first time it only keeps where that begins.
     pub(crate) fn compare(&mut self, reading: &AuditReading, ledger: &mut Ledger) {
-        let AuditReading { at, namespaces, unread, stale, cpu_ns } = reading;
+        let AuditReading { at, namespaces, unread, stale, tunnels_ended, cpu_ns } = reading;
         let noted = std::mem::take(&mut self.noted);
+        // One that lived between two audits is seen in neither.
+        let tunnels = std::mem::replace(&mut self.tunnels_ended, *tunnels_ended) != *tunnels_ended;
+        let mut missing = 0;
         for reading in namespaces {
-            let ours = noted.sums.get(&reading.netns).copied().unwrap_or_default();
-            let first = Began { ours, rest: noted.rest, reading: *reading, drift: Drift::default() };
-            let began = self.began.entry(reading.netns).or_insert(first);
-            began.drift = began.drift.followed_by(drift(began, ours, noted.rest, reading));
+            missing += self.compare_one(&noted, reading, tunnels);
         }
         // Where some cannot be read, nothing is known to be gone.
         if *unread == 0 || self.began.len() > NAMESPACES_MAX {
             let there: HashSet<u32, RandomState> = namespaces.iter().map(|reading| reading.netns).collect();
             let gone = self.began.extract_if(|netns, _| !there.contains(netns));
-            self.gone = gone.fold(self.gone, |sum, (_, began)| sum.plus(began.drift));
+            self.gone = gone.fold(self.gone, |sum, (_, began)| sum.plus(began.missing()));
             ledger.keep(|netns| there.contains(&netns));
         }
         let sum = |of: fn(&NamespaceReading) -> u64| namespaces.iter().map(of).sum::<u64>();
         let before = self.last.unwrap_or_default();
+        let drift = |began: &Began| began.carried.plus(began.drift);
         self.last = Some(Audit {
             at: *at,
             audits: before.audits + 1,
@@ -240,17 +250,64 @@ impl Audits {
             namespaces: namespaces.len() as u64,
             unread: *unread,
             sockets: sum(|reading| reading.tcp_sockets + reading.udp_sockets),
-            missing: before.missing + sum(|reading| reading.tcp_missing),
+            missing: before.missing + missing,
             found: before.found + sum(|reading| reading.tcp_found),
             stale: *stale,
-            drift: self.began.values().fold(self.gone, |sum, began| sum.plus(began.drift)),
+            drift: self.began.values().fold(self.gone, |sum, began| sum.plus(drift(began))),
         });
+    }
+
+    /// Answers how many sockets are missing that were not when it was compared last.
+    fn compare_one(&mut self, noted: &Noted, reading: &NamespaceReading, tunnels: bool) -> u64 {
+        let ours = noted.sums.get(&reading.netns).copied().unwrap_or_default();
+        let unfollowed = reading.tcp_missing.saturating_sub(reading.tcp_found);
+        let first = Began {
+            ours,
+            rest: noted.rest,
+            reading: *reading,
+            drift: Drift::default(),
+            carried: Drift::default(),
+            unfollowed: 0,
+        };
+        let began = self.began.entry(reading.netns).or_insert(first);
+        if began.is_another(reading) {
+            self.gone = self.gone.plus(began.missing());
+            *began = first;
+        }
+        let tunnels = tunnels || began.reading.udp_tunnels + reading.udp_tunnels > 0;
+        began.drift = began.drift.followed_by(drift(began, ours, noted.rest, reading, tunnels));
+        let missing = reading.tcp_found + unfollowed.saturating_sub(began.unfollowed);
+        if tunnels {
+            // What they took cannot be told from what is missing: what comes after is compared anew.
+            *began = Began { carried: began.missing(), ..first };
+        }
+        began.unfollowed = unfollowed;
+        missing
+    }
+}
+
+impl Began {
+    /// The inode number is that of another namespace by now, whose counters began at 0.
+    fn is_another(&self, reading: &NamespaceReading) -> bool {
+        let (then, now) = (&self.reading.after, &reading.before);
+        let counts_fell = now.sent_octets < then.sent_octets
+            || now.received_octets < then.received_octets
+            || now.udp_sent < then.udp_sent
+            || now.tcp_active_opens < then.tcp_active_opens;
+        self.reading.cookie != reading.cookie || counts_fell
+    }
+
+    /// What is missing for good: what was too much was so at the moment of its last audit.
+    fn missing(&self) -> Drift {
+        let Drift { tcp_outgoing_missing, udp_sent_missing, udp_received_missing, .. } = self.drift;
+        let now = Drift { tcp_outgoing_missing, udp_sent_missing, udp_received_missing, ..Drift::default() };
+        self.carried.plus(now)
     }
 }
 
 /// What differs since the first audit. At that time the kernel's counters are taken from after the pass where something may
 /// be missing, and from before it where something may be too much.
-fn drift(began: &Began, ours: Sums, rest: Sums, reading: &NamespaceReading) -> Drift {
+fn drift(began: &Began, ours: Sums, rest: Sums, reading: &NamespaceReading, tunnels: bool) -> Drift {
     let (start, now) = (&began.reading, reading);
     let then = began.ours;
     let missing = |sum: fn(&Sums) -> u64, kernel: fn(&KernelSums) -> u64, waited: u64| {
@@ -263,7 +320,6 @@ fn drift(began: &Began, ours: Sums, rest: Sums, reading: &NamespaceReading) -> D
         let kernel = kernel(&now.after).saturating_sub(kernel(&start.before));
         sum(&ours).saturating_sub(sum(&then)).saturating_sub(kernel)
     };
-    let tunnels = start.udp_tunnels + now.udp_tunnels > 0;
     Drift {
         tcp_outgoing_missing: missing(|sums| sums.tcp_outgoing, |kernel| kernel.tcp_active_opens, 0),
         tcp_incoming_excess: excess(|sums| sums.tcp_incoming, |kernel| kernel.tcp_passive_opens),

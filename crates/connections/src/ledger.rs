@@ -91,7 +91,9 @@ impl Sums {
     fn add(&mut self, connection: &Connection) {
         let protocol = connection.tuple.protocol;
         self.add_counters(protocol, connection.total);
-        if !connection.pre_existing {
+        // What goes on under another name has counted already, and a connect that sent nothing never does for the kernel.
+        let goes_on = connection.before != Counters::default();
+        if !connection.pre_existing && !goes_on && connection.total.sent_packets > 0 {
             self.add_opened(protocol, connection.direction, 1);
         }
     }

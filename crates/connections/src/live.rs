@@ -27,6 +27,8 @@ pub(crate) struct Live {
     /// By place, as the entries.
     marks: Vec<Mark>,
     changes: u64,
+    /// Only after it was asked for, until the pass ends.
+    by_socket: Option<HashMap<u64, ConnectionId, RandomState>>,
 }
 
 /// What is noted of a connection in every pass: 40 bytes.
@@ -89,9 +91,13 @@ impl Live {
         self.entries.try_remove(place)
     }
 
-    /// The connection of this socket, which another one continues. Looks at all.
-    pub(crate) fn of_socket(&self, cookie: u64) -> Option<ConnectionId> {
-        self.places.keys().find(|id| id.cookie == cookie).copied()
+    /// The connection that was followed on this socket when it was first asked for one in this pass. The first question of
+    /// a pass looks at all.
+    pub(crate) fn of_socket(&mut self, cookie: u64) -> Option<ConnectionId> {
+        let places = &self.places;
+        let all = || places.keys().map(|id| (id.cookie, *id)).collect();
+        let id = *self.by_socket.get_or_insert_with(all).get(&cookie)?;
+        self.places.contains_key(&id).then_some(id)
     }
 
     /// Notes that this pass read the connection. False when it is not here.
@@ -125,6 +131,7 @@ impl Live {
 
     /// The pass that began at `at` is complete: finds open directions, and gives those that are gone.
     pub(crate) fn end_pass(&mut self, pass: u64, at: KernelTime, listeners: &Listeners) -> Vec<ConnectionId> {
+        self.by_socket = None;
         let mut gone = Vec::new();
         for (place, mark) in self.marks.iter_mut().enumerate().filter(|(_, mark)| mark.changed > 0) {
             let is_gone = mark.is_gone(pass, at);

@@ -29,7 +29,8 @@ fn of(before: KernelSums, after: KernelSums) -> NamespaceReading {
 
 fn audit_all(table: &mut Table, namespaces: Vec<NamespaceReading>) -> Audit {
     table.apply(Event::AuditPassEnded);
-    let reading = AuditReading { at: KernelTime(9), namespaces, unread: 0, stale: 0, cpu_ns: 5 };
+    let reading =
+        AuditReading { at: KernelTime(9), namespaces, unread: 0, stale: 0, tunnels_ended: 0, cpu_ns: 5 };
     table.apply(Event::Audited(Box::new(reading)));
     table.audit().expect("one has ended")
 }
@@ -87,6 +88,19 @@ fn where_there_are_tunnels_what_is_received_is_not_compared() {
     let tunnel = NamespaceReading { udp_tunnels: 1, ..of(kernel(3, 900), kernel(3, 900)) };
     let found = audit(&mut table, tunnel);
     assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (3, 0));
+    // Nor what came while the last of them was there; what is missing stays missing.
+    let found = audit(&mut table, of(kernel(3, 950), kernel(3, 950)));
+    assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (3, 0));
+    let found = audit(&mut table, of(kernel(4, 952), kernel(4, 952)));
+    assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (4, 2));
+    // One that came and went between two audits is known by its end.
+    table.apply(Event::AuditPassEnded);
+    let namespaces = vec![of(kernel(4, 5000), kernel(4, 5000))];
+    let reading =
+        AuditReading { at: KernelTime(9), namespaces, unread: 0, stale: 0, tunnels_ended: 1, cpu_ns: 5 };
+    table.apply(Event::Audited(Box::new(reading)));
+    let found = table.audit().expect("one has ended");
+    assert_eq!((found.drift.udp_sent_missing, found.drift.udp_received_missing), (4, 2));
 }
 
 #[test]
@@ -113,11 +127,12 @@ fn closed_connections_count_in_their_namespace_and_older_ones_as_far_as_they_wer
     table.apply(Event::Adopted(older));
     let sums = |tcp_active_opens| KernelSums { tcp_active_opens, ..KernelSums::default() };
     audit(&mut table, of(sums(7), sums(7)));
-    table.apply(Event::Closed(
-        Observation { direction: Direction::Outgoing, ..observation(2) },
-        ending(KernelTime(8)),
-    ));
-    table.apply(Event::Read(Observation { direction: Direction::Outgoing, ..observation(3) }));
+    let opened = |cookie| {
+        let counters = RawCounters { sent_packets: 1, ..RawCounters::default() };
+        Observation { direction: Direction::Outgoing, counters, ..observation(cookie) }
+    };
+    table.apply(Event::Closed(opened(2), ending(KernelTime(8))));
+    table.apply(Event::Read(opened(3)));
     let found = audit(&mut table, of(sums(10), sums(10)));
     assert_eq!(found.drift.tcp_outgoing_missing, 1, "two of three are known");
 }
@@ -151,6 +166,38 @@ fn the_drift_of_a_namespace_outlives_it_and_its_sums_do_not() {
 }
 
 #[test]
+fn another_namespace_with_the_same_inode_number_begins_anew() {
+    let mut table = Table::new(10);
+    let sums = |octets, udp_sent| KernelSums { sent_octets: octets, udp_sent, ..KernelSums::default() };
+    let named = |cookie, sums| NamespaceReading { cookie, ..of(sums, sums) };
+    audit(&mut table, named(1, sums(100, 0)));
+    let found = audit(&mut table, named(1, sums(100, 3)));
+    assert_eq!(found.drift.udp_sent_missing, 3);
+    // It carries more than the one before had, and nothing of it is too much or missing.
+    let counters = RawCounters { sent_bytes: 5000, ..RawCounters::default() };
+    table.apply(Event::Read(Observation { counters, ..observation(1) }));
+    let found = audit(&mut table, named(2, sums(6000, 50)));
+    assert_eq!((found.drift.udp_sent_missing, found.drift.tcp_sent_bytes_excess), (3, 0));
+    let found = audit(&mut table, named(2, sums(6000, 54)));
+    assert_eq!(found.drift.udp_sent_missing, 7);
+    // Where the kernel gives no names, counters that fell show it.
+    let found = audit(&mut table, named(2, sums(10, 1)));
+    assert_eq!(found.drift.udp_sent_missing, 7);
+}
+
+#[test]
+fn a_connect_that_sent_nothing_is_none_that_the_kernel_counts() {
+    let mut table = Table::new(10);
+    let sums = |tcp_active_opens| KernelSums { tcp_active_opens, ..KernelSums::default() };
+    audit(&mut table, of(sums(0), sums(0)));
+    table.apply(Event::Closed(
+        Observation { direction: Direction::Outgoing, ..observation(2) },
+        ending(KernelTime(8)),
+    ));
+    assert_eq!(audit(&mut table, of(sums(1), sums(1))).drift.tcp_outgoing_missing, 1);
+}
+
+#[test]
 fn a_connection_that_an_audit_found_again_goes_on_and_is_not_told_twice() {
     let mut table = Table::new(10);
     let sent = |sent_bytes| RawCounters { sent_bytes, ..RawCounters::default() };
@@ -176,6 +223,7 @@ fn sockets_that_were_missing_count_unless_they_were_found() {
         NamespaceReading { tcp_sockets: 9, tcp_missing: 3, tcp_found: 2, ..of(kernel(0, 0), kernel(0, 0)) };
     audit(&mut table, reading);
     let found = audit(&mut table, reading);
-    assert_eq!((found.missing, found.found, found.sockets, found.not_counted()), (6, 4, 9, 2));
+    // The one that finds no slot is the same in both.
+    assert_eq!((found.missing, found.found, found.sockets, found.not_counted()), (5, 4, 9, 1));
     assert_eq!((found.audits, found.cpu_ns), (2, 10));
 }

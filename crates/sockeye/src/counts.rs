@@ -129,6 +129,10 @@ fn of_udp(counts: UdpCounts) -> impl Iterator<Item = Count> {
             "kernel_udp_stale", "sockeye_kernel_udp_stale_sockets",
             "UDP sockets of processes that were gone without a word, ended by a pass."
         );
+        tunnels_ended: total(
+            "kernel_udp_tunnels_ended", "sockeye_kernel_udp_tunnels_ended_sockets",
+            "UDP sockets of tunnels that were closed."
+        );
         left: total(
             "kernel_udp_left", "sockeye_kernel_udp_left_sockets",
             "UDP sockets that were closed, and of which a pass told the rest."

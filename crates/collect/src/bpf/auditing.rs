@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use connections::{KernelSums, NamespaceReading};
+use connections::NamespaceReading;
 use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::adoption::in_namespace;
@@ -11,6 +11,7 @@ use super::iterate::read_all;
 use super::programs::Programs;
 use crate::error::CollectError;
 use crate::kernel_sums::kernel_sums;
+use crate::namespaces;
 use crate::plain::{Plain, from_bytes, to_bytes};
 
 impl Programs<'_> {
@@ -25,28 +26,44 @@ impl Programs<'_> {
     ) -> Result<Result<Option<NamespaceReading>, ()>, CollectError> {
         let read = || {
             let before = kernel_sums()?;
-            let (tcp, udp) = (self.audit_tcp()?, self.audit_udp()?);
+            let tcp = self.audit_tcp()?;
             Ok(NamespaceReading {
                 netns: std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |own| low_half(own.ino())),
+                cookie: namespaces::own_cookie(),
                 before,
-                after: before,
                 tcp_sockets: tcp.sockets,
                 tcp_missing: tcp.missing,
                 tcp_found: tcp.found,
-                udp_sockets: udp.sockets,
-                udp_tunnels: udp.tunnels,
-                udp_waiting: udp.waiting,
+                ..NamespaceReading::default()
             })
         };
         or_unread(in_namespace(path, read))
     }
 
-    /// Reads the same namespace after that pass.
+    /// Reads the same namespace after that pass. Another one that has its name by now does not count.
     ///
     /// # Errors
     /// As [`Programs::audit_before`].
-    pub(crate) fn audit_after(&self, path: &Path) -> Result<Result<Option<KernelSums>, ()>, CollectError> {
-        or_unread(in_namespace(path, kernel_sums))
+    pub(crate) fn audit_after(
+        &self,
+        path: &Path,
+        reading: NamespaceReading,
+    ) -> Result<Result<Option<NamespaceReading>, ()>, CollectError> {
+        let read = || {
+            // What waits comes before the counters: what is read between the two is in both, and not missing.
+            if namespaces::own_cookie() != reading.cookie {
+                return Ok(None);
+            }
+            let udp = self.audit_udp()?;
+            Ok(Some(NamespaceReading {
+                after: kernel_sums()?,
+                udp_sockets: udp.sockets,
+                udp_tunnels: udp.tunnels,
+                udp_waiting: udp.waiting,
+                ..reading
+            }))
+        };
+        Ok(or_unread(in_namespace(path, read))?.map(Option::flatten))
     }
 }
 

@@ -49,6 +49,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
         udp_left,
         stale,
         udp_stale,
+        udp_tunnels_ended,
     } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
@@ -70,4 +71,5 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
     sum.udp.left += udp_left;
     sum.stale += stale;
     sum.udp.stale += udp_stale;
+    sum.udp.tunnels_ended += udp_tunnels_ended;
 }

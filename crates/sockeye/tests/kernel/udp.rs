@@ -19,7 +19,18 @@ pub const TESTS: &[Test] = &[
     ("datagrams_through_a_link_local_address_keep_its_scope", link_local),
     ("a_raw_socket_that_is_given_copies_of_datagrams_counts_none", raw_socket),
     ("without_udp_nothing_of_udp_is_told_or_loaded", switched_off),
+    ("udp_is_counted_in_its_own_functions_unless_the_kernel_forbids_that", best_alternative),
 ];
+
+/// Refused because programs may not attach there at all, and not because these are wrong.
+fn best_alternative() -> Outcome {
+    let tracer = Tracer::start();
+    let mut capabilities = tracer.collector.support().capabilities.iter();
+    let udp = capabilities.find(|state| state.capability == collect::Capability::Udp).expect("it is listed");
+    assert!(udp.served_by.is_some() && udp.degradation.is_none(), "{udp:?}");
+    let forbidden = udp.refused.as_ref().is_none_or(|(_, reason)| reason.ends_with("-EPERM"));
+    assert!(forbidden, "{udp:?}");
+}
 
 fn exact_both_ways(everywhere: &str, right: &str) -> Outcome {
     let mut scene = DatagramScene::bound(everywhere);
