@@ -1,4 +1,4 @@
-//! The command line: which measurements, and how much of them. The defaults take less than 10 minutes.
+//! The command line: which measurements, and how much of them. The defaults take less than 20 minutes.
 
 use clap::{Parser, ValueEnum};
 
@@ -23,6 +23,8 @@ pub struct Arguments {
 pub enum Measurement {
     /// Small messages over a connection that is open
     PingPong,
+    /// Small messages of UDP
+    Datagrams,
     /// Connections opened and closed
     Connect,
     /// Memory and CPU time of the daemon while nothing happens, and one answer
@@ -31,6 +33,8 @@ pub enum Measurement {
     Snapshot,
     /// Closed connections told at a high rate, none lost
     Closed,
+    /// What an audit takes
+    Audits,
 }
 
 impl Arguments {

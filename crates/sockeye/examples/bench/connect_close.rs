@@ -8,12 +8,12 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use crate::contenders;
+use crate::contenders::{self, SOCKEYE, WITHOUT_UDP};
 use crate::driver;
 use crate::loopback::Connection;
 use crate::namespace::NetNs;
 use crate::pairs;
-use crate::table::Comparisons;
+use crate::table::{Comparisons, Limit};
 
 const PER_PIECE: u32 = 12;
 const ADDRESSES: u8 = 250;
@@ -37,6 +37,8 @@ pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Comparisons> {
         };
         let compared =
             pairs::compare(rounds, &contenders, || driver::cpu_ns(world, PER_PIECE, &mut connect_and_close))?;
+        let toll = pairs::median_above(&compared, SOCKEYE, WITHOUT_UDP)?;
+        table.note(format!("{work}: ns that UDP adds"), toll, Limit::None);
         table.add(work, "ns", compared);
     }
     Ok(table)

@@ -1,16 +1,26 @@
-//! Which contenders there are: Sockeye, and miniatures of what other tracers do.
+//! Which contenders there are: Sockeye, miniatures of what other tracers do, and programs that do nothing.
 //!
 //! A miniature proves that it counts right before it takes part: one that counts nothing would look cheap.
 
 use crate::contender::{Attached, Contender};
+use crate::empty::Empty;
 use crate::namespace::NetNs;
 use crate::per_call::PerCall;
 use crate::per_packet::PerPacket;
 use crate::tracer::Tracer;
 
-/// All of them, in the order of the rows.
+/// Names of Sockeye with its default limits, and of Sockeye that follows TCP alone.
+pub const SOCKEYE: &str = "Sockeye";
+pub const WITHOUT_UDP: &str = "Sockeye, without UDP";
+
+/// Those of TCP, in the order of the rows.
 pub fn all(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
-    Ok(vec![Box::new(Sockeye), Box::new(PerCall::new(world)?), Box::new(PerPacket::new(world)?)])
+    Ok(vec![
+        Box::new(SockeyeWithoutUdp),
+        Box::new(Sockeye),
+        Box::new(PerCall::new(world)?),
+        Box::new(PerPacket::new(world)?),
+    ])
 }
 
 /// What connections cost with calls of connect() followed that fail, beside the others.
@@ -20,17 +30,34 @@ pub fn all_with_attempts(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>
     Ok(contenders)
 }
 
+/// Those of UDP.
+pub fn of_datagrams(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
+    Ok(vec![Box::new(Empty::new(world)?), Box::new(Sockeye)])
+}
+
 struct Sockeye;
+
+struct SockeyeWithoutUdp;
 
 struct SockeyeWithAttempts;
 
 impl Contender for Sockeye {
     fn name(&self) -> &'static str {
-        "Sockeye"
+        SOCKEYE
     }
 
     fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
         Ok(Box::new(Tracer::start()?))
+    }
+}
+
+impl Contender for SockeyeWithoutUdp {
+    fn name(&self) -> &'static str {
+        WITHOUT_UDP
+    }
+
+    fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
+        Ok(Box::new(Tracer::start_without_udp()?))
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
 //! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
-//! `ping_pong`, `connect_close`, `own_cost`, `snapshot` and `closed`; what each row means in
+//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `closed` and `audits`; what each row means in
 //! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
 #![allow(clippy::print_stdout, reason = "the tables are the output")]
 #![allow(unreachable_pub, reason = "a program; nothing outside of it uses its parts")]
 
 mod arguments;
+mod audits;
 #[path = "../../../collect/clang.rs"]
 mod clang;
 mod closed;
@@ -18,7 +19,9 @@ mod contender;
 mod contenders;
 mod cpu_time;
 mod daemon;
+mod datagrams;
 mod driver;
+mod empty;
 mod held;
 mod inet_diag;
 mod loopback;
@@ -32,11 +35,13 @@ mod per_packet;
 mod ping_pong;
 mod producer;
 mod program_runs;
+mod root_cgroup;
 mod sample;
 mod snapshot;
 mod socket_statistics;
 mod table;
 mod tracer;
+mod udp_sockets;
 mod unloading;
 
 use std::process::ExitCode;
@@ -72,10 +77,12 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         let load = machine::load();
         let table: Box<dyn Table> = match measurement {
             Measurement::PingPong => Box::new(ping_pong::measure(&world, arguments.rounds)?),
+            Measurement::Datagrams => Box::new(datagrams::measure(&world, arguments.rounds)?),
             Measurement::Connect => Box::new(connect_close::measure(&world, arguments.rounds)?),
             Measurement::Daemon => Box::new(own_cost::measure(&world, &arguments.connections)?),
             Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
             Measurement::Closed => Box::new(closed::measure(&world)?),
+            Measurement::Audits => Box::new(audits::measure(&world, &arguments.connections)?),
         };
         println!("{}load before {load}, after {}\n", table.text(), machine::load());
         met &= table.met();

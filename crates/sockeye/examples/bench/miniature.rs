@@ -9,8 +9,9 @@ use crate::unloading;
 
 /// Programs of the bench's own, attached until this is detached or dropped.
 pub struct Miniature {
+    /// Dropping them detaches the programs.
+    _links: Vec<Link>,
     object: Object,
-    links: Vec<Link>,
 }
 
 impl Miniature {
@@ -23,7 +24,16 @@ impl Miniature {
             ObjectBuilder::default().open_memory(object)?.load().context("cannot load a miniature")?;
         let links: Result<Vec<_>, _> = object.progs_mut().map(|program| attach(&program)).collect();
         let links = links.context("cannot attach a miniature")?;
-        Ok(Self { object, links })
+        Ok(Self { _links: links, object })
+    }
+
+    /// Ids of its programs, as the kernel lists them.
+    pub fn programs(&self) -> anyhow::Result<Vec<u32>> {
+        let ids: Result<Vec<u32>, _> =
+            self.object.progs().map(|program| Program::id_from_fd(program.as_fd())).collect();
+        let ids = ids?;
+        ensure!(!ids.is_empty(), "a miniature has programs");
+        Ok(ids)
     }
 
     pub fn map(&self, name: &str) -> anyhow::Result<Map<'_>> {
@@ -39,13 +49,9 @@ impl Miniature {
 
 impl Attached for Miniature {
     fn detach(self: Box<Self>) -> anyhow::Result<()> {
-        let Self { object, links } = *self;
-        let ids: Result<Vec<u32>, _> =
-            object.progs().map(|program| Program::id_from_fd(program.as_fd())).collect();
-        drop((links, object));
-        let ids = ids?;
-        ensure!(!ids.is_empty(), "a miniature has programs");
-        unloading::wait_until_freed(&ids)
+        let programs = self.programs();
+        drop(self);
+        unloading::wait_until_freed(&programs?)
     }
 }
 

@@ -7,6 +7,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use crate::contender::Contender;
 use crate::sample::Sample;
 
@@ -69,6 +71,15 @@ pub fn compare(
         }
     };
     Ok(with.into_iter().enumerate().map(of_contender).collect())
+}
+
+/// How much more one contender adds than another one, of the medians.
+pub fn median_above(compared: &[Comparison], contender: &str, base: &str) -> anyhow::Result<f64> {
+    let added = |name: &str| {
+        let found = compared.iter().find(|comparison| comparison.contender == name);
+        found.map(|comparison| comparison.added.median()).with_context(|| format!("{name} takes no part"))
+    };
+    Ok(added(contender)? - added(base)?)
 }
 
 fn noise(without: &[f64]) -> Sample {

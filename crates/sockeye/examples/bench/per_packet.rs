@@ -3,14 +3,13 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, ensure};
-use rustix::fs::{Mode, OFlags, openat};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::compile::compile;
 use crate::contender::{Attached, Contender};
 use crate::loopback::{Connection, Way};
 use crate::miniature::Miniature;
 use crate::namespace::NetNs;
+use crate::root_cgroup::root_cgroup;
 
 const IPPROTO_TCP: u8 = 6;
 const AF_INET: u16 = 2;
@@ -49,15 +48,6 @@ impl Contender for PerPacket {
     fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
         Ok(Box::new(self.start()?))
     }
-}
-
-/// The root of the cgroups of version 2, through a mount that has no place and ends with its descriptors:
-/// where a host mounts them, or whether it does, makes no difference.
-fn root_cgroup() -> anyhow::Result<OwnedFd> {
-    let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC).context("the kernel has no cgroups")?;
-    fsconfig_create(&context).context("cannot mount the cgroups")?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    Ok(openat(&mount, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Of each way through the connection there is a flow out of the sender and one into the receiver, with the

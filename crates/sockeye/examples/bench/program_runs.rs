@@ -1,12 +1,10 @@
-//! How often the kernel ran our programs.
+//! How often the kernel ran programs of ours.
 //!
 //! The kernel counts only while it is told to, for all programs of the host, and counting itself costs: so
 //! never while time is measured. A bench that is killed while it counts leaves the counting on.
 
 use anyhow::{Context, ensure};
 use libbpf_rs::query::ProgInfoIter;
-
-use crate::tracer::Tracer;
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
@@ -17,19 +15,19 @@ pub struct RunCounting {
 }
 
 impl RunCounting {
-    pub fn start(tracer: &Tracer) -> anyhow::Result<Self> {
+    pub fn start(programs: Vec<u32>) -> anyhow::Result<Self> {
         let before = std::fs::read_to_string(SWITCH).context("the kernel cannot count program runs")?;
         std::fs::write(SWITCH, "1").context("cannot switch the counting of program runs on")?;
-        Ok(Self { programs: tracer.programs(), before })
+        Ok(Self { programs, before })
     }
 
-    /// Runs of all our programs together.
+    /// Runs of all these programs together.
     pub fn runs(&self) -> anyhow::Result<u64> {
         let ours: Vec<u64> = ProgInfoIter::default()
             .filter(|program| self.programs.contains(&program.id))
             .map(|program| program.run_cnt)
             .collect();
-        ensure!(ours.len() == self.programs.len(), "the kernel does not list all of our programs");
+        ensure!(ours.len() == self.programs.len(), "the kernel does not list all of these programs");
         Ok(ours.iter().sum())
     }
 }

@@ -85,7 +85,9 @@ impl Table for Comparisons {
             );
         }
         for (what, value, limit) in &self.notes {
-            let _ = writeln!(text, "\n{what}: {value} ({})", limit.verdict(*value));
+            let verdict = limit.verdict(*value);
+            let verdict = if verdict.is_empty() { verdict } else { format!(" ({verdict})") };
+            let _ = writeln!(text, "\n{what}: {value:.1}{verdict}");
         }
         text.push('\n');
         text

@@ -2,7 +2,7 @@
 //! or with room for more connections, and without HTTP.
 
 use anyhow::{Context, anyhow};
-use collect::{CollectLimits, Collector, PassRequests, kernel_now};
+use collect::{Capability, CollectLimits, Collector, PassRequests, kernel_now};
 use deltas::{ClientId, ClientLimits, Delta, Peer};
 use endpoints::{Backend, Query};
 use sockeye::config::Limits;
@@ -37,6 +37,12 @@ impl Tracer {
         Self::start_with(CollectLimits { cost_sample_ms: 0, ..CollectLimits::default() })
     }
 
+    /// Follows TCP alone.
+    pub fn start_without_udp() -> anyhow::Result<Self> {
+        let default = CollectLimits::default();
+        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_udp: false, ..default })
+    }
+
     /// Also follows calls of connect() that fail before anything is sent, which is off unless asked for.
     pub fn start_following_attempts() -> anyhow::Result<Self> {
         let default = CollectLimits::default();
@@ -48,6 +54,16 @@ impl Tracer {
         let (room, default) = (connections.saturating_add(connections / 8), CollectLimits::default());
         let tcp_slots = default.tcp_slots.max(room);
         Self::start_with(CollectLimits { cost_sample_ms: 0, tcp_slots, ..default })
+    }
+
+    /// With an audit after the other, so many milliseconds apart; 0 for none.
+    pub fn start_auditing(interval_ms: u32) -> anyhow::Result<Self> {
+        Self::start_with(CollectLimits {
+            cost_sample_ms: 0,
+            audit_interval_ms: interval_ms,
+            audit_pause_factor: 1,
+            ..CollectLimits::default()
+        })
     }
 
     fn start_with(collect: CollectLimits) -> anyhow::Result<Self> {
@@ -77,6 +93,12 @@ impl Tracer {
     /// Ids of its programs, as the kernel lists them.
     pub fn programs(&self) -> Vec<u32> {
         program_ids(&self.collector)
+    }
+
+    /// Where it counts datagrams, if it does.
+    pub fn udp_hook(&self) -> Option<&'static str> {
+        let capabilities = &self.collector.support().capabilities;
+        capabilities.iter().find(|state| state.capability == Capability::Udp)?.served_by
     }
 
     pub fn client(&self) -> anyhow::Result<Client<'_>> {
