@@ -1,12 +1,15 @@
 //! The live table, one rule at a time.
 
 mod fixtures;
+#[path = "fixtures/tables.rs"]
+mod tables;
 
 use connections::{
-    Command, Connection, ConnectionId, Counters, Direction, Ending, Event, Facts, FailureKind, KernelTime,
-    Listener, Loss, Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts, TcpFacts,
+    Command, ConnectionId, Counters, Direction, Ending, Event, Facts, FailureKind, KernelTime, Listener,
+    Loss, Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts, TcpFacts,
 };
 use fixtures::{ending, observation};
+use tables::{end_pass, only_closed, only_live, table};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -49,30 +52,6 @@ fn incoming(cookie: u64) -> Observation {
     observation.direction = Direction::Incoming;
     observation.tuple.local.set_port(80);
     observation
-}
-
-fn table(events: impl IntoIterator<Item = Event>) -> Table {
-    let mut table = Table::new(100);
-    for event in events {
-        table.apply(event);
-    }
-    table
-}
-
-fn end_pass(table: &mut Table, seconds: u64) {
-    table.apply(Event::PassEnded { at: KernelTime(seconds * SECOND) });
-}
-
-fn only_live(table: &Table) -> Connection {
-    let [connection] = table.connections().copied().collect::<Vec<_>>()[..] else {
-        panic!("one live connection, not {}", table.live_count())
-    };
-    connection
-}
-
-fn only_closed(table: &mut Table) -> Connection {
-    let [connection] = table.take_closed()[..] else { panic!("one closed connection") };
-    connection
 }
 
 #[test]

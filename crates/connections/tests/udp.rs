@@ -2,13 +2,16 @@
 //! a UDP connection began or ended is not its business.
 
 mod fixtures;
+#[path = "fixtures/tables.rs"]
+mod tables;
 
 use connections::{
     Command, Common, Connection, ConnectionId, Counters, Direction, Ending, Event, Facts, Failure,
     FailureKind, KernelTime, Listener, Loss, Observation, Owner, OwnerSource, Protocol, RawCounters, RollUp,
-    RollUpKey, RolledUp, State, Table, TableCounts, UdpFacts,
+    RollUpKey, RolledUp, State, TableCounts, UdpFacts,
 };
 use fixtures::{ending, observation};
+use tables::{end_pass, only_closed, only_live, table};
 
 const SECOND: u64 = 1_000_000_000;
 const ECONNREFUSED: u16 = 111;
@@ -82,30 +85,6 @@ fn rolled_up(common: Option<Common>, datagrams: u64) -> Event {
         failures: Vec::new(),
         last_closed_at: KernelTime(77),
     }))
-}
-
-fn table(events: impl IntoIterator<Item = Event>) -> Table {
-    let mut table = Table::new(100);
-    for event in events {
-        table.apply(event);
-    }
-    table
-}
-
-fn end_pass(table: &mut Table, seconds: u64) {
-    table.apply(Event::PassEnded { at: KernelTime(seconds * SECOND) });
-}
-
-fn only_live(table: &Table) -> Connection {
-    let [connection] = table.connections().copied().collect::<Vec<_>>()[..] else {
-        panic!("one live connection, not {}", table.live_count())
-    };
-    connection
-}
-
-fn only_closed(table: &mut Table) -> Connection {
-    let [connection] = table.take_closed()[..] else { panic!("one closed connection") };
-    connection
 }
 
 fn failure(connection: &Connection) -> (Option<Failure>, Option<KernelTime>) {
