@@ -17,13 +17,16 @@ static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 c
 
 /*
  * A slot is given back before its socket is. So where a committed one has a socket that is another's or
- * nobody's, its end was missed for good: user space notices that nothing reads it any more.
+ * nobody's, its end was missed for good: user space notices that nothing reads it any more. The socket is
+ * read here, after what is written last: what was read before may be that of the slot's last user.
  */
-static __always_inline void free_if_stale(struct slot *slot, struct sock *sk, __u64 cookie)
+static __always_inline void free_if_stale(struct slot *slot, __u64 *socket, __u64 cookie)
 {
-	bool committed = *(volatile __u64 *)&slot->committed == cookie;
-	bool other = sk->__sk_common.skc_cookie.counter != cookie;
-	if (!committed || !other)
+	if (*(volatile __u64 *)&slot->committed != cookie)
+		return;
+	barrier();
+	struct sock *sk = bpf_core_cast((void *)*(volatile __u64 *)socket, struct sock);
+	if (sk->__sk_common.skc_cookie.counter == cookie || *(volatile __u64 *)&slot->committed != cookie)
 		return;
 	COUNT(stale);
 	slot_free(slot, cookie);
@@ -116,11 +119,11 @@ static __always_inline void note_told(struct slot *slot, __u32 mark, struct orde
 /* Gives a reading of the socket in this slot. True when it has not changed since the last one: then it gives
  * none. */
 static __always_inline bool read_slot(struct seq_file *seq, struct connection_record *record,
-				      struct slot *slot, __u64 socket, __u64 cookie, struct orders *given)
+				      struct slot *slot, __u64 *socket, __u64 cookie, struct orders *given)
 {
-	struct tcp_sock *tcp = bpf_core_cast((void *)socket, struct tcp_sock);
+	struct tcp_sock *tcp = bpf_core_cast((void *)*(volatile __u64 *)socket, struct tcp_sock);
 	if (!still_is(slot, (struct sock *)tcp, cookie)) {
-		free_if_stale(slot, (struct sock *)tcp, cookie);
+		free_if_stale(slot, socket, cookie);
 		return false;
 	}
 	/* Before the reading: what changes during it is a change. */
@@ -161,7 +164,7 @@ static long read_way(__u32 number, struct bucket_pass *pass)
 		tell_name(pass->seq, &record, slot, cookie ^ NAME_KEPT, pass->given);
 	else if (slot->flags & SLOT_CLOSED)
 		tell_overdue(&record, slot, cookie);
-	else if (read_slot(pass->seq, &record, slot, pass->bucket->socket[way], cookie, pass->given))
+	else if (read_slot(pass->seq, &record, slot, &pass->bucket->socket[way], cookie, pass->given))
 		note_unchanged(pass->unchanged, cookie, slot->claimed_at_ns);
 	return 0;
 }

@@ -87,7 +87,7 @@ static long read_udp_way(__u32 number, struct udp_pass *pass)
 	if (!cookie || *(volatile __u64 *)&slot->committed != cookie)
 		return 0;
 	/* Sockets of the kernel end without a word, and those closed while their slot was being written. */
-	if (slot->state < SLOT_ENDED && !is_alive(pass->bucket->socket[way], cookie)) {
+	if (slot->state < SLOT_ENDED && !is_alive(*(volatile __u64 *)&pass->bucket->socket[way], cookie)) {
 		if (came_after_close(slot)) {
 			udp_free(slot, cookie);
 			return 0;

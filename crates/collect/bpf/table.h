@@ -58,6 +58,8 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 
 static __always_inline void table_commit(struct slot *slot, __u64 cookie)
 {
+	/* After everything else of the slot. */
+	barrier();
 	*(volatile __u64 *)&slot->committed = cookie;
 }
 
