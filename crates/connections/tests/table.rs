@@ -5,11 +5,11 @@ mod fixtures;
 mod tables;
 
 use connections::{
-    Command, ConnectionId, Counters, Direction, Ending, Event, Facts, FailureKind, KernelTime, Listener,
-    Loss, Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts, TcpFacts,
+    ConnectionId, Counters, Direction, Ending, Event, Facts, FailureKind, KernelTime, Listener, Loss,
+    Observation, Owner, OwnerSource, RawCounters, State, Table, TableCounts, TcpFacts,
 };
 use fixtures::{ending, observation};
-use tables::{end_pass, only_closed, only_live, table};
+use tables::{end_pass, only_closed, only_live, owner, table};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -27,19 +27,6 @@ fn closed(observation: Observation) -> Event {
 
 fn bytes(sent_bytes: u64) -> Counters {
     Counters { sent_bytes, ..Counters::default() }
-}
-
-fn owner(pid: u32, source: OwnerSource) -> Owner {
-    Owner {
-        pid,
-        tid: pid,
-        uid: 0,
-        command: Command::default(),
-        cgroup_id: None,
-        started_at_boot_ns: 0,
-        kernel: false,
-        source,
-    }
 }
 
 fn listener(netns: u32, local: &str, owner: Option<Owner>) -> Listener {

@@ -6,12 +6,12 @@ mod fixtures;
 mod tables;
 
 use connections::{
-    Command, Common, Connection, ConnectionId, Counters, Direction, Ending, Event, Facts, Failure,
-    FailureKind, KernelTime, Listener, Loss, Observation, Owner, OwnerSource, Protocol, RawCounters, RollUp,
-    RollUpKey, RolledUp, State, TableCounts, UdpFacts,
+    Common, Connection, ConnectionId, Counters, Direction, Ending, Event, Facts, Failure, FailureKind,
+    KernelTime, Listener, Loss, Observation, Owner, OwnerSource, Protocol, RawCounters, RollUp, RollUpKey,
+    RolledUp, State, TableCounts, UdpFacts,
 };
 use fixtures::{ending, observation};
-use tables::{end_pass, only_closed, only_live, table};
+use tables::{end_pass, only_closed, only_live, owner, table};
 
 const SECOND: u64 = 1_000_000_000;
 const ECONNREFUSED: u16 = 111;
@@ -56,22 +56,13 @@ fn total(datagrams: u64) -> Counters {
 }
 
 fn sender(pid: u32) -> Owner {
-    Owner {
-        pid,
-        tid: pid,
-        uid: 0,
-        command: Command::default(),
-        cgroup_id: None,
-        started_at_boot_ns: 0,
-        kernel: false,
-        source: OwnerSource::Send,
-    }
+    owner(pid, OwnerSource::Send)
 }
 
 /// Serves port 80 on all addresses.
 fn listener() -> Event {
     let id = ConnectionId { cookie: 900, claimed_at: KernelTime(1) };
-    let owner = Owner { source: OwnerSource::Connect, ..sender(5) };
+    let owner = owner(5, OwnerSource::Connect);
     Event::Listening(Listener { id, netns: 1, local: ([0, 0, 0, 0], 80).into(), owner: Some(owner) })
 }
 
