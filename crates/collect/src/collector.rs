@@ -247,7 +247,7 @@ struct Passes<'a> {
     last_pass: Instant,
     /// More peers of UDP sockets than this beside the table are many: three quarters of the room.
     many_peers: u64,
-    timeouts_read: Option<Instant>,
+    timeouts_read: Instant,
     /// When everything was read last.
     read_all: Option<Instant>,
     owners_after: Instant,
@@ -277,7 +277,7 @@ impl<'a> Passes<'a> {
             names_told: false,
             last_pass: now,
             many_peers: u64::from(limits.udp_peers) * 3 / 4,
-            timeouts_read: None,
+            timeouts_read: now,
             read_all: None,
             owners_after: now,
             auditor: Auditor::new(
@@ -365,9 +365,9 @@ impl<'a> Passes<'a> {
     }
 
     fn read_timeouts(&mut self) -> Result<(), CollectError> {
-        if self.timeouts_read.is_none_or(|last| last.elapsed() >= TIMEOUTS_INTERVAL) {
+        if self.timeouts_read.elapsed() >= TIMEOUTS_INTERVAL {
             self.programs.end_idle_after(UdpTimeouts::now())?;
-            self.timeouts_read = Some(Instant::now());
+            self.timeouts_read = Instant::now();
         }
         Ok(())
     }

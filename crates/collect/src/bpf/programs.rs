@@ -165,7 +165,7 @@ impl<'a> Programs<'a> {
                 self.degrade(Capability::TcpAdopted, &reason);
             }
         }
-        if let Err(error) = self.settle_owners(&mut events) {
+        if let Err(error) = self.settle_tcp_owners(&mut events) {
             self.degrade(Capability::TcpOwner, &error.to_string());
             self.owners = None;
         }
@@ -190,8 +190,12 @@ impl<'a> Programs<'a> {
     }
 
     /// Looks for the owners of connections that have none, in the open files of all processes.
-    pub(crate) fn settle_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
+    pub(crate) fn settle_owners(&self, events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
         self.udp.as_ref().map_or(Ok(()), Udp::settle_owners)?;
+        self.settle_tcp_owners(events)
+    }
+
+    fn settle_tcp_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
         let Some(link) = &self.owners else { return Ok(()) };
         self.begin_adoption()?;
         let mut reading = self.reading();
