@@ -106,7 +106,7 @@ impl Auditor {
                 match programs.audit_before(&path)? {
                     Ok(Some(reading)) => read.push((path, reading)),
                     Ok(None) => {}
-                    Err(()) => *unread += 1,
+                    Err(_) => *unread += 1,
                 }
                 Ok(Next::Step)
             }
@@ -115,7 +115,7 @@ impl Auditor {
                 match programs.audit_after(&path, reading)? {
                     Ok(Some(reading)) => read.push(reading),
                     Ok(None) => {}
-                    Err(()) => *unread += 1,
+                    Err(_) => *unread += 1,
                 }
                 Ok(Next::Step)
             }

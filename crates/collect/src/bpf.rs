@@ -2,6 +2,7 @@
 
 mod adoption;
 mod auditing;
+mod buckets;
 mod closed_records;
 mod cost;
 mod iterate;

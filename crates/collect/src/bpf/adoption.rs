@@ -28,33 +28,33 @@ pub(super) fn adopt_everywhere(
         // Facts in jiffies come with the next reading.
         let mut reading = Reading::default();
         let pass = || read_all(link, hook, |chunk| reading.hand_over(chunk, events));
-        match in_namespace(&namespace, pass) {
-            Err(error @ CollectError::System { .. }) => return Err(error),
-            Err(error) => refused.note(&error.to_string()),
-            Ok(Err(error)) => refused.note(&error.to_string()),
-            Ok(Ok(_)) => {}
+        if let Err(reason) = in_namespace(&namespace, pass)? {
+            refused.note(reason);
         }
     }
     Ok(refused.reason())
 }
 
-/// Does the work in the namespace; `None` when that has ended meanwhile. The outer error is that of the work, or means that
-/// the thread could not return; the inner that the namespace could not be entered.
+/// Does the work in the namespace; `None` when that has ended meanwhile. The inner error tells why it could not be entered,
+/// or why the work failed.
+///
+/// # Errors
+/// The thread cannot return from the namespace, and must not go on.
 pub(super) fn in_namespace<T>(
     namespace: &Path,
     work: impl FnOnce() -> Result<T, CollectError>,
-) -> Result<io::Result<Option<T>>, CollectError> {
+) -> Result<Result<Option<T>, String>, CollectError> {
     let namespace = match File::open(namespace) {
         Ok(namespace) => namespace,
         // It ended meanwhile, and its sockets with it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     let stuck = |source| CollectError::System { operation: "return to the own network namespace", source };
-    match namespaces::inside(&namespace, work).map_err(stuck)? {
-        Ok(done) => done.map(|done| Ok(Some(done))),
-        Err(refused) => Ok(Err(refused)),
-    }
+    Ok(match namespaces::inside(&namespace, work).map_err(stuck)? {
+        Ok(done) => done.map(Some).map_err(|error| error.to_string()),
+        Err(refused) => Err(refused.to_string()),
+    })
 }
 
 /// Namespaces whose sockets could not be adopted.
@@ -65,9 +65,9 @@ struct Refused {
 }
 
 impl Refused {
-    fn note(&mut self, reason: &str) {
+    fn note(&mut self, reason: String) {
         self.count += 1;
-        self.first.get_or_insert_with(|| reason.to_owned());
+        self.first.get_or_insert(reason);
     }
 
     fn reason(self) -> Option<String> {

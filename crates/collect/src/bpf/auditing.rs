@@ -16,14 +16,14 @@ use crate::plain::{Plain, from_bytes, to_bytes};
 
 impl Programs<'_> {
     /// Reads a namespace before the pass of an audit: its sockets are counted, and those that nobody follows get a slot.
-    /// `None` when it has ended, `Err` inside when it cannot be read.
+    /// `None` when it has ended; the inner error tells why it cannot be read.
     ///
     /// # Errors
     /// The thread cannot return from the namespace, and must not go on.
     pub(crate) fn audit_before(
         &self,
         path: &Path,
-    ) -> Result<Result<Option<NamespaceReading>, ()>, CollectError> {
+    ) -> Result<Result<Option<NamespaceReading>, String>, CollectError> {
         let read = || {
             let before = kernel_sums()?;
             let tcp = self.audit_tcp()?;
@@ -37,7 +37,7 @@ impl Programs<'_> {
                 ..NamespaceReading::default()
             })
         };
-        or_unread(in_namespace(path, read))
+        in_namespace(path, read)
     }
 
     /// Reads the same namespace after that pass. Another one that has its name by now does not count.
@@ -48,7 +48,7 @@ impl Programs<'_> {
         &self,
         path: &Path,
         reading: NamespaceReading,
-    ) -> Result<Result<Option<NamespaceReading>, ()>, CollectError> {
+    ) -> Result<Result<Option<NamespaceReading>, String>, CollectError> {
         let read = || {
             // What waits comes before the counters: what is read between the two is in both, and not missing.
             if namespaces::own_cookie() != reading.cookie {
@@ -63,7 +63,7 @@ impl Programs<'_> {
                 ..reading
             }))
         };
-        Ok(or_unread(in_namespace(path, read))?.map(Option::flatten))
+        Ok(in_namespace(path, read)?.map(Option::flatten))
     }
 }
 
@@ -79,16 +79,6 @@ pub(super) fn count_anew<T: Plain>(
     read_all(link, hook, |_| ())?;
     let counted = counts.lookup(&zero, MapFlags::ANY).map_err(failed("read"))?;
     Ok(counted.and_then(|bytes| from_bytes(&bytes)).unwrap_or_default())
-}
-
-fn or_unread<T>(
-    read: Result<std::io::Result<Option<T>>, CollectError>,
-) -> Result<Result<Option<T>, ()>, CollectError> {
-    match read {
-        Err(error @ CollectError::System { .. }) => Err(error),
-        Err(_) | Ok(Err(_)) => Ok(Err(())),
-        Ok(Ok(read)) => Ok(Ok(read)),
-    }
 }
 
 /// Namespace inodes have 32 bits.

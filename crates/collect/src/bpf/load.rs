@@ -6,14 +6,13 @@ use std::path::Path;
 use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
+use super::buckets::buckets_for;
 use super::refusals;
 use super::rollups::ROLLUPS_ALWAYS;
 use super::skeletons::tracer::{OpenTracerSkel, TracerSkel, TracerSkelBuilder};
 use crate::CollectLimits;
 use crate::error::CollectError;
 use crate::hooks::{Alternative, Capability, CapabilityState};
-
-const WAYS: u32 = 8;
 
 /// What can be left out. Attempts to load leave out every choice of these, the smaller ones first.
 const OPTIONAL: [Capability; 3] = [Capability::TcpAttempts, Capability::TcpOwner, Capability::TcpAdopted];
@@ -80,7 +79,7 @@ fn open<'a>(
     left_out: &[Capability],
 ) -> libbpf_rs::Result<OpenTracerSkel<'a>> {
     let mut open = TracerSkelBuilder::default().open(place)?;
-    let buckets = limits.tcp_slots.max(WAYS).next_power_of_two() / WAYS;
+    let buckets = buckets_for(limits.tcp_slots);
     let ring_bytes = limits.ring_size();
     open.maps.connection_table.set_max_entries(buckets)?;
     open.maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;

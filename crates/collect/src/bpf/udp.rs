@@ -11,6 +11,7 @@ use libbpf_rs::{Link, OpenObject, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
+use super::buckets::buckets_for;
 use super::iterate::read_all;
 use super::kernel_counts::first_global;
 use super::reading::Reading;
@@ -22,8 +23,6 @@ use crate::CollectLimits;
 use crate::cgroups;
 use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState, UDP_FUNCTIONS, UDP_PACKETS};
-
-const WAYS: u32 = 8;
 
 /// Where datagrams are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +169,7 @@ fn open<'a>(
     whole: bool,
 ) -> libbpf_rs::Result<OpenUdpSkel<'a>> {
     let mut open = UdpSkelBuilder::default().open(place)?;
-    let buckets = limits.udp_slots.max(WAYS).next_power_of_two() / WAYS;
+    let buckets = buckets_for(limits.udp_slots);
     open.maps.udp_sockets.set_max_entries(buckets)?;
     let peers = limits.udp_peers.max(1);
     open.maps.udp_peers.set_max_entries(peers)?;
