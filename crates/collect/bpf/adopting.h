@@ -30,6 +30,12 @@ static __always_inline __u64 adoption_began(void)
 	return given ? given->adoption_began_ns : 0;
 }
 
+/* Sockets on their way in or out have no slot yet, or none any more. */
+static __always_inline bool has_slot_in(__u8 state)
+{
+	return state != TCP_CLOSE && state != TCP_TIME_WAIT && state != TCP_SYN_RECV;
+}
+
 /*
  * Claims a slot unless there is one. The slot, if the socket was adopted in this pass (perhaps in an earlier
  * run of the program for it, whose output was thrown away), else NULL.
@@ -37,9 +43,7 @@ static __always_inline __u64 adoption_began(void)
 static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_out)
 {
 	struct sock *sk = (struct sock *)tcp;
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	if (!cookie)
-		cookie = bpf_get_socket_cookie(sk);
+	__u64 cookie = cookie_of(sk);
 	*cookie_out = cookie;
 	/*
 	 * The state first: the hook claims before the state is stored, so a socket that begins in between is
@@ -52,7 +56,7 @@ static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_ou
 				   slot->claimed_at_ns >= adoption_began() && !(slot->flags & SLOT_CLOSED);
 		return adopted_now ? slot : NULL;
 	}
-	if (state == TCP_CLOSE || state == TCP_TIME_WAIT || state == TCP_SYN_RECV)
+	if (!has_slot_in(state))
 		return NULL;
 	slot = table_claim(cookie, sk);
 	if (!slot)

@@ -8,9 +8,7 @@
 static __always_inline struct slot *begin(struct connection_record *scratch, struct sock *sk,
 					  __u64 *cookie_out, __u8 direction)
 {
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	if (!cookie)
-		cookie = bpf_get_socket_cookie(sk);
+	__u64 cookie = cookie_of(sk);
 	*cookie_out = cookie;
 	struct slot *slot = slot_find(cookie);
 	/* The socket is used again before its last end was told: tell that first. */
@@ -18,14 +16,7 @@ static __always_inline struct slot *begin(struct connection_record *scratch, str
 		tell_deferred(scratch, slot, cookie, true);
 	else if (slot)
 		slot_free(slot, cookie);
-	slot = table_claim(cookie, sk);
-	__u8 flags = slot ? 0 : SLOT_SPILLED;
-	if (!slot)
-		slot = spill(cookie);
-	if (!slot)
-		return NULL;
-	slot_begin(slot, sk, direction, flags);
-	return slot;
+	return slot_claim(sk, cookie, direction, 0);
 }
 
 /* connect() and listen() run in the context of the owner. */

@@ -8,9 +8,7 @@
 
 static __always_inline __u64 cookie_of_udp(struct sock *sk)
 {
-	if (!sk || !is_udp(sk))
-		return 0;
-	return sk->__sk_common.skc_cookie.counter ?: bpf_get_socket_cookie(sk);
+	return sk && is_udp(sk) ? cookie_of(sk) : 0;
 }
 
 static __always_inline void account_if_udp(struct sk_buff *skb, bool ipv6)

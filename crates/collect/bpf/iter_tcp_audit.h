@@ -7,30 +7,17 @@
  * The kernel holds the socket's lock meanwhile, so no transition runs beside it.
  */
 
-/* Not those on their way in or out, which have none yet or no more. */
-static __always_inline bool should_have_slot(struct sock *sk)
-{
-	__u8 state = *(volatile __u8 *)&sk->__sk_common.skc_state;
-	return state != TCP_CLOSE && state != TCP_TIME_WAIT && state != TCP_SYN_RECV;
-}
-
 static __noinline bool give_slot(struct tcp_sock *tcp, __u64 cookie)
 {
 	struct orders *given = orders_given();
 	struct sock *sk = (struct sock *)tcp;
-	__u8 flags = SLOT_FOUND;
 	if (!given || !given->adoption_complete)
 		return false;
-	struct slot *slot = table_claim(cookie, sk);
-	if (!slot) {
-		slot = spill(cookie);
-		flags |= SLOT_SPILLED;
-	}
-	if (!slot)
-		return false;
-	slot_begin(slot, sk, older_direction(tcp, sk->__sk_common.skc_state), flags);
-	table_commit(slot, cookie);
-	return true;
+	__u8 direction = older_direction(tcp, sk->__sk_common.skc_state);
+	struct slot *slot = slot_claim(sk, cookie, direction, SLOT_FOUND);
+	if (slot)
+		table_commit(slot, cookie);
+	return slot != NULL;
 }
 
 SEC("iter/tcp")
@@ -42,12 +29,11 @@ int iter_tcp_audit(struct bpf_iter__tcp *ctx)
 	if (!common || !audit)
 		return 0;
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(common);
-	if (!tcp || !should_have_slot((struct sock *)tcp))
+	struct sock *sk = (struct sock *)tcp;
+	if (!tcp || !has_slot_in(sk->__sk_common.skc_state))
 		return 0;
 	audit->sockets++;
-	__u64 cookie = ((struct sock *)tcp)->__sk_common.skc_cookie.counter;
-	if (!cookie)
-		cookie = bpf_get_socket_cookie(tcp);
+	__u64 cookie = cookie_of(sk);
 	if (slot_find(cookie))
 		return 0;
 	audit->missing++;

@@ -18,9 +18,7 @@ int iter_udp_task_file(struct bpf_iter__task_file *ctx)
 	struct sock *sk = socket ? socket->sk : NULL;
 	if (!sk || !is_udp(sk))
 		return 0;
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	if (!cookie)
-		cookie = bpf_get_socket_cookie(sk);
+	__u64 cookie = cookie_of(sk);
 	struct udp_slot *slot = udp_slot_of(cookie);
 	/* A socket without a port has not passed anything. */
 	if (!slot && !given->udp_adopted && sk->__sk_common.skc_num)

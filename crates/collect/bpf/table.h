@@ -109,6 +109,22 @@ static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 
 	slot->flags = flags;
 }
 
+/*
+ * A slot in the table or, where its bucket is full, beside it; begun, but not committed. NULL when there is
+ * no room there either.
+ */
+static __always_inline struct slot *slot_claim(struct sock *sk, __u64 cookie, __u8 direction, __u8 flags)
+{
+	struct slot *slot = table_claim(cookie, sk);
+	if (!slot) {
+		flags |= SLOT_SPILLED;
+		slot = spill(cookie);
+	}
+	if (slot)
+		slot_begin(slot, sk, direction, flags);
+	return slot;
+}
+
 static __always_inline void slot_free(struct slot *slot, __u64 cookie)
 {
 	if (!(slot->flags & SLOT_SPILLED))

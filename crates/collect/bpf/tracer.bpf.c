@@ -14,6 +14,7 @@
 #include "record.h"
 #include "shared_maps.h"
 #include "maps.h"
+#include "cookie.h"
 #include "table.h"
 #include "owner.h"
 #include "reading.h"

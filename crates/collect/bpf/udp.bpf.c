@@ -13,6 +13,7 @@
 #include "record.h"
 #include "shared_maps.h"
 #include "udp_maps.h"
+#include "cookie.h"
 #include "owner.h"
 #include "telling.h"
 #include "unchanged.h"

@@ -1,4 +1,4 @@
-//! The size of the cookie-indexed tables.
+//! The size of the cookie-indexed tables. How slots are found in them is for the kernel side.
 
 /// Slots in a bucket, as `WAYS` of the kernel side.
 const WAYS: u32 = 8;
