@@ -157,7 +157,7 @@ impl Clients {
             from: client.baseline.to,
             to,
             coverage: answer.coverage,
-            changes: answer.changes,
+            changes: answer.changes.into(),
             roll_ups: answer.roll_ups,
             receipt: Receipt { key, generation: client.generation, sequence: client.sequence },
         })

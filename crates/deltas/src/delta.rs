@@ -2,6 +2,7 @@
 
 use connections::{Audit, Connection, Counters, KernelTime, Losses, RollUp};
 
+use crate::changes::Changes;
 use crate::client_id::{ClientId, ClientKey};
 
 /// What a client has not seen yet.
@@ -20,7 +21,7 @@ pub struct Delta {
     /// How far the answer can be trusted.
     pub coverage: Coverage,
     /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// Closed connections of which only sums are known, each told in full and once.
     pub roll_ups: Vec<(u64, RollUp)>,
     /// What to hand back to [`crate::Clients`] when the fate of the answer is known.

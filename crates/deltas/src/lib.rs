@@ -8,6 +8,7 @@
 //! connection's total, whatever the order of polls, closes and lost answers. Nothing here does IO, reads a
 //! clock or fails but by a typed [`Refusal`].
 
+mod changes;
 mod client;
 mod client_id;
 mod clients;
@@ -18,6 +19,7 @@ mod refusal;
 #[cfg(test)]
 mod fixtures;
 
+pub use changes::Changes;
 pub use client_id::{ClientId, InvalidClientId, Peer};
 pub use clients::{ClientLimits, ClientState, Clients, Registration};
 pub use delta::{Change, Coverage, Delta, Health, Receipt};

@@ -15,7 +15,7 @@ mod udp;
 use std::io;
 
 use connections::{RollUp, WallOffset};
-use deltas::{Change, Delta};
+use deltas::{Changes, Delta};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -70,7 +70,7 @@ impl<'a> DeltaWire<'a> {
 
 /// The changed connections, then the roll-ups, each turned into its wire form when its turn comes.
 struct Connections<'a> {
-    changes: &'a [Change],
+    changes: &'a Changes,
     roll_ups: &'a [(u64, RollUp)],
     wall: WallOffset,
 }
@@ -78,8 +78,8 @@ struct Connections<'a> {
 impl Serialize for Connections<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut sequence = serializer.serialize_seq(None)?;
-        for change in self.changes {
-            sequence.serialize_element(&ConnectionWire::new(change, self.wall))?;
+        for change in self.changes.iter() {
+            sequence.serialize_element(&ConnectionWire::new(&change, self.wall))?;
         }
         for (number, rollup) in self.roll_ups {
             sequence.serialize_element(&RollUpWire::new(*number, rollup, self.wall))?;

@@ -91,10 +91,10 @@ struct Conns<'a>(&'a Delta);
 
 impl Serialize for Conns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let worth = |change: &&Change| worth_telling(change, self.0.from);
+        let worth = |change: &Change| worth_telling(change, self.0.from);
         let mut sequence = serializer.serialize_seq(None)?;
         for change in self.0.changes.iter().filter(worth) {
-            sequence.serialize_element(&ConnectionWire::new(change))?;
+            sequence.serialize_element(&ConnectionWire::new(&change))?;
         }
         for (_, rollup) in &self.0.roll_ups {
             sequence.serialize_element(&rollup::wire(rollup))?;

@@ -41,7 +41,7 @@ fn a_failure_of_a_live_udp_connection_is_told_once_although_no_counter_moved() {
     world.table.apply(Event::Read(failing(5)));
     let delta = world.poll("a");
     assert_eq!(told(&delta), [(1, 0, false)]);
-    let failure = delta.changes.first().and_then(|change| change.connection.failure);
+    let failure = delta.changes.iter().next().and_then(|change| change.connection.failure);
     assert_eq!(failure.map(|failure| failure.kind), Some(FailureKind::Refused));
     world.roll_back(&delta);
     assert_eq!(world.tell("a"), [(1, 0, false)], "the answer was lost");
@@ -71,7 +71,7 @@ fn an_owner_that_is_learnt_is_told_although_no_counter_moved() {
     };
     world.table.apply(Event::Read(Observation { owner: Some(owner), ..observation(1, 10) }));
     let delta = world.poll("a");
-    assert_eq!(delta.changes.first().map(|change| change.connection.owner), Some(Some(owner)));
+    assert_eq!(delta.changes.iter().next().map(|change| change.connection.owner), Some(Some(owner)));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn an_expired_client_starts_anew() {
     assert_eq!(world.clients.admit(&id("a"), USER, world.now), Err(Refusal::UnknownClient));
     assert_eq!(world.register_as("a", USER), Ok(Registration::New));
     let delta = world.poll("a");
-    assert_eq!((delta.sequence, delta.acknowledged, delta.changes.len()), (1, 0, 1));
+    assert_eq!((delta.sequence, delta.acknowledged, delta.changes.count()), (1, 0, 1));
 }
 
 #[test]

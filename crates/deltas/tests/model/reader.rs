@@ -56,9 +56,9 @@ impl Reader {
         prop_assert_eq!(delta.acknowledged, self.acknowledged);
         prop_assert_eq!(delta.from, self.acknowledged_to);
         let mut told = BTreeMap::new();
-        for change in &delta.changes {
+        for change in delta.changes.iter() {
             let connection = &change.connection;
-            prop_assert!(told.insert(connection.id, *change).is_none(), "told twice in one answer");
+            prop_assert!(told.insert(connection.id, change).is_none(), "told twice in one answer");
             prop_assert!(!self.told_closed(connection.id), "told again after its close");
             let sum = self.sums.get(&connection.id).copied().unwrap_or_default().plus(change.delta);
             prop_assert_eq!(sum, connection.total);
@@ -82,8 +82,8 @@ impl Reader {
         Ok(())
     }
 
-    pub(crate) fn take(&mut self, delta: Delta) {
-        for change in delta.changes {
+    pub(crate) fn take(&mut self, delta: &Delta) {
+        for change in delta.changes.iter() {
             let sum = self.sums.entry(change.connection.id).or_default();
             *sum = sum.plus(change.delta);
             self.states.insert(change.connection.id, change.connection.state);

@@ -14,7 +14,7 @@ use crate::world::{self, FROM};
 
 fn delta() -> Delta {
     Delta {
-        changes: vec![live(), closed(), older_and_failing()],
+        changes: vec![live(), closed(), older_and_failing()].into(),
         roll_ups: vec![(0x31, rollup())],
         ..world::empty_delta()
     }
@@ -139,8 +139,10 @@ fn what_was_before_tracing_is_absent_for_udp_unless_there_was_something() {
     let before = |before| {
         let Change { connection, delta } = older_and_failing();
         let change = Change { connection: Connection { before, ..connection }, delta };
-        let text =
-            world::written(native::write_delta, &Delta { changes: vec![change], ..world::empty_delta() });
+        let text = world::written(
+            native::write_delta,
+            &Delta { changes: vec![change].into(), ..world::empty_delta() },
+        );
         let json: Value = serde_json::from_str(&text).expect("it is JSON");
         json["connections"][0]["before"].clone()
     };

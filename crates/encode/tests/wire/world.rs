@@ -44,7 +44,7 @@ pub(crate) fn delta() -> Delta {
             audit: None,
         },
         roll_ups: vec![(0x2f, rollup()), (0x30, rest())],
-        changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()],
+        changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()].into(),
         ..empty_delta()
     }
 }

@@ -84,7 +84,7 @@ impl Told {
     fn take_in(&mut self, delta: &Delta) -> anyhow::Result<()> {
         self.polls += 1;
         self.incomplete += u64::from(!delta.coverage.complete());
-        for connection in delta.changes.iter().map(|change| &change.connection) {
+        for connection in delta.changes.iter().map(|change| change.connection) {
             let Some(number) = connection.id.cookie.checked_sub(FIRST_COOKIE) else { continue };
             let number = usize::try_from(number)?;
             if self.seen.len() <= number {

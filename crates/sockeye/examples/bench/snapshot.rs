@@ -102,7 +102,7 @@ impl Settled {
 
     /// Answers how many connections of the namespace were told.
     fn take_in(&mut self, delta: &Delta) -> usize {
-        let told = || delta.changes.iter().map(|change| &change.connection);
+        let told = || delta.changes.iter().map(|change| change.connection);
         let told = || told().filter(|connection| connection.tuple.netns == self.netns);
         let sure = told()
             .filter(|connection| connection.owner.is_some_and(|owner| owner.source != OwnerSource::Listener));
@@ -157,7 +157,7 @@ impl Readings {
     /// A pass that finds news of every connection.
     fn add_news(&mut self, client: &Client<'_>, live: u32) -> anyhow::Result<()> {
         let delta = self.add(|| Ok(process_ns()), || client.poll())?;
-        let told = delta.changes.len();
+        let told = delta.changes.count();
         ensure!(told >= live as usize, "{told} of {live} have news");
         client.acknowledge(delta)
     }

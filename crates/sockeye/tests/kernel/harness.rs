@@ -118,11 +118,11 @@ impl Client<'_> {
     /// Polls, acknowledges, and adds up.
     pub fn poll(&mut self) -> Delta {
         let delta = self.answer();
-        for change in &delta.changes {
+        for change in delta.changes.iter() {
             let id = change.connection.id.to_string();
             *self.closes.entry(id.clone()).or_default() += u32::from(change.connection.closed_at.is_some());
-            let sum = self.told.entry(id).or_insert((Counters::default(), *change));
-            *sum = (sum.0.plus(change.delta), *change);
+            let sum = self.told.entry(id).or_insert((Counters::default(), change));
+            *sum = (sum.0.plus(change.delta), change);
         }
         delta
     }

@@ -96,8 +96,8 @@ fn held_while_others_churn() -> Outcome {
         // The others do not rest between two passes.
         loop {
             let delta = told.clean_answer();
-            assert!(delta.changes.iter().all(|change| !is_held(change, &ports) || !is_closed(change)));
-            let others = delta.changes.iter().filter(|change| is_closed(change)).count();
+            assert!(delta.changes.iter().all(|change| !is_held(&change, &ports) || !is_closed(&change)));
+            let others = delta.changes.iter().filter(is_closed).count();
             churned += others;
             if others > 0 {
                 break;
@@ -106,7 +106,7 @@ fn held_while_others_churn() -> Outcome {
         // A connection that changed is told only if this very pass reads it.
         held.iter_mut().for_each(|crowd| drop(crowd.client.ask("write-kept")));
         let delta = told.answer();
-        let read = |change: &&Change| {
+        let read = |change: &Change| {
             let outgoing = change.connection.direction == Direction::Outgoing;
             outgoing && is_held(change, &ports) && change.delta.sent_bytes >= 1
         };
@@ -115,11 +115,11 @@ fn held_while_others_churn() -> Outcome {
         let mut fresh = tracer.client(&format!("pass-{pass}"));
         let delta = fresh.answer();
         fresh.remove();
-        let changes: Vec<&Change> = delta.changes.iter().filter(|change| is_held(change, &ports)).collect();
+        let changes: Vec<Change> = delta.changes.iter().filter(|change| is_held(change, &ports)).collect();
         let ids: BTreeSet<ConnectionId> = changes.iter().map(|change| change.connection.id).collect();
         assert_eq!((changes.len(), ids.len()), (ids.len(), usize::try_from(2 * pairs).expect("it fits")));
         for change in changes {
-            assert!(!is_closed(change), "{change:?}");
+            assert!(!is_closed(&change), "{change:?}");
         }
         assert_eq!(*all.get_or_insert_with(|| ids.clone()), ids, "the same ones in every pass");
     }

@@ -44,7 +44,7 @@ impl Tally {
     /// Adds an answer, and lets `judge` look at each connection that it tells as closed.
     pub fn add(&mut self, delta: &Delta, mut judge: impl FnMut(&Connection)) {
         let mut told = HashSet::new();
-        for change in &delta.changes {
+        for change in delta.changes.iter() {
             let connection = &change.connection;
             let (id, netns) = (connection.id, connection.tuple.netns);
             if !self.namespaces.contains(&netns) {
