@@ -4,27 +4,34 @@
 //! integers as text, enums by name, bytes as base64 text, empty lists and maps as `[]` and `{}`, an absent
 //! message as `null`. The protobuf form is not here yet.
 
+mod change;
 mod connection;
+mod conns;
+mod key;
 mod no_fact;
+mod record;
 mod rollup;
+mod shared_keys;
 mod telemetry;
 mod text;
 
 use std::io;
 
-use deltas::{Change, Delta};
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
+use deltas::Delta;
+use serde::Serialize;
 
 use crate::answer::Answer;
-use connection::{ConnectionWire, worth_telling};
+use conns::Conns;
 use no_fact::{EmptyMap, EmptySeq, Null};
 use telemetry::TelemetryMap;
 
 /// Writes the delta as one `Connections` message, one connection at a time.
 ///
-/// A connection without news for this client's counters, that neither opened nor closed since, is left out,
-/// as in the reference. `out` gets many small writes and should have a buffer.
+/// What the dialect cannot tell apart is one connection in it, with the sums of all: a tuple that was used again after a
+/// close or a failed connect, and the roll-ups of one process, namespace, direction and port.
+///
+/// A connection of which nothing was counted since, and that was neither established nor closed, is left out, as in
+/// the reference: the dialect tells neither states nor owners' sources nor failures of UDP. `out` gets many small writes and should have a buffer.
 ///
 /// # Errors
 /// Those of `out`; nothing else can fail. What was written before is then an incomplete object.
@@ -83,23 +90,6 @@ impl<'a> ConnectionsWire<'a> {
             prebuilt_ebpf_assets: [],
             resolv_confs: [],
         }
-    }
-}
-
-/// The connections worth telling, then the roll-ups, each turned into its wire form when its turn comes.
-struct Conns<'a>(&'a Delta);
-
-impl Serialize for Conns<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let worth = |change: &Change| worth_telling(change, self.0.from);
-        let mut sequence = serializer.serialize_seq(None)?;
-        for change in self.0.changes.iter().filter(worth) {
-            sequence.serialize_element(&ConnectionWire::new(&change))?;
-        }
-        for (_, rollup) in &self.0.roll_ups {
-            sequence.serialize_element(&rollup::wire(rollup))?;
-        }
-        sequence.end()
     }
 }
 

@@ -1,6 +1,9 @@
 //! The bytes of both dialects, against fixed files and against their rules.
 
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
 mod golden;
+mod keys;
 mod rules;
 mod udp;
 mod world;

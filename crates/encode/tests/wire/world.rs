@@ -3,15 +3,13 @@
 //! its state.
 
 use connections::{
-    Command, Common, Connection, ConnectionId, Counters, Direction, Facts, Failure, FailureKind, GlobalId,
-    KernelTime, Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, Table, TcpFacts, Tuple,
-    WallOffset,
+    Common, Connection, Counters, Direction, Facts, Failure, FailureKind, GlobalId, KernelTime, Loss, Losses,
+    Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
 };
-use deltas::{Change, ClientId, ClientLimits, Clients, Coverage, Delta, Health, Peer};
+use deltas::{Change, Coverage, Delta};
 use encode::Answer;
 
-/// The kernel's clock at the start of the interval, in nanoseconds.
-pub(crate) const FROM: u64 = 5_000_000_000;
+pub(crate) use crate::fixtures::{FROM, connection, empty_delta, owner};
 
 pub(crate) const WALL: WallOffset = WallOffset(1_795_341_595_000_000_001);
 
@@ -50,7 +48,7 @@ pub(crate) fn delta() -> Delta {
 }
 
 /// Connections to one port by one process.
-fn rollup() -> RollUp {
+pub(crate) fn rollup() -> RollUp {
     let common = Common {
         netns: 4_026_531_840,
         direction: Direction::Outgoing,
@@ -82,16 +80,6 @@ fn rest() -> RollUp {
         failures: Vec::new(),
         ..rollup()
     }
-}
-
-/// An answer without news.
-pub(crate) fn empty_delta() -> Delta {
-    let mut clients = Clients::new(ClientLimits::default(), KernelTime(FROM));
-    let id = ClientId::parse("a").expect("a valid id");
-    clients.register(&id, Peer::ROOT, KernelTime(FROM)).expect("there is room");
-    clients
-        .poll(&id, Peer::ROOT, &Table::new(1), Health::default(), KernelTime(FROM))
-        .expect("the client is registered")
 }
 
 fn outgoing() -> Change {
@@ -176,42 +164,6 @@ fn only_its_state() -> Change {
         ..connection(5, "10.0.0.1:40114", "10.0.0.2:80")
     };
     Change { connection, delta: Counters::default() }
-}
-
-pub(crate) fn connection(cookie: u64, local: &str, remote: &str) -> Connection {
-    let end = |text: &str| text.parse().expect("a test address");
-    Connection {
-        id: ConnectionId { cookie, claimed_at: KernelTime(FROM) },
-        global_id: None,
-        tuple: Tuple::canonical(Protocol::Tcp, 4_026_531_840, end(local), end(remote)),
-        direction: Direction::Outgoing,
-        owner: None,
-        state: State::Established,
-        opened_at: None,
-        established_at: None,
-        closed_at: None,
-        pre_existing: false,
-        total: Counters::default(),
-        before: Counters::default(),
-        facts: Facts::Tcp(TcpFacts::default()),
-        failure: None,
-        failed_at: None,
-    }
-}
-
-pub(crate) fn owner(name: &str) -> Owner {
-    let mut command = [0; 16];
-    command.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    Owner {
-        pid: 812,
-        tid: 813,
-        uid: 1000,
-        command: Command(command),
-        cgroup_id: None,
-        started_at_boot_ns: 77,
-        kernel: false,
-        source: OwnerSource::Connect,
-    }
 }
 
 fn counters(sent_bytes: u64) -> Counters {

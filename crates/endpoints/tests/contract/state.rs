@@ -204,11 +204,13 @@ impl Owned {
     }
 }
 
+/// A connection that no other one is taken for: each has an address of its own.
 fn observation(cookie: u64) -> Observation {
-    let end = |port: u16| std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    let number = u32::try_from(cookie).expect("so many connections are not made");
+    let end = |host: u32, port: u16| (std::net::Ipv4Addr::from_bits(0x0a00_0000 + host), port).into();
     Observation {
         id: ConnectionId { cookie, claimed_at: KernelTime(cookie) },
-        tuple: Tuple::canonical(Protocol::Tcp, 1, end(40_000), end(443)),
+        tuple: Tuple::canonical(Protocol::Tcp, 1, end(2 + number, 40_000), end(1, 443)),
         direction: Direction::Outgoing,
         owner: None,
         state: State::Established,

@@ -1,0 +1,77 @@
+//! A changed connection as a record of the dialect.
+
+use connections::{Connection, Counters, State, TcpFacts};
+use deltas::Change;
+
+use super::key::Key;
+use super::record::{Mean, Record, Sums};
+
+impl Record {
+    pub(super) fn of_change(change: &Change) -> Self {
+        let Change { connection, delta } = change;
+        let newly_established = newly_established(connection, *delta);
+        // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
+        let Connection {
+            id: _,
+            global_id: _,
+            tuple: _,
+            direction: _,
+            owner: _,
+            state,
+            opened_at: _,
+            established_at: _,
+            closed_at: _,
+            pre_existing: _,
+            total: _,
+            before: _,
+            facts,
+            failure,
+            failed_at: _,
+        } = connection;
+        let mut sums = Sums { counters: *delta, ..Sums::default() };
+        // It has no facts of UDP, and establishing, closing and failing of TCP alone.
+        if let Some(tcp) = facts.tcp() {
+            (sums.rtt_us, sums.rttvar_us, sums.ecn_negotiated) = told_facts(tcp);
+            sums.established = newly_established.into();
+            sums.closed = (*state == State::Closed).into();
+            if let Some(errno) = failure.and_then(|failure| failure.errno) {
+                sums.failures.add(errno, 1);
+            }
+        }
+        Self { key: Key::of(connection), sums }
+    }
+}
+
+/// True when this client learns only now that the connection was established.
+///
+/// An answer does not say what the client was told before, but it follows from the counters: an established
+/// connection has received a segment at least (the SYN-ACK, or the ACK that completed it), and one that is
+/// connecting has received none. So it is news exactly when no received segment was told before.
+fn newly_established(connection: &Connection, delta: Counters) -> bool {
+    connection.established_at.is_some() && connection.total.received_packets == delta.received_packets
+}
+
+/// Round-trip time, its mean deviation, and whether congestion marks were agreed on: the dialect has no place for the
+/// other facts.
+fn told_facts(facts: TcpFacts) -> (Mean, Mean, bool) {
+    let TcpFacts {
+        srtt_us,
+        rttvar_us,
+        min_rtt_us: _,
+        cwnd_packets: _,
+        delivery_bytes_per_s: _,
+        delivery_app_limited: _,
+        busy_us: _,
+        rwnd_limited_us: _,
+        sndbuf_limited_us: _,
+        retransmitted_bytes: _,
+        unsent_bytes: _,
+        unacknowledged_bytes: _,
+        unread_bytes: _,
+        lost_packets: _,
+        zero_window_probes_waiting: _,
+        ecn_negotiated,
+        counts_rtos: _,
+    } = facts;
+    (Mean::of(srtt_us), Mean::of(rttvar_us), ecn_negotiated)
+}
