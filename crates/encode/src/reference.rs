@@ -9,6 +9,7 @@ mod connection;
 mod conns;
 mod key;
 mod no_fact;
+mod other_ends;
 mod record;
 mod rollup;
 mod shared_keys;

@@ -13,7 +13,7 @@ impl Record {
         // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
         let Connection {
             id: _,
-            global_id: _,
+            global_id,
             tuple: _,
             direction: _,
             owner: _,
@@ -38,7 +38,7 @@ impl Record {
                 sums.failures.add(errno, 1);
             }
         }
-        Self { key: Key::of(connection), sums }
+        Self { key: Key::of(connection), global_id: *global_id, sums }
     }
 }
 

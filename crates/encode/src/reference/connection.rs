@@ -46,7 +46,8 @@ pub(super) struct ConnectionWire<'a> {
 impl<'a> ConnectionWire<'a> {
     pub(super) fn new(key: &Key, sums: &'a Sums) -> Self {
         let Key { pid, protocol, netns, local, remote, direction } = *key;
-        let Sums { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated } = sums;
+        let Sums { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated, intra_host } =
+            sums;
         let Counters {
             sent_bytes,
             received_bytes,
@@ -72,8 +73,7 @@ impl<'a> ConnectionWire<'a> {
             netns,
             rtt: rtt_us.value(),
             rtt_var: rttvar_us.value(),
-            // Not known before both ends are looked up in all namespaces.
-            intra_host: false,
+            intra_host: *intra_host,
             last_tcp_established: narrow(*established),
             last_tcp_closed: narrow(*closed),
             last_packets_sent: Text(sent_packets),

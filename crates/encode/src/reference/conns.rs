@@ -1,16 +1,17 @@
 //! The list of connections of one answer, written one by one, each key once.
 //!
-//! Owns which records are told and in which order. Does not know what is in them (`change`, `rollup`) and how they are
-//! written (`connection`).
+//! Owns which records are told, in which order, and in how little memory. Does not know what is in them (`change`,
+//! `rollup`), which of them belong together (`shared_keys`, `other_ends`) and how they are written (`connection`).
 
 use std::collections::BTreeMap;
 
-use deltas::Delta;
+use deltas::{Change, Delta};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::connection::ConnectionWire;
 use super::key::Key;
+use super::other_ends::{Ends, OtherEnds};
 use super::record::{Record, Sums};
 use super::shared_keys::{Keys, SharedKeys};
 
@@ -19,21 +20,39 @@ const KEYS_AT_ONCE: usize = 4096;
 
 /// The records worth telling, each made and written when its turn comes; of those with one key the sum.
 ///
-/// The first pass over the delta finds the keys that several records share. The second writes the others at once and
-/// adds up the first 4096 shared keys, which are written at its end; a further pass follows for every further 4096.
+/// The first pass over the delta notes hashes of keys and ends. The second writes the records that share their key with
+/// no other, and adds up those of the first 4096 shared keys, which are written at its end; a further pass follows for
+/// every further 4096, so that memory does not grow with them.
+///
+/// Memory for 100 000 connections, with what growing vectors keep to spare:
+///
+/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow.
+/// - Keys: 8 bytes for each record, 1 MiB, given back after the first pass.
+/// - Shared keys: 16 bytes for each, of which there are at most half as many as records, 1 MiB.
+/// - Sums: up to 256 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the
+///   answer.
+///
+/// So it is at most 5 MiB at any time.
 pub(super) struct Conns<'a>(pub(super) &'a Delta);
+
+const _: () = assert!(size_of::<(Key, Sums)>() <= 256);
 
 impl Serialize for Conns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        let mut shared = shared_keys(self.0);
+        let (mut shared, ends) = looked_through(self.0);
         for batch in 0..shared.batches().max(1) {
             let mut together: BTreeMap<Key, Sums> = BTreeMap::new();
-            for Record { key, sums } in records(self.0) {
-                match shared.batch(&key) {
-                    None if batch == 0 => list.serialize_element(&ConnectionWire::new(&key, &sums))?,
-                    Some(its) if its == batch => together.entry(key).or_default().add(&sums),
-                    _ => {}
+            for mut record in records(self.0) {
+                let its_batch = shared.batch(&record.key);
+                if its_batch.unwrap_or(0) != batch {
+                    continue;
+                }
+                ends.consult(&mut record);
+                let Record { key, global_id: _, sums } = record;
+                match its_batch {
+                    Some(_) => together.entry(key).or_default().add(&sums),
+                    None => list.serialize_element(&ConnectionWire::new(&key, &sums))?,
                 }
             }
             for (key, sums) in &together {
@@ -44,15 +63,27 @@ impl Serialize for Conns<'_> {
     }
 }
 
-fn shared_keys(delta: &Delta) -> SharedKeys {
-    let mut keys = Keys::default();
-    records(delta).for_each(|record| keys.note(&record.key));
-    keys.shared(KEYS_AT_ONCE)
+/// The first pass. An end that has no news says all the same where the other end is.
+fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
+    let (mut keys, mut ends) = (Keys::default(), Ends::default());
+    for change in delta.changes.iter() {
+        let record = Record::of_change(&change);
+        ends.note(&record.key, record.global_id);
+        if !record.sums.is_empty() {
+            keys.note(&record.key);
+        }
+    }
+    roll_ups(delta).for_each(|record| keys.note(&record.key));
+    (keys.shared(KEYS_AT_ONCE), ends.noted())
 }
 
 /// What is worth telling, changes before roll-ups: always in the same order.
 fn records(delta: &Delta) -> impl Iterator<Item = Record> {
-    let changes = delta.changes.iter().map(|change| Record::of_change(&change));
-    let roll_ups = delta.roll_ups.iter().map(|(_, rollup)| Record::of_roll_up(rollup));
-    changes.chain(roll_ups).filter(|record| !record.sums.is_empty())
+    let change = |change: Change| Some(Record::of_change(&change)).filter(|record| !record.sums.is_empty());
+    delta.changes.iter().filter_map(change).chain(roll_ups(delta))
+}
+
+fn roll_ups(delta: &Delta) -> impl Iterator<Item = Record> {
+    let all = delta.roll_ups.iter().map(|(_, rollup)| Record::of_roll_up(rollup));
+    all.filter(|record| !record.sums.is_empty())
 }

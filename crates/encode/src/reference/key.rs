@@ -67,12 +67,31 @@ impl Key {
             _ => ConnectionFamily::V6,
         }
     }
+
+    /// True when the addresses alone say that nothing of it leaves its network namespace. The addresses of a roll-up
+    /// say nothing.
+    pub(super) fn stays_inside(&self) -> bool {
+        let (local, remote) = (self.local.ip, self.remote.ip);
+        let loopback = local.is_loopback() && remote.is_loopback();
+        loopback || (local == remote && !remote.is_unspecified())
+    }
 }
 
 impl End {
     /// The end of which nothing but perhaps the port is known.
     pub(super) fn anywhere(port: u16) -> Self {
         Self { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port }
+    }
+}
+
+impl ConnectionDirection {
+    /// The direction as the other end has it.
+    pub(super) fn opposite(self) -> Self {
+        match self {
+            Self::Unspecified => Self::Unspecified,
+            Self::Incoming => Self::Outgoing,
+            Self::Outgoing => Self::Incoming,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns how two records with one key become one. Does not know where records come from (`change`, `rollup`), which of
 //! them have one key (`shared_keys`), and how they are written (`connection`).
 
-use connections::Counters;
+use connections::{Counters, GlobalId};
 use serde::{Serialize, Serializer};
 
 use super::key::Key;
@@ -12,6 +12,8 @@ use super::key::Key;
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) key: Key,
+    /// Its name on both hosts. The dialect has no place for it.
+    pub(super) global_id: Option<GlobalId>,
     pub(super) sums: Sums,
 }
 
@@ -28,18 +30,29 @@ pub(super) struct Sums {
     pub(super) failures: Failures,
     /// True when one of them agreed on congestion marks with the other end.
     pub(super) ecn_negotiated: bool,
+    /// True when the other end of one of them is on this host.
+    pub(super) intra_host: bool,
 }
 
 impl Sums {
     /// True when the reader learns nothing from them: facts that are no counts come along with news, and are none.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { counters, rtt_us: _, rttvar_us: _, established, closed, failures, ecn_negotiated: _ } =
-            self;
+        let Self {
+            counters,
+            rtt_us: _,
+            rttvar_us: _,
+            established,
+            closed,
+            failures,
+            ecn_negotiated: _,
+            intra_host: _,
+        } = self;
         *counters == Counters::default() && *established == 0 && *closed == 0 && failures.0.is_empty()
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated } = other;
+        let Self { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated, intra_host } =
+            other;
         self.counters = self.counters.plus(*counters);
         self.rtt_us.add(*rtt_us);
         self.rttvar_us.add(*rttvar_us);
@@ -49,6 +62,7 @@ impl Sums {
             self.failures.add(*errno, u64::from(*count));
         }
         self.ecn_negotiated |= ecn_negotiated;
+        self.intra_host |= intra_host;
     }
 }
 

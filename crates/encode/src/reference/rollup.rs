@@ -37,6 +37,6 @@ impl Record {
                 }
             }
         }
-        Self { key, sums }
+        Self { key, global_id: None, sums }
     }
 }

@@ -20,8 +20,8 @@ impl Keys {
         self.hashes.push(self.hasher.hash(key));
     }
 
-    /// The keys that were noted more than once. Two that merely share a hash count too, which is told apart when they
-    /// are added up.
+    /// The keys that were noted more than once. Two that merely share a hash count too: what differs is told
+    /// apart when it is added up.
     pub(super) fn shared(mut self, at_once: usize) -> SharedKeys {
         self.hashes.sort_unstable();
         let several = self.hashes.chunk_by(|one, next| one == next).filter(|equal| equal.len() > 1);
@@ -63,12 +63,13 @@ impl SharedKeys {
     }
 }
 
+/// Leaves the direction out: another end may tell it only when all are known.
 #[derive(Default)]
 struct KeyHasher(RandomState);
 
 impl KeyHasher {
     fn hash(&self, key: &Key) -> u64 {
-        let Key { pid, protocol, netns, local, remote, direction } = *key;
-        self.0.hash_one((pid, protocol, netns, local, remote, direction))
+        let Key { pid, protocol, netns, local, remote, direction: _ } = *key;
+        self.0.hash_one((pid, protocol, netns, local, remote))
     }
 }

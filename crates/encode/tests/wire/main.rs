@@ -1,5 +1,6 @@
 //! The bytes of both dialects, against fixed files and against their rules.
 
+mod ends;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod golden;
