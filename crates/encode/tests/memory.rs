@@ -1,0 +1,60 @@
+//! How much memory an answer of the reference's dialect takes beside its delta. One test alone, so that nobody else
+//! allocates meanwhile.
+
+mod fixtures;
+
+use std::io;
+
+use connections::{
+    Connection, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, State, WallOffset,
+};
+use deltas::{Change, Delta};
+use encode::{Answer, reference};
+use fixtures::{connection, empty_delta, owner};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const CHANGES: u32 = 100_000;
+const MOST: usize = 8 << 20;
+
+/// Connections that were reset, each with a global id; of the tuples there are `tuples`.
+fn answer(tuples: u32) -> Delta {
+    let failure = Some(Failure { kind: FailureKind::Reset, errno: Some(104) });
+    let change = |number: u32| {
+        let tuple = number % tuples;
+        let mut connection = connection(number.into(), "10.0.0.1:0", "10.0.0.2:443");
+        let [_, high, low, last] = tuple.to_be_bytes();
+        connection.tuple.local.set_ip([10, 1, high, low].into());
+        connection.tuple.local.set_port(u16::from(last) + 1);
+        let connection = Connection {
+            owner: Some(owner("x")),
+            direction: if tuple.is_multiple_of(2) { Direction::Outgoing } else { Direction::Incoming },
+            global_id: Some(GlobalId(number.into())),
+            state: State::Closed,
+            closed_at: Some(KernelTime(2)),
+            failure,
+            ..connection
+        };
+        Change { connection, delta: Counters { sent_bytes: 1, ..Counters::default() } }
+    };
+    let changes: Vec<_> = (0..CHANGES).map(change).collect();
+    Delta { changes: changes.into(), ..empty_delta() }
+}
+
+fn most_bytes_while_writing(delta: &Delta) -> usize {
+    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    reference::write_connections(&mut io::sink(), &answer).expect("a sink takes everything");
+    ALLOCATOR.peak_usage() - before
+}
+
+#[test]
+fn an_answer_of_100_000_connections_takes_less_than_8_mib_beside_its_delta() {
+    for tuples in [CHANGES, CHANGES / 2] {
+        let most = most_bytes_while_writing(&answer(tuples));
+        assert!(most < MOST, "{tuples} tuples: {most}");
+    }
+}
