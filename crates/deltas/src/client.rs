@@ -8,6 +8,8 @@ use foldhash::fast::RandomState;
 use crate::client_id::Peer;
 use crate::closed_log::{ClosedLog, Ended};
 use crate::delta::{Change, Coverage, Health};
+use crate::polls::Flight;
+use crate::registration::View;
 
 /// A registered client.
 #[derive(Debug)]
@@ -16,7 +18,13 @@ pub(crate) struct Client {
     /// Tells registrations under one id apart.
     pub(crate) generation: u64,
     pub(crate) ttl_ns: u64,
+    /// How it wants closed connections told.
+    pub(crate) view: View,
     pub(crate) heard_at: KernelTime,
+    /// How many polls it has begun.
+    pub(crate) polls: u64,
+    /// The one that has not ended.
+    pub(crate) in_flight: Option<Flight>,
     /// Number of the last answer made.
     pub(crate) sequence: u64,
     pub(crate) baseline: Baseline,
@@ -72,7 +80,10 @@ impl Client {
             owner,
             generation,
             ttl_ns,
+            view: View::default(),
             heard_at: now,
+            polls: 0,
+            in_flight: None,
             sequence: 0,
             baseline: start,
             pending: None,
@@ -81,9 +92,9 @@ impl Client {
         }
     }
 
-    /// True when nothing was heard for the time to live and no answer is on its way.
+    /// True when nothing was heard for the time to live and no poll is in flight.
     pub(crate) fn expired(&self, now: KernelTime) -> bool {
-        self.pending.is_none() && now.nanoseconds_since(self.heard_at) > self.ttl_ns
+        self.in_flight.is_none() && now.nanoseconds_since(self.heard_at) > self.ttl_ns
     }
 
     /// How many baselines are kept.

@@ -1,15 +1,16 @@
-//! The registered clients: registration, polls, delivery, expiry, and the closed log that they share.
+//! The registered clients: registration, removal, expiry, and the closed log that they share. Their polls are in
+//! `polls`.
 
 use std::collections::HashMap;
 
-use connections::{Connection, KernelTime, Loss, RollUp, Table};
+use connections::{Connection, KernelTime, Loss, RollUp};
 use foldhash::fast::RandomState;
 
 use crate::client::{Baseline, Client};
 use crate::client_id::{ClientId, ClientKey, Peer};
 use crate::closed_log::{ClosedLog, Ended};
-use crate::delta::{Delta, Health, Receipt};
 use crate::refusal::Refusal;
+use crate::registration::{ClientState, Registration, Settings};
 
 /// Bounds on clients and on what is kept for them.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,8 @@ pub struct ClientLimits {
     pub clients_per_user: usize,
     /// Closed connections kept until every client has been told.
     pub closed_records: usize,
-    /// A client expires when nothing was heard from it for this long, in nanoseconds.
+    /// A client expires when nothing was heard from it for this long, in nanoseconds, unless it asked for another
+    /// time.
     pub ttl_ns: u64,
 }
 
@@ -30,37 +32,11 @@ impl Default for ClientLimits {
     }
 }
 
-/// Whether a registration made a client or found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
-    /// The client is new.
-    New,
-    /// The client was there; its expiry was put off.
-    Known,
-}
-
-/// A client as its owner may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientState {
-    /// Its id.
-    pub id: ClientId,
-    /// The user that it belongs to.
-    pub owner: Peer,
-    /// Number of the last answer made.
-    pub sequence: u64,
-    /// Number of the acknowledged answer.
-    pub acknowledged: u64,
-    /// Live connections with a baseline.
-    pub baselines: usize,
-    /// Closed connections that it has not been told of.
-    pub closed_waiting: u64,
-}
-
 /// All clients.
 #[derive(Debug)]
 pub struct Clients {
-    clients: HashMap<ClientKey, Client, RandomState>,
-    log: ClosedLog,
+    pub(crate) clients: HashMap<ClientKey, Client, RandomState>,
+    pub(crate) log: ClosedLog,
     limits: ClientLimits,
     began_at: KernelTime,
     generation: u64,
@@ -85,27 +61,36 @@ impl Clients {
         }
     }
 
-    /// Registers a client, or puts off the expiry of a known one.
+    /// Registers a client, or puts off the expiry of a known one; either way with these settings.
     ///
     /// # Errors
     /// [`Refusal::NotOwner`] when it belongs to another user; `TooMany…` when a limit is reached: no other
     /// client is expired to make room.
-    pub fn register(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<Registration, Refusal> {
+    pub fn register(
+        &mut self,
+        id: &ClientId,
+        peer: Peer,
+        settings: Settings,
+        now: KernelTime,
+    ) -> Result<Registration, Refusal> {
         self.expire(now);
         let key = ClientKey::new(id, peer);
         if let Some(client) = self.clients.get_mut(&key) {
             allow(peer, client)?;
             client.heard_at = now;
+            client.set(settings);
             return Ok(Registration::Known);
         }
         self.room_for(peer).inspect_err(|_| self.refused += 1)?;
         self.generation += 1;
         let start = Baseline::empty(self.began_at, self.log.end());
-        self.clients.insert(key, Client::new(peer, self.generation, self.limits.ttl_ns, now, start));
+        let mut client = Client::new(peer, self.generation, self.limits.ttl_ns, now, start);
+        client.set(settings);
+        self.clients.insert(key, client);
         Ok(Registration::New)
     }
 
-    /// Removes a client and what was kept for it. An answer on its way is void.
+    /// Removes a client and what was kept for it. A poll in flight is void.
     ///
     /// # Errors
     /// [`Refusal::UnknownClient`] or [`Refusal::NotOwner`].
@@ -116,69 +101,6 @@ impl Clients {
         self.clients.remove(&key);
         self.trim();
         Ok(())
-    }
-
-    /// Checks that a poll of this client can be answered now, and counts as hearing from it.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownClient`], [`Refusal::NotOwner`] or [`Refusal::AnswerPending`].
-    pub fn admit(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<(), Refusal> {
-        self.expire(now);
-        let client = self.clients.get_mut(&ClientKey::new(id, peer)).ok_or(Refusal::UnknownClient)?;
-        allow(peer, client)?;
-        if client.pending.is_some() {
-            return Err(Refusal::AnswerPending);
-        }
-        client.heard_at = now;
-        Ok(())
-    }
-
-    /// Answers a poll from the table as of a pass that began at `to`. The answer stays pending until
-    /// [`Clients::acknowledge`] or [`Clients::roll_back`] gets its receipt; until then the client has no other.
-    ///
-    /// # Errors
-    /// As [`Clients::admit`].
-    pub fn poll(
-        &mut self,
-        id: &ClientId,
-        peer: Peer,
-        table: &Table,
-        health: Health,
-        to: KernelTime,
-    ) -> Result<Delta, Refusal> {
-        self.admit(id, peer, to)?;
-        let key = ClientKey::new(id, peer);
-        let client = self.clients.get_mut(&key).ok_or(Refusal::UnknownClient)?;
-        let answer = client.answer(table, &self.log, to, health);
-        Ok(Delta {
-            client: id.clone(),
-            sequence: client.sequence,
-            acknowledged: client.baseline.sequence,
-            from: client.baseline.to,
-            to,
-            coverage: answer.coverage,
-            changes: answer.changes.into(),
-            roll_ups: answer.roll_ups,
-            receipt: Receipt { key, generation: client.generation, sequence: client.sequence },
-        })
-    }
-
-    /// The answer arrived: what it told becomes the client's baseline. A receipt of an earlier registration
-    /// or of an answer that is no longer pending is void.
-    pub fn acknowledge(&mut self, receipt: &Receipt, now: KernelTime) {
-        if let Some(client) = self.pending(receipt) {
-            client.acknowledge();
-            client.heard_at = now;
-            self.trim();
-        }
-    }
-
-    /// The answer was lost: the next one starts from the same baseline.
-    pub fn roll_back(&mut self, receipt: &Receipt, now: KernelTime) {
-        if let Some(client) = self.pending(receipt) {
-            client.roll_back();
-            client.heard_at = now;
-        }
     }
 
     /// Keeps a closed connection until every client has been told of it. At the limit the oldest record is
@@ -218,7 +140,15 @@ impl Clients {
     pub fn list(&self) -> Vec<ClientState> {
         let mut entries: Vec<_> = self.clients.iter().collect();
         entries.sort_by_key(|(key, _)| *key);
-        entries.into_iter().map(|(key, client)| self.describe(key, client)).collect()
+        entries.into_iter().map(|(key, client)| client.describe(key, self.log.end())).collect()
+    }
+
+    /// The clients of this user, or all of them for root, in the order of their ids.
+    #[must_use]
+    pub fn list_for(&self, peer: Peer) -> Vec<ClientState> {
+        let mut states = self.list();
+        states.retain(|state| peer.may_use(state.owner));
+        states
     }
 
     /// One client.
@@ -229,7 +159,7 @@ impl Clients {
         let key = ClientKey::new(id, peer);
         let client = self.clients.get(&key).ok_or(Refusal::UnknownClient)?;
         allow(peer, client)?;
-        Ok(self.describe(&key, client))
+        Ok(client.describe(&key, self.log.end()))
     }
 
     /// Closed connections kept for clients.
@@ -257,23 +187,6 @@ impl Clients {
         self.given_up
     }
 
-    fn describe(&self, key: &ClientKey, client: &Client) -> ClientState {
-        ClientState {
-            id: key.id().clone(),
-            owner: client.owner,
-            sequence: client.sequence,
-            acknowledged: client.baseline.sequence,
-            baselines: client.told_count(),
-            closed_waiting: self.log.end() - client.baseline.closed_position,
-        }
-    }
-
-    fn pending(&mut self, receipt: &Receipt) -> Option<&mut Client> {
-        let client = self.clients.get_mut(&receipt.key)?;
-        let pending = client.pending.as_ref()?.sequence;
-        (client.generation == receipt.generation && pending == receipt.sequence).then_some(client)
-    }
-
     fn room_for(&self, peer: Peer) -> Result<(), Refusal> {
         if self.clients.len() >= self.limits.clients {
             return Err(Refusal::TooManyClients { limit: self.limits.clients });
@@ -295,13 +208,13 @@ impl Clients {
         self.given_up = self.given_up.plus(Loss { connections, bytes: most.unwrap_or_default() });
     }
 
-    fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         let end = self.log.end();
         let told_to_all = self.clients.values().map(|client| client.baseline.closed_position).min();
         self.log.trim(told_to_all.unwrap_or(end));
     }
 }
 
-fn allow(peer: Peer, client: &Client) -> Result<(), Refusal> {
+pub(crate) fn allow(peer: Peer, client: &Client) -> Result<(), Refusal> {
     if peer.may_use(client.owner) { Ok(()) } else { Err(Refusal::NotOwner) }
 }

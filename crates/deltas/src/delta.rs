@@ -3,7 +3,8 @@
 use connections::{Audit, Connection, Counters, KernelTime, Losses, RollUp};
 
 use crate::changes::Changes;
-use crate::client_id::{ClientId, ClientKey};
+use crate::client_id::ClientId;
+use crate::registration::View;
 
 /// What a client has not seen yet.
 #[derive(Debug)]
@@ -18,14 +19,14 @@ pub struct Delta {
     pub from: KernelTime,
     /// When the kernel pass began that this answer was built from.
     pub to: KernelTime,
+    /// How closed connections are told.
+    pub view: View,
     /// How far the answer can be trusted.
     pub coverage: Coverage,
     /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
     pub changes: Changes,
     /// Closed connections of which only sums are known, each told in full and once.
     pub roll_ups: Vec<(u64, RollUp)>,
-    /// What to hand back to [`crate::Clients`] when the fate of the answer is known.
-    pub receipt: Receipt,
 }
 
 /// A changed connection and by how much.
@@ -79,12 +80,4 @@ impl Coverage {
     pub fn complete(&self) -> bool {
         self.untracked == 0 && self.not_counted == 0 && self.losses == Losses::default()
     }
-}
-
-/// Names one answer to one registration of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    pub(crate) key: ClientKey,
-    pub(crate) generation: u64,
-    pub(crate) sequence: u64,
 }

@@ -14,13 +14,17 @@ mod client_id;
 mod clients;
 mod closed_log;
 mod delta;
+mod polls;
 mod refusal;
+mod registration;
 
 #[cfg(test)]
 mod fixtures;
 
 pub use changes::Changes;
 pub use client_id::{ClientId, InvalidClientId, Peer};
-pub use clients::{ClientLimits, ClientState, Clients, Registration};
-pub use delta::{Change, Coverage, Delta, Health, Receipt};
+pub use clients::{ClientLimits, Clients};
+pub use delta::{Change, Coverage, Delta, Health};
+pub use polls::{Ask, Begun, Ticket};
 pub use refusal::Refusal;
+pub use registration::{ClientState, Registration, Settings, TTL_NS_MAX, TTL_NS_MIN, View};

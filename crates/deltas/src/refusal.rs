@@ -19,8 +19,19 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
-    /// An answer of this client is still on its way.
-    AnswerPending,
+    /// Another poll of this client is in flight.
+    Busy,
+    /// The client says that it has an answer that is neither the pending nor the acknowledged one.
+    OutOfSequence {
+        /// Number of the acknowledged answer; 0 for none.
+        acknowledged: u64,
+        /// Number of the pending answer, if there is one.
+        pending: Option<u64>,
+    },
+    /// A later poll of this client has put an end to this one.
+    Superseded,
+    /// The answers that are on their way take as much memory as they may.
+    AnswersTooLarge,
 }
 
 impl fmt::Display for Refusal {
@@ -32,7 +43,20 @@ impl fmt::Display for Refusal {
             Refusal::TooManyClientsOfUser { limit } => {
                 write!(f, "all {limit} clients of this user are taken")
             }
-            Refusal::AnswerPending => write!(f, "an answer of this client is still on its way"),
+            Refusal::Busy => write!(f, "another poll of this client is in flight"),
+            Refusal::OutOfSequence { acknowledged, pending: None } => {
+                write!(f, "after may be {acknowledged}, the acknowledged answer; none is pending")
+            }
+            Refusal::OutOfSequence { acknowledged, pending: Some(pending) } => {
+                write!(
+                    f,
+                    "after may be {acknowledged}, the acknowledged answer, or {pending}, the pending one"
+                )
+            }
+            Refusal::Superseded => write!(f, "a later poll of this client has put an end to this one"),
+            Refusal::AnswersTooLarge => {
+                write!(f, "the answers that are on their way take as much memory as they may")
+            }
         }
     }
 }

@@ -8,21 +8,23 @@ mod reader;
 
 use connections::KernelTime;
 use deltas::{Change, Coverage, Refusal, Registration};
-use host::{Host, READERS, Step, TTL, UNBOUNDED, USER, client, closed_records, steps};
+use host::{After, Host, READERS, Step, TTL_ASKED, UNBOUNDED, USER, client, closed_records, steps};
 use proptest::prelude::*;
-use reader::Reader;
+use reader::{Flight, Reader};
 
 /// The host and what each client has of it.
 struct World {
     host: Host,
     readers: [Option<Reader>; READERS],
     bounded: bool,
+    /// The client that was answered in this step.
+    answered: Option<usize>,
 }
 
 impl World {
     fn new(closed_records: usize) -> Self {
         let bounded = closed_records != UNBOUNDED;
-        Self { host: Host::new(closed_records), readers: [None, None, None], bounded }
+        Self { host: Host::new(closed_records), readers: [None, None, None], bounded, answered: None }
     }
 
     fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -32,28 +34,50 @@ impl World {
         }
         let now = self.host.now;
         for reader in &mut self.readers {
-            reader.take_if(|reader| reader.pending.is_none() && now - reader.heard_at > TTL);
+            reader.take_if(|reader| reader.expired(now));
         }
+        self.answered = None;
         match step {
-            Step::Register(reader) => self.register(reader)?,
+            Step::Register { reader, asks_ttl } => self.register(reader, asks_ttl)?,
             Step::Remove(reader) => self.remove(reader)?,
-            Step::Poll(reader) => self.poll(reader)?,
-            Step::Acknowledge(reader) => self.resolve(reader, true),
-            Step::RollBack(reader) => self.resolve(reader, false),
-            Step::Replay { reader, acknowledge } => self.replay(reader, acknowledge),
+            Step::Begin { reader, after } => self.begin(reader, after)?,
+            Step::Poll { reader, after } => {
+                self.begin(reader, after)?;
+                self.answer(reader)?;
+            }
+            Step::Answer(reader) => self.answer(reader)?,
+            Step::End { reader, delivered } => self.end(reader, delivered),
+            Step::Replay { reader, delivered } => self.replay(reader, delivered)?,
             _ => {}
         }
         let registered = self.readers.iter().flatten().count();
         prop_assert_eq!(self.host.clients.list().len(), registered, "registered after {:?}", step);
+        self.check_states()
+    }
+
+    fn check_states(&self) -> Result<(), TestCaseError> {
+        for state in self.host.clients.list() {
+            let number = (0..READERS).find(|number| client(*number) == state.id);
+            let reader = number.and_then(|number| self.readers[number].as_ref());
+            let reader =
+                reader.ok_or_else(|| TestCaseError::fail(format!("unknown to the model: {state:?}")))?;
+            let pending = reader.pending.as_ref().map(|delta| delta.sequence);
+            prop_assert_eq!((state.pending, state.in_flight), (pending, reader.flight.is_some()));
+            prop_assert_eq!((state.sequence, state.acknowledged), (reader.sequence, reader.acknowledged));
+            prop_assert_eq!((state.heard_at.0, state.ttl_ns), (reader.heard_at, reader.ttl));
+        }
         Ok(())
     }
 
-    fn register(&mut self, number: usize) -> Result<(), TestCaseError> {
-        let now = self.host.now;
-        let registration = self.host.clients.register(&client(number), USER, KernelTime(now));
+    fn register(&mut self, number: usize, asks_ttl: bool) -> Result<(), TestCaseError> {
+        let registration = self.host.register(number, asks_ttl);
         let known = self.readers[number].is_some();
         prop_assert_eq!(registration, Ok(if known { Registration::Known } else { Registration::New }));
-        self.readers[number].get_or_insert_default().heard_at = now;
+        let reader = self.readers[number].get_or_insert_default();
+        reader.heard_at = self.host.now;
+        if asks_ttl {
+            reader.ttl = TTL_ASKED;
+        }
         Ok(())
     }
 
@@ -64,63 +88,86 @@ impl World {
         Ok(())
     }
 
-    fn poll(&mut self, number: usize) -> Result<(), TestCaseError> {
-        let answer = self.host.poll(number);
-        let Some(reader) = &mut self.readers[number] else {
-            prop_assert_eq!(answer.err(), Some(Refusal::UnknownClient));
-            return Ok(());
+    fn begin(&mut self, number: usize, after: After) -> Result<(), TestCaseError> {
+        let reader = &mut self.readers[number];
+        let after = match reader {
+            Some(reader) => reader.number(after),
+            None => None,
         };
-        if reader.pending.is_some() {
-            prop_assert_eq!(answer.err(), Some(Refusal::AnswerPending));
-            return Ok(());
+        let begun = self.host.begin(number, after);
+        let expected = reader.as_mut().ok_or(Refusal::UnknownClient).and_then(|reader| reader.begin(after));
+        prop_assert_eq!(begun.as_ref().map(|_| ()).map_err(|refusal| *refusal), expected);
+        if let (Ok(begun), Some(reader)) = (begun, reader) {
+            let flight = Flight { ticket: begun.ticket, acknowledges_itself: after.is_none() };
+            let superseded = reader.flight.replace(flight).map(|flight| flight.ticket);
+            prop_assert_eq!(begun.superseded, superseded);
+            reader.heard_at = self.host.now;
         }
-        let delta = answer.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
-        reader.check_answer(&delta, &self.host, self.bounded)?;
-        (reader.sequence, reader.heard_at) = (delta.sequence, self.host.now);
-        reader.pending = Some(delta);
         Ok(())
     }
 
-    fn resolve(&mut self, number: usize, delivered: bool) {
+    /// The poll in flight is answered, if it was not yet.
+    fn answer(&mut self, number: usize) -> Result<(), TestCaseError> {
+        let Some(reader) = self.readers[number].as_mut().filter(|reader| reader.pending.is_none()) else {
+            return Ok(());
+        };
+        let Some(flight) = &reader.flight else {
+            return Ok(());
+        };
+        let answer = self.host.answer(&flight.ticket);
+        let delta = answer.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
+        reader.check_answer(&delta, &self.host, self.bounded)?;
+        reader.sequence = delta.sequence;
+        reader.pending = Some(delta);
+        self.answered = Some(number);
+        Ok(())
+    }
+
+    fn end(&mut self, number: usize, delivered: bool) {
         let Some(reader) = &mut self.readers[number] else {
             return;
         };
-        let Some(delta) = reader.pending.take() else {
+        let Some(flight) = reader.flight.take() else {
             return;
         };
-        self.host.resolve(&delta.receipt, delivered);
+        self.host.end(&flight.ticket, delivered);
         reader.heard_at = self.host.now;
-        if delivered {
-            reader.take(&delta);
-        } else {
-            reader.undelivered = delta.changes.iter().collect();
+        if flight.acknowledges_itself {
+            reader.resolve(delivered);
         }
     }
 
-    /// Every receipt but that of the pending answer is void.
-    fn replay(&mut self, number: usize, acknowledge: bool) {
-        let pending = self.readers[number].as_ref().and_then(|reader| reader.pending.as_ref());
-        let pending = pending.map(|delta| delta.receipt.clone());
-        for receipt in self.host.receipts[number].clone() {
-            if Some(&receipt) != pending.as_ref() {
-                self.host.resolve(&receipt, acknowledge);
+    /// Every ticket but that of the poll in flight is void.
+    fn replay(&mut self, number: usize, delivered: bool) -> Result<(), TestCaseError> {
+        let flight = self.readers[number].as_ref().and_then(|reader| reader.flight.as_ref());
+        let in_flight = flight.map(|flight| flight.ticket.clone());
+        for ticket in self.host.tickets[number].clone() {
+            if Some(&ticket) != in_flight.as_ref() {
+                let refused = self.host.answer(&ticket).err();
+                prop_assert!(matches!(refused, Some(Refusal::Superseded | Refusal::UnknownClient)));
+                self.host.end(&ticket, delivered);
             }
         }
+        Ok(())
     }
 
     /// Polls once more and acknowledges: then every client has everything.
     fn settle(&mut self) -> Result<(), TestCaseError> {
         for number in 0..READERS {
-            self.resolve(number, false);
-            self.poll(number)?;
-            self.resolve(number, true);
+            self.end(number, false);
+            self.begin(number, After::Itself)?;
+            self.answer(number)?;
+            self.end(number, true);
             let Some(reader) = &self.readers[number] else {
                 continue;
             };
             reader.check_complete(&self.host)?;
-            let delta = self.host.poll(number).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
-            prop_assert!(delta.changes.count() == 0 && delta.coverage.complete(), "told again: {:?}", delta);
-            self.host.resolve(&delta.receipt, true);
+            self.begin(number, After::Itself)?;
+            self.answer(number)?;
+            let again = self.readers[number].as_ref().and_then(|reader| reader.pending.as_ref());
+            let nothing = again.is_some_and(|delta| delta.changes.count() == 0 && delta.coverage.complete());
+            prop_assert!(nothing, "told again: {:?}", again);
+            self.end(number, true);
         }
         for state in self.host.clients.list() {
             prop_assert_eq!((state.baselines, state.closed_waiting), (self.host.table.live_count(), 0));
@@ -146,9 +193,9 @@ fn answers(
         // Time passes, whoever acts.
         let step = if step.reader().is_none_or(&acts) { *step } else { Step::Wait(0) };
         world.take(step)?;
-        let asked = matches!(step, Step::Poll(reader) if reader == of);
+        let answered = world.answered == Some(of);
         let pending = world.readers[of].as_ref().and_then(|reader| reader.pending.as_ref());
-        if let Some(delta) = pending.filter(|_| asked) {
+        if let Some(delta) = pending.filter(|_| answered) {
             let mut changes: Vec<_> = delta.changes.iter().collect();
             changes.sort_by_key(|change| change.connection.id);
             answers.push((delta.sequence, delta.acknowledged, delta.coverage, changes));

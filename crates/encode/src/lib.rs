@@ -1,6 +1,6 @@
 //! Deltas to bytes: the wire types, their JSON, and the metrics.
 //!
-//! Owns every type that is serialized, the names in it and the rules of each dialect: [`native`] is our own
+//! Owns every type that is serialized or read, the names in it and the rules of each dialect: [`native`] is our own
 //! form, [`reference`] the JSON form of the reference system's `Connections` message, [`metrics()`] what
 //! Prometheus reads. Does not decide what a client is told (`deltas` does) and knows no HTTP (`endpoints` does).
 //!
@@ -19,16 +19,18 @@ mod metrics;
 pub mod native;
 mod problem;
 pub mod reference;
+mod settings;
 mod status;
 mod wall_time;
 
 pub use answer::Answer;
 pub use audit_view::AuditView;
-pub use client_view::ClientView;
+pub use client_view::{ClientView, ClientsView, ROLLUP_ALLOWED, view_named};
 pub use count::{Count, Metric, MetricKind};
 pub use loss_view::LossView;
 pub use metrics::{Form, metrics};
 pub use problem::{ErrorView, ProbeView, ProblemView};
+pub use settings::{InvalidSettings, SETTINGS_ALLOWED, read_settings};
 pub use status::{Capability, DegradationView, Process, Program, RefusedView, Sampled, Status};
 pub use wall_time::WallTime;
 
@@ -48,6 +50,7 @@ impl<T: View> Json for T {
 trait View: serde::Serialize {}
 
 impl View for ClientView {}
+impl View for ClientsView {}
 impl View for ErrorView<'_> {}
 impl View for native::ListenersView<'_> {}
 impl View for ProbeView {}

@@ -52,9 +52,8 @@ struct DeltaWire<'a> {
 impl<'a> DeltaWire<'a> {
     fn new(answer: &Answer<'a>) -> Self {
         let Answer { delta, wall, instance, degradations } = *answer;
-        // The receipt stays inside the process.
-        let Delta { client, sequence, acknowledged, from, to, coverage, changes, roll_ups, receipt: _ } =
-            delta;
+        // The view shows in what is there.
+        let Delta { client, sequence, acknowledged, from, to, view: _, coverage, changes, roll_ups } = delta;
         Self {
             client: client.as_str(),
             instance,

@@ -16,6 +16,12 @@ pub struct ProblemView<'a> {
     pub detail: &'a str,
     /// By which the log is searched.
     pub request_id: &'a str,
+    /// Of a poll out of sequence: number of the acknowledged answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<u64>,
+    /// Of a poll out of sequence: number of the pending answer, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u64>,
 }
 
 /// An error as the reference system has it.

@@ -28,7 +28,7 @@ pub(crate) struct Api<B> {
 
 impl<B: Backend> Api<B> {
     pub(crate) fn new(backend: B, limits: HttpLimits) -> Arc<Self> {
-        let admission = Admission::new(limits.polls, limits.polls_per_client, limits.poll_wait);
+        let admission = Admission::new(limits.polls, limits.polls_per_client);
         Arc::new(Self { backend, limits, admission, counts: Arc::default(), polls: Tasks::default() })
     }
 

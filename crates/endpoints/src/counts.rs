@@ -17,6 +17,8 @@ pub(crate) struct Counts {
     connections_waited: Number,
     requests: Requests,
     polls_refused: PollsRefused,
+    polls_superseded: Number,
+    polls_out_of_sequence: Number,
 }
 
 /// Answered requests by the class of their status.
@@ -33,7 +35,7 @@ struct PollsRefused {
     of_client: Number,
     in_all: Number,
     waited_too_long: Number,
-    answer_pending: Number,
+    answers_too_large: Number,
 }
 
 #[derive(Debug, Default)]
@@ -90,20 +92,33 @@ impl Counts {
             Crowded::OfClient => &self.polls_refused.of_client,
             Crowded::InAll => &self.polls_refused.in_all,
             Crowded::WaitedTooLong => &self.polls_refused.waited_too_long,
+            Crowded::AnswersTooLarge => &self.polls_refused.answers_too_large,
         };
         cause.add_one();
     }
 
-    /// A poll was refused by the state, because an answer to its client is on its way to another user.
-    pub(crate) fn poll_while_answer_pending(&self) {
-        self.polls_refused.answer_pending.add_one();
+    /// A later poll has put an end to one whose answer had not arrived.
+    pub(crate) fn poll_superseded(&self) {
+        self.polls_superseded.add_one();
+    }
+
+    /// A poll said that its client has an answer that is neither pending nor acknowledged.
+    pub(crate) fn poll_out_of_sequence(&self) {
+        self.polls_out_of_sequence.add_one();
     }
 
     /// Everything, for the status.
-    pub(crate) fn list(&self) -> [Count; 9] {
-        let Self { connections, connections_waited, requests, polls_refused } = self;
+    pub(crate) fn list(&self) -> [Count; 11] {
+        let Self {
+            connections,
+            connections_waited,
+            requests,
+            polls_refused,
+            polls_superseded,
+            polls_out_of_sequence,
+        } = self;
         let Requests { successful, client_errors, server_errors } = requests;
-        let PollsRefused { of_client, in_all, waited_too_long, answer_pending } = polls_refused;
+        let PollsRefused { of_client, in_all, waited_too_long, answers_too_large } = polls_refused;
         [
             Count::now(
                 "http_connections",
@@ -123,7 +138,19 @@ impl Counts {
             poll_refused("polls_refused_of_client", "of_client", of_client),
             poll_refused("polls_refused_in_all", "in_all", in_all),
             poll_refused("polls_refused_waited_too_long", "waited_too_long", waited_too_long),
-            poll_refused("polls_refused_answer_pending", "answer_pending", answer_pending),
+            poll_refused("polls_refused_answers_too_large", "answers_too_large", answers_too_large),
+            Count::total(
+                "polls_superseded",
+                "sockeye_polls_superseded",
+                "Polls to which a later poll of their client has put an end before their answer had arrived.",
+                polls_superseded.get(),
+            ),
+            Count::total(
+                "polls_out_of_sequence",
+                "sockeye_polls_out_of_sequence",
+                "Polls refused with 409, because their client has an answer that is neither pending nor acknowledged.",
+                polls_out_of_sequence.get(),
+            ),
         ]
     }
 }
@@ -135,7 +162,7 @@ fn request(name: &'static str, class: &'static str, number: &Number) -> Count {
 
 fn poll_refused(name: &'static str, cause: &'static str, number: &Number) -> Count {
     let help = "Polls refused with 429: of_client and in_all, the limit of the client's polls or of all polls is \
-                reached; waited_too_long, another poll of the client took too long; answer_pending, the client is \
-                being answered to another user.";
+                reached; waited_too_long, another poll of the client took too long; answers_too_large, the answers \
+                on their way take as much memory as they may.";
     Count::total(name, "sockeye_polls_refused", help, number.get()).labelled("cause", cause)
 }

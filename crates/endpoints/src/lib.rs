@@ -7,7 +7,8 @@
 //! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
 //! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
 //! and `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
-//! became of it, `problem` is every other ending. `counts` counts all of it.
+//! became of it, `problem` is every other ending. `counts` counts all of it. Which poll of a client is answered
+//! when is the rule of `turns`, which the state applies.
 
 mod accept;
 mod admission;
@@ -32,9 +33,14 @@ mod routes;
 mod serve;
 mod socket;
 mod tasks;
+mod turns;
 
 pub use error::EndpointError;
 pub use limits::HttpLimits;
-pub use query::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
+pub use query::{
+    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Poll, PollAnswer, Query, Registered,
+    Reply, Unavailable,
+};
 pub use serve::{Drained, serve};
 pub use socket::BoundSocket;
+pub use turns::{Pass, TurnCounts, Turns};

@@ -1,45 +1,48 @@
 //! Polls in both dialects: admitted, asked, streamed, and resolved exactly once.
 //!
 //! What a poll asks of the state outlives the request: a task of its own waits for the answer, finds out
-//! whether it arrived and tells the state, also when the client went away in between. Only then it gives the
-//! client's place back, so that the next poll finds the outcome.
+//! whether it arrived and tells the state, also when the client went away in between, or when another poll has put
+//! an end to this one. Only then it gives the client's place back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use connections::WallOffset;
-use deltas::{ClientId, Delta, Refusal};
+use deltas::{Ask, ClientId, Delta, Refusal};
 use encode::{Answer, native, reference};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
-use crate::admission::{Permit, PollKey};
+use crate::admission::{Crowded, Place, PollKey};
 use crate::api::{Api, Call, Caller};
 use crate::body::{ChunkWriter, stream};
-use crate::delivery::delivered;
+use crate::delivery::{Fate, fate};
 use crate::dialect::Dialect;
 use crate::link::Link;
 use crate::problem::{Kind, Problem};
-use crate::query::{Backend, PollAnswer, Query, Unavailable};
+use crate::query::{Backend, Poll, PollAnswer, Query, Unavailable};
 use crate::request;
 
 /// `GET /v1/clients/{id}/connections`.
 pub(crate) async fn native<B: Backend>(mut call: Call<B>) -> Result<Response, Problem> {
     refuse_head(&call)?;
     let id = request::client_in_path(&mut call.parts).await?;
-    request::refuse_after(&call.parts)?;
+    let ask = request::native_ask(&call.parts)?;
     request::accepts_json(&call.parts.headers)?;
-    answer(call, id, Dialect::Native).await
+    answer(call, id, ask, Dialect::Native).await
 }
 
 /// `GET /network_tracer/connections`.
 pub(crate) async fn reference<B: Backend>(call: Call<B>) -> Result<Response, Problem> {
     refuse_head(&call)?;
     let id = request::client_in_query(&call.parts)?;
+    let ask = request::reference_ask(&call.parts)?;
     request::refuse_protobuf(&call.parts.headers)?;
-    answer(call, id, Dialect::Reference).await
+    answer(call, id, ask, Dialect::Reference).await
 }
 
 /// The answer to a `HEAD` has no body, so it could tell nothing and would be made in vain.
@@ -50,12 +53,17 @@ fn refuse_head<B>(call: &Call<B>) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn answer<B: Backend>(call: Call<B>, id: ClientId, dialect: Dialect) -> Result<Response, Problem> {
+async fn answer<B: Backend>(
+    call: Call<B>,
+    id: ClientId,
+    ask: Ask,
+    dialect: Dialect,
+) -> Result<Response, Problem> {
     let Call { api, caller: Caller { link, .. }, .. } = call;
-    let admitted = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() }).await;
-    let permit = admitted.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
+    let admitted = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() });
+    let place = admitted.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
     let (made, outcome) = oneshot::channel();
-    let poll = Poll { id, create: dialect == Dialect::Reference, link: Arc::clone(&link), permit };
+    let poll = Admitted { id, ask, create: dialect == Dialect::Reference, link: Arc::clone(&link), place };
     api.polls.spawn(poll.run(Arc::clone(&api), made));
     // The task ends without a word only when the API does.
     let made = outcome.await.map_err(|_| Problem::from(Unavailable))??;
@@ -86,12 +94,13 @@ fn encode<B: Backend>(
     }
 }
 
-/// A poll that was admitted.
-struct Poll {
+/// A poll that has a place.
+struct Admitted {
     id: ClientId,
+    ask: Ask,
     create: bool,
     link: Arc<Link>,
-    permit: Permit,
+    place: Place,
 }
 
 /// An answer of the state on its way to the client. Dropped, it is lost: `flushed` is dropped with it.
@@ -101,16 +110,10 @@ struct Made {
     flushed: oneshot::Sender<()>,
 }
 
-impl Poll {
-    async fn run<B: Backend>(self, api: Arc<Api<B>>, made: oneshot::Sender<Result<Made, Problem>>) {
-        let Self { id, create, link, permit } = self;
-        let peer = link.peer();
-        let turn = link.turn().await;
-        let asked = api.ask(|reply| Query::Poll { id, peer, create, reply }).await;
-        if let Ok(Err(Refusal::AnswerPending)) = asked {
-            api.counts.poll_while_answer_pending();
-        }
-        let PollAnswer { delta, wall } = match asked.and_then(|answer| answer.map_err(Problem::from)) {
+impl Admitted {
+    async fn run<B: Backend>(self, api: Arc<Api<B>>, mut made: oneshot::Sender<Result<Made, Problem>>) {
+        let turn = self.link.turn().await;
+        let PollAnswer { ticket, delta, wall, superseded } = match self.ask(&api, &mut made).await {
             Ok(answer) => answer,
             Err(problem) => {
                 // Nobody listens any more when the client went away.
@@ -118,13 +121,77 @@ impl Poll {
                 return;
             }
         };
-        let receipt = delta.receipt.clone();
         let (flushed, is_flushed) = oneshot::channel();
         // When the client went away the answer comes back here and is dropped, which resolves it as lost.
         let _ = made.send(Ok(Made { delta, wall, flushed }));
-        let delivered = delivered(&link, is_flushed, api.limits.write_stall).await;
+        let superseded = told(superseded);
+        let fate = fate(&self.link, is_flushed, api.limits.write_stall, superseded).await;
+        if fate == Fate::Superseded {
+            api.counts.poll_superseded();
+        }
+        let delivered = fate == Fate::Delivered;
         // A state that has ended has nothing to resolve.
-        let _ = api.backend.ask(Query::Resolve { receipt, delivered }).await;
-        drop((turn, permit));
+        let _ = api.backend.ask(Query::Resolve { ticket, delivered }).await;
+        drop((turn, self.place));
+    }
+
+    /// Asks the state, and waits for its answer for as long as it takes; but not for another poll of the client.
+    /// Who asks is gone when `made` is closed.
+    async fn ask<B: Backend>(
+        &self,
+        api: &Api<B>,
+        made: &mut oneshot::Sender<Result<Made, Problem>>,
+    ) -> Result<PollAnswer, Problem> {
+        let ((begun, has_begun), (reply, mut answer)) = (oneshot::channel(), oneshot::channel());
+        let (id, peer, ask) = (self.id.clone(), self.link.peer(), self.ask);
+        api.backend.ask(Query::Poll(Poll { id, peer, create: self.create, ask, begun, reply })).await?;
+        if ask.after.is_none()
+            && let Err(problem) = wait_in_line(has_begun, api.limits.poll_wait, made).await
+        {
+            // From here on the state can send no answer; one that it has sent before is not lost.
+            answer.close();
+            return match answer.try_recv() {
+                Ok(answered) => Ok(answered.inspect_err(|refusal| count(api, refusal))?),
+                Err(_) => {
+                    if !made.is_closed() {
+                        api.counts.poll_crowded(Crowded::WaitedTooLong);
+                    }
+                    Err(problem)
+                }
+            };
+        }
+        let answered = answer.await.map_err(|_| Problem::from(Unavailable))?;
+        Ok(answered.inspect_err(|refusal| count(api, refusal))?)
+    }
+}
+
+/// Waits until a poll has begun; not longer than `limit`, and not when who asks is gone.
+async fn wait_in_line<T>(
+    has_begun: oneshot::Receiver<()>,
+    limit: Duration,
+    made: &mut oneshot::Sender<T>,
+) -> Result<(), Problem> {
+    tokio::select! {
+        biased;
+        // Dropped unsent, there will be no answer, which shows there.
+        _ = has_begun => Ok(()),
+        () = sleep(limit) => Err(Crowded::WaitedTooLong.into()),
+        () = made.closed() => Err(Unavailable.into()),
+    }
+}
+
+fn count<B>(api: &Api<B>, refusal: &Refusal) {
+    match refusal {
+        Refusal::Superseded => api.counts.poll_superseded(),
+        Refusal::OutOfSequence { .. } => api.counts.poll_out_of_sequence(),
+        Refusal::AnswersTooLarge => api.counts.poll_crowded(Crowded::AnswersTooLarge),
+        _ => {}
+    }
+}
+
+/// Done when something is told; never when it is not.
+async fn told(word: oneshot::Receiver<()>) {
+    if word.await.is_err() {
+        std::future::pending().await
     }
 }

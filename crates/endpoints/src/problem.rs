@@ -22,13 +22,15 @@ use crate::query::Unavailable;
 pub(crate) enum Kind {
     InvalidClientId,
     InvalidRequest,
-    NotSupported,
+    InvalidParameter,
     NotOwner,
     UnknownClient,
     UnknownPath,
     MethodNotAllowed,
     NotAcceptable,
     BodyTooSlow,
+    OutOfSequence,
+    Superseded,
     BodyTooLarge,
     TooManyClients,
     TooManyPolls,
@@ -50,16 +52,18 @@ pub(crate) struct Facts {
 impl Kind {
     /// All kinds, in the order of their status.
     #[cfg(test)]
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 17] = [
         Kind::InvalidClientId,
         Kind::InvalidRequest,
-        Kind::NotSupported,
+        Kind::InvalidParameter,
         Kind::NotOwner,
         Kind::UnknownClient,
         Kind::UnknownPath,
         Kind::MethodNotAllowed,
         Kind::NotAcceptable,
         Kind::BodyTooSlow,
+        Kind::OutOfSequence,
+        Kind::Superseded,
         Kind::BodyTooLarge,
         Kind::TooManyClients,
         Kind::TooManyPolls,
@@ -73,7 +77,7 @@ impl Kind {
         let (name, title, status, retry_after_s) = match self {
             Kind::InvalidClientId => ("invalid-client-id", "Invalid client id", S::BAD_REQUEST, None),
             Kind::InvalidRequest => ("invalid-request", "Invalid request", S::BAD_REQUEST, None),
-            Kind::NotSupported => ("not-supported", "Not supported", S::BAD_REQUEST, None),
+            Kind::InvalidParameter => ("invalid-parameter", "Invalid parameter", S::BAD_REQUEST, None),
             Kind::NotOwner => ("not-owner", "Client of another user", S::FORBIDDEN, None),
             Kind::UnknownClient => ("unknown-client", "Unknown client", S::NOT_FOUND, None),
             Kind::UnknownPath => ("unknown-path", "Unknown path", S::NOT_FOUND, None),
@@ -82,6 +86,8 @@ impl Kind {
             }
             Kind::NotAcceptable => ("not-acceptable", "Not acceptable", S::NOT_ACCEPTABLE, None),
             Kind::BodyTooSlow => ("body-too-slow", "Body too slow", S::REQUEST_TIMEOUT, None),
+            Kind::OutOfSequence => ("out-of-sequence", "Out of sequence", S::CONFLICT, None),
+            Kind::Superseded => ("superseded", "Superseded", S::CONFLICT, None),
             Kind::BodyTooLarge => ("body-too-large", "Body too large", S::PAYLOAD_TOO_LARGE, None),
             Kind::TooManyClients => ("too-many-clients", "Too many clients", S::TOO_MANY_REQUESTS, Some(10)),
             Kind::TooManyPolls => ("too-many-polls", "Too many polls", S::TOO_MANY_REQUESTS, Some(1)),
@@ -100,11 +106,14 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     /// Methods that the path knows.
     allow: Option<String>,
+    /// Numbers of the acknowledged and the pending answer, where a poll contradicts them.
+    acknowledged: Option<u64>,
+    pending: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), allow: None }
+        Self { kind, detail: detail.into(), allow: None, acknowledged: None, pending: None }
     }
 
     pub(crate) fn method_not_allowed(allow: String) -> Self {
@@ -120,9 +129,16 @@ impl Problem {
         }
         let (status, content_type, body) = match dialect {
             Dialect::Native => {
-                let (detail, status_code) = (&*self.detail, status.as_u16());
-                let kind = format!("/problems/{name}");
-                let body = ProblemView { kind, title, status: status_code, detail, request_id };
+                let Self { acknowledged, pending, .. } = self;
+                let body = ProblemView {
+                    kind: format!("/problems/{name}"),
+                    title,
+                    status: status.as_u16(),
+                    detail: &self.detail,
+                    request_id,
+                    acknowledged,
+                    pending,
+                };
                 (status, "application/problem+json", body.json())
             }
             Dialect::Reference => {
@@ -155,9 +171,17 @@ impl From<Refusal> for Problem {
             Refusal::UnknownClient => Kind::UnknownClient,
             Refusal::NotOwner => Kind::NotOwner,
             Refusal::TooManyClients { .. } | Refusal::TooManyClientsOfUser { .. } => Kind::TooManyClients,
-            Refusal::AnswerPending => Kind::TooManyPolls,
+            Refusal::Busy | Refusal::AnswersTooLarge => Kind::TooManyPolls,
+            Refusal::OutOfSequence { .. } => Kind::OutOfSequence,
+            Refusal::Superseded => Kind::Superseded,
         };
-        Self::new(kind, refusal.to_string())
+        let problem = Self::new(kind, refusal.to_string());
+        match refusal {
+            Refusal::OutOfSequence { acknowledged, pending } => {
+                Self { acknowledged: Some(acknowledged), pending, ..problem }
+            }
+            _ => problem,
+        }
     }
 }
 
@@ -166,7 +190,8 @@ impl From<Crowded> for Problem {
         let detail = match crowded {
             Crowded::OfClient => "this client has as many polls in flight as one may have",
             Crowded::InAll => "there are as many polls in flight as may be in all",
-            Crowded::WaitedTooLong => "another poll of this client is still in flight",
+            Crowded::WaitedTooLong => "another poll of this client takes too long",
+            Crowded::AnswersTooLarge => "the answers that are on their way take as much memory as they may",
         };
         Self::new(Kind::TooManyPolls, detail)
     }

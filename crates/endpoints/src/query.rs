@@ -4,7 +4,7 @@
 //! decided here.
 
 use connections::{KernelTime, Listener, WallOffset};
-use deltas::{ClientId, ClientState, Delta, Peer, Receipt, Refusal, Registration};
+use deltas::{Ask, ClientId, ClientState, Delta, Peer, Refusal, Registration, Settings, Ticket};
 use encode::Status;
 use tokio::sync::oneshot;
 
@@ -20,8 +20,26 @@ pub enum Query {
         id: ClientId,
         /// Who asks.
         peer: Peer,
+        /// What it asks for.
+        settings: Settings,
         /// The client afterwards.
         reply: Reply<Result<Registered, Refusal>>,
+    },
+    /// The state of a client. No sign of life of it.
+    Client {
+        /// The client.
+        id: ClientId,
+        /// Who asks.
+        peer: Peer,
+        /// The client now.
+        reply: Reply<Result<ClientAnswer, Refusal>>,
+    },
+    /// The states of all clients that this user may use. No sign of life of any.
+    Clients {
+        /// Who asks.
+        peer: Peer,
+        /// The clients now.
+        reply: Reply<ClientsAnswer>,
     },
     /// Remove a client.
     Remove {
@@ -34,20 +52,11 @@ pub enum Query {
     },
     /// What a client has not seen yet. For every answer that could be sent exactly one
     /// [`Query::Resolve`] follows, also when nobody waits for it any more.
-    Poll {
-        /// The client.
-        id: ClientId,
-        /// Who asks.
-        peer: Peer,
-        /// True when an unknown client is to be registered first.
-        create: bool,
-        /// The answer.
-        reply: Reply<Result<PollAnswer, Refusal>>,
-    },
-    /// The fate of an answer to a poll.
+    Poll(Poll),
+    /// The end of a poll that was answered.
     Resolve {
-        /// The receipt of that answer.
-        receipt: Receipt,
+        /// The ticket in that answer.
+        ticket: Ticket,
         /// True when the other end has read all of it; false when it may have read none or a part.
         delivered: bool,
     },
@@ -63,6 +72,23 @@ pub enum Query {
     },
 }
 
+/// A poll of a client.
+#[derive(Debug)]
+pub struct Poll {
+    /// The client.
+    pub id: ClientId,
+    /// Who asks.
+    pub peer: Peer,
+    /// True when an unknown client is to be registered first.
+    pub create: bool,
+    /// What it says.
+    pub ask: Ask,
+    /// Told when the poll does not wait for another of its client any more.
+    pub begun: oneshot::Sender<()>,
+    /// The answer. Dropped by who waits for it, the poll is over, in line too.
+    pub reply: Reply<Result<PollAnswer, Refusal>>,
+}
+
 /// A registered client.
 #[derive(Debug, Clone)]
 pub struct Registered {
@@ -70,15 +96,40 @@ pub struct Registered {
     pub registration: Registration,
     /// Its state now.
     pub client: ClientState,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
+}
+
+/// The answer to the question for a client.
+#[derive(Debug, Clone)]
+pub struct ClientAnswer {
+    /// Its state now.
+    pub client: ClientState,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
+}
+
+/// The answer to the question for all clients.
+#[derive(Debug, Clone)]
+pub struct ClientsAnswer {
+    /// Their states now, in the order of their ids.
+    pub clients: Vec<ClientState>,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
 }
 
 /// The answer to a poll.
 #[derive(Debug)]
 pub struct PollAnswer {
+    /// Names the poll; the state is to be told of its end.
+    pub ticket: Ticket,
     /// What the client has not seen yet.
     pub delta: Delta,
     /// Distance of the kernel's clock to the wall clock.
     pub wall: WallOffset,
+    /// Told when a later poll puts an end to this one: what was not delivered by then is to be cut. Dropped without
+    /// a word when that will not be.
+    pub superseded: oneshot::Receiver<()>,
 }
 
 /// The listening sockets of the host.

@@ -5,8 +5,8 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
-use deltas::{ClientId, InvalidClientId};
-use encode::Form;
+use deltas::{Ask, ClientId, InvalidClientId, Settings, View};
+use encode::{Form, InvalidSettings, ROLLUP_ALLOWED, SETTINGS_ALLOWED, read_settings, view_named};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
@@ -28,22 +28,31 @@ pub(crate) async fn client_in_path(parts: &mut Parts) -> Result<ClientId, Proble
 /// # Errors
 /// The problem of an invalid id or an unreadable query.
 pub(crate) fn client_in_query(parts: &Parts) -> Result<ClientId, Problem> {
-    let text = parameter(parts, "client_id")?.filter(|text| !text.is_empty());
-    ClientId::parse(text.as_deref().unwrap_or(ClientId::DEFAULT)).map_err(|_| invalid_id())
+    let parameters = Parameters::of(parts)?;
+    let text = parameters.get("client_id")?.filter(|text| !text.is_empty());
+    ClientId::parse(text.unwrap_or(ClientId::DEFAULT)).map_err(|_| invalid_id())
 }
 
-/// Refuses what the native poll will understand later: ignoring it would break what it promises.
+/// What a native poll says. A parameter that is not known is refused: ignoring it would break what it asks for.
 ///
 /// # Errors
-/// The problem of an unsupported parameter or an unreadable query.
-pub(crate) fn refuse_after(parts: &Parts) -> Result<(), Problem> {
-    match parameter(parts, "after")? {
-        None => Ok(()),
-        Some(_) => Err(Problem::new(
-            Kind::NotSupported,
-            "the parameter after is not supported yet; without it a poll acknowledges itself when it arrived",
-        )),
+/// The problem of an invalid parameter or an unreadable query.
+pub(crate) fn native_ask(parts: &Parts) -> Result<Ask, Problem> {
+    let parameters = Parameters::of(parts)?;
+    let unknown = parameters.0.iter().find(|(name, _)| !matches!(name.as_str(), "after" | "rollup"));
+    if let Some((name, _)) = unknown {
+        return Err(unknown_parameter(name, "after and rollup"));
     }
+    let after = parameters.get("after")?.map(|text| number(text).ok_or_else(|| invalid_after(text)));
+    Ok(Ask { after: after.transpose()?, view: parameters.view()? })
+}
+
+/// What a poll on the reference's path says. What is not known there is ignored, as in the reference.
+///
+/// # Errors
+/// The problem of an invalid parameter or an unreadable query.
+pub(crate) fn reference_ask(parts: &Parts) -> Result<Ask, Problem> {
+    Ok(Ask { after: None, view: Parameters::of(parts)?.view()? })
 }
 
 /// Checks that the answer may be JSON: nothing is said, or `application/json` or a wildcard that holds it.
@@ -86,11 +95,11 @@ pub(crate) fn refuse_protobuf(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads the body of a registration, which must be empty or an empty JSON object.
+/// Reads the body of a registration: nothing, or its settings as a JSON object.
 ///
 /// # Errors
-/// The problem of a body that is too large, too slow, or says something.
-pub(crate) async fn empty_body(body: Body, limits: &HttpLimits) -> Result<(), Problem> {
+/// The problem of a body that is too large, too slow, unreadable, or asks for what there is not.
+pub(crate) async fn settings(body: Body, limits: &HttpLimits) -> Result<Settings, Problem> {
     let read = timeout(limits.body_read, Limited::new(body, limits.body_bytes).collect()).await;
     let bytes = match read {
         Ok(Ok(collected)) => collected.to_bytes(),
@@ -101,21 +110,73 @@ pub(crate) async fn empty_body(body: Body, limits: &HttpLimits) -> Result<(), Pr
         Ok(Err(_)) => return Err(Problem::new(Kind::InvalidRequest, "the body cannot be read")),
         Err(_) => return Err(Problem::new(Kind::BodyTooSlow, "the body did not arrive in time")),
     };
-    match bytes.trim_ascii() {
-        b"" | b"{}" => Ok(()),
-        _ => Err(Problem::new(Kind::NotSupported, "a registration takes no settings yet; send no body")),
+    read_settings(&bytes).map_err(|invalid| match invalid {
+        InvalidSettings::NotAnObject => Problem::new(Kind::InvalidRequest, "the body is no JSON object"),
+        InvalidSettings::Twice { name } => given_twice(&name),
+        InvalidSettings::UnknownField { name } => unknown_parameter(&name, SETTINGS_ALLOWED),
+        InvalidSettings::InvalidValue { name, value, allowed } => invalid_parameter(name, &value, &allowed),
+    })
+}
+
+/// The parameters of the query, in their order.
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn of(parts: &Parts) -> Result<Self, Problem> {
+        let Query(parameters) = Query::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::new(Kind::InvalidRequest, "the query of the request cannot be read"))?;
+        Ok(Self(parameters))
+    }
+
+    /// The value of a parameter, if it is there. Given twice it says two things, which is refused.
+    fn get(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(given_twice(name)),
+        }
+    }
+
+    fn view(&self) -> Result<Option<View>, Problem> {
+        let named = |text: &str| {
+            let invalid = || invalid_parameter("rollup", &format!("{text:?}"), ROLLUP_ALLOWED);
+            view_named(text).ok_or_else(invalid)
+        };
+        self.get("rollup")?.map(named).transpose()
     }
 }
 
-/// The value of a parameter of the query, if it is there. Given twice it says two things, which is refused.
-fn parameter(parts: &Parts, name: &str) -> Result<Option<String>, Problem> {
-    let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-        .map_err(|_| Problem::new(Kind::InvalidRequest, "the query of the request cannot be read"))?;
-    let mut values = parameters.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value);
-    let first = values.next();
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(Problem::new(Kind::InvalidRequest, format!("the parameter {name} is given twice"))),
+/// A decimal number and nothing else: no sign, no blank.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn invalid_after(text: &str) -> Problem {
+    invalid_parameter("after", &format!("{text:?}"), &format!("a decimal number up to {}", u64::MAX))
+}
+
+fn invalid_parameter(name: &str, value: &str, allowed: &str) -> Problem {
+    let value = shortened(value);
+    Problem::new(Kind::InvalidParameter, format!("{name} is {value}; allowed is {allowed}"))
+}
+
+fn unknown_parameter(name: &str, allowed: &str) -> Problem {
+    let name = shortened(name);
+    Problem::new(Kind::InvalidParameter, format!("there is no parameter {name:?}; allowed are {allowed}"))
+}
+
+fn given_twice(name: &str) -> Problem {
+    let name = shortened(name);
+    Problem::new(Kind::InvalidRequest, format!("the parameter {name} is given twice"))
+}
+
+/// What the request says, short enough to be repeated in an answer.
+fn shortened(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 64;
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

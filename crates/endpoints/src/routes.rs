@@ -15,9 +15,11 @@ use crate::query::Backend;
 use crate::{listings, polls, probes, registrations};
 
 /// Every route.
-static ROUTES: [Route; 10] = [
+static ROUTES: [Route; 12] = [
     Route { method: Method::PUT, path: "/v1/clients/{id}", endpoint: Endpoint::PutClient },
+    Route { method: Method::GET, path: "/v1/clients/{id}", endpoint: Endpoint::GetClient },
     Route { method: Method::DELETE, path: "/v1/clients/{id}", endpoint: Endpoint::DeleteClient },
+    Route { method: Method::GET, path: "/v1/clients", endpoint: Endpoint::ListClients },
     Route { method: Method::GET, path: "/v1/clients/{id}/connections", endpoint: Endpoint::Poll },
     Route { method: Method::GET, path: "/v1/listeners", endpoint: Endpoint::Listeners },
     Route { method: Method::GET, path: "/v1/status", endpoint: Endpoint::Status },
@@ -38,7 +40,9 @@ struct Route {
 #[derive(Debug, Clone, Copy)]
 enum Endpoint {
     PutClient,
+    GetClient,
     DeleteClient,
+    ListClients,
     Poll,
     Listeners,
     Status,
@@ -92,6 +96,8 @@ async fn respond<B: Backend>(
     let call = Call { api, caller, parts, body };
     let response = match endpoint {
         Endpoint::PutClient => registrations::put(call).await,
+        Endpoint::GetClient => registrations::get(call).await,
+        Endpoint::ListClients => registrations::list(call).await,
         Endpoint::DeleteClient => registrations::delete(call).await,
         Endpoint::Poll => polls::native(call).await,
         Endpoint::Listeners => listings::listeners(call).await,

@@ -5,14 +5,12 @@ use collect::{KernelCounts, UdpCounts};
 use connections::{Loss, TableCounts};
 use deltas::Clients;
 use encode::Count;
+use endpoints::TurnCounts;
 
 /// Counts of the state itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StateCounts {
     pub(crate) passes: u64,
-    pub(crate) polls_answered: u64,
-    pub(crate) answers_delivered: u64,
-    pub(crate) answers_rolled_back: u64,
 }
 
 /// One line per field: its name in the status, then the family and the help text of its metric. A field without
@@ -211,30 +209,36 @@ pub(crate) fn of_clients(clients: &Clients) -> impl Iterator<Item = Count> {
     counts.into_iter()
 }
 
-/// What the state counted of its own work; `waiting` questions wait for a pass.
-pub(crate) fn of_state(counts: StateCounts, waiting: usize) -> impl Iterator<Item = Count> {
+/// What the state counted of its own work and of polls; `waiting` questions wait for a pass.
+pub(crate) fn of_state(
+    counts: StateCounts,
+    turns: TurnCounts,
+    waiting: usize,
+) -> impl Iterator<Item = Count> {
     let waiting = Count::now(
         "polls_waiting",
         "sockeye_polls_waiting",
         "Polls, and questions for listeners, that wait for a pass over the kernel's table.",
         count(waiting),
     );
-    let counts = count_each!(counts, StateCounts {
+    let passes = count_each!(counts, StateCounts {
         passes: total("passes", "sockeye_passes", "Passes over the kernel's table.");
-        polls_answered: total(
+    });
+    let turns = count_each!(turns, TurnCounts {
+        answered: total(
             "polls_answered", "sockeye_polls_answered",
             "Answers to polls that were made."
         );
-        answers_delivered: total(
+        delivered: total(
             "answers_delivered", "sockeye_answers_delivered",
             "Answers to polls that the client has read to their end."
         );
-        answers_rolled_back: total(
+        rolled_back: total(
             "answers_rolled_back", "sockeye_answers_rolled_back",
-            "Answers to polls that did not arrive, and of which the next answer tells everything again."
+            "Answers to polls that did not arrive; what they told is told again, unless a later poll has them all the same."
         );
     });
-    std::iter::once(waiting).chain(counts)
+    std::iter::once(waiting).chain(passes).chain(turns)
 }
 
 pub(crate) fn count(number: usize) -> u64 {

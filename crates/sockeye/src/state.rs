@@ -1,7 +1,8 @@
 //! The state thread: the one owner of the live table and of the clients.
 //!
 //! Receives one closed list of messages over a bounded queue, in order. Polls wait here for a kernel pass that
-//! began after they came; those that wait together share it. Never blocks on anybody: replies do not wait,
+//! began after they did; those that wait together share it. When a poll may begin is the rule of
+//! [`endpoints::Turns`]. Never blocks on anybody: replies do not wait,
 //! and the collector is asked, not called.
 
 use std::ops::ControlFlow;
@@ -14,9 +15,12 @@ use collect::{
     wall_offset,
 };
 use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
-use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Receipt, Refusal};
+use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
-use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Reply, Unavailable};
+use endpoints::{
+    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Pass, Query, Registered, Reply, Turns,
+    Unavailable,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::StateCounts;
@@ -79,6 +83,7 @@ impl StateThread {
         let state = State {
             table: Table::new(limits.live_connections),
             clients: Clients::new(limits.clients, began_at),
+            turns: Turns::default(),
             requests,
             waiting: Vec::new(),
             passed_at: began_at,
@@ -142,6 +147,7 @@ impl Backend for StateQueue {
 struct State {
     table: Table,
     clients: Clients,
+    turns: Turns,
     requests: PassRequests,
     waiting: Vec<Waiting>,
     /// When the last complete pass began.
@@ -164,14 +170,8 @@ struct Waiting {
 }
 
 enum Question {
-    Poll(Poll),
+    Poll(Ticket),
     Listeners(Reply<ListenersAnswer>),
-}
-
-struct Poll {
-    id: ClientId,
-    peer: Peer,
-    reply: Reply<Result<PollAnswer, Refusal>>,
 }
 
 impl State {
@@ -186,6 +186,10 @@ impl State {
                 Message::Report(Report::Failed(error)) => self.fail(error),
                 Message::Started(support) => self.support = Some(support),
                 Message::Query(query) => self.answer(query),
+            }
+            // Each of these can let a poll begin.
+            while let Some(ticket) = self.turns.next_begun() {
+                self.wait_for_pass(Question::Poll(ticket));
             }
         }
     }
@@ -212,16 +216,18 @@ impl State {
         let served = self.waiting.extract_if(.., |waiting| waiting.request <= request).collect::<Vec<_>>();
         for Waiting { question, .. } in served {
             match question {
-                Question::Poll(poll) => self.answer_poll(poll),
+                Question::Poll(ticket) => self.answer_poll(&ticket),
                 Question::Listeners(reply) => self.answer_listeners(reply),
             }
         }
     }
 
     fn fail(&mut self, error: CollectError) {
-        // Nobody is polled for again: dropping the replies tells the waiting ones.
-        self.waiting.clear();
-        if let Some(failing) = self.failing.take() {
+        let failing = self.failing.take();
+        for Waiting { question, .. } in std::mem::take(&mut self.waiting) {
+            self.wait_for_pass(question);
+        }
+        if let Some(failing) = failing {
             let _ = failing.send(error);
         }
     }
@@ -229,18 +235,27 @@ impl State {
     fn answer(&mut self, query: Query) {
         let now = kernel_now();
         match query {
-            Query::Register { id, peer, reply } => {
-                let _ = reply.send(self.register(&id, peer, now));
+            Query::Register { id, peer, settings, reply } => {
+                let _ = reply.send(self.register(&id, peer, settings, now));
+            }
+            Query::Client { id, peer, reply } => {
+                self.clients.expire(now);
+                let client = self.clients.state(&id, peer);
+                let _ = reply.send(client.map(|client| ClientAnswer { client, wall: wall_offset() }));
+            }
+            Query::Clients { peer, reply } => {
+                self.clients.expire(now);
+                let clients = self.clients.list_for(peer);
+                let _ = reply.send(ClientsAnswer { clients, wall: wall_offset() });
             }
             Query::Remove { id, peer, reply } => {
                 let _ = reply.send(self.clients.remove(&id, peer, now));
+                self.turns.advance(&mut self.clients, now);
             }
-            Query::Poll { id, peer, create, reply } => self.begin_poll(id, peer, create, reply),
-            Query::Resolve { receipt, delivered: true } => {
-                self.counts.answers_delivered += 1;
-                self.clients.acknowledge(&receipt, now);
+            Query::Poll(poll) => self.turns.begin(&mut self.clients, poll, now),
+            Query::Resolve { ticket, delivered } => {
+                self.turns.end(&mut self.clients, &ticket, delivered, now);
             }
-            Query::Resolve { receipt, delivered: false } => self.roll_back(&receipt, now),
             Query::Listeners { reply } => self.wait_for_pass(Question::Listeners(reply)),
             Query::Status { reply } => {
                 let _ = reply.send(status::status(&self.facts()));
@@ -248,36 +263,28 @@ impl State {
         }
     }
 
-    fn register(&mut self, id: &ClientId, peer: Peer, now: KernelTime) -> Result<Registered, Refusal> {
-        let registration = self.clients.register(id, peer, now)?;
-        let client = self.clients.state(id, peer)?;
-        Ok(Registered { registration, client })
-    }
-
-    fn begin_poll(
+    fn register(
         &mut self,
-        id: ClientId,
+        id: &ClientId,
         peer: Peer,
-        create: bool,
-        reply: Reply<Result<PollAnswer, Refusal>>,
-    ) {
-        let now = kernel_now();
-        let registered = if create { self.clients.register(&id, peer, now).map(|_| ()) } else { Ok(()) };
-        match registered.and_then(|()| self.clients.admit(&id, peer, now)) {
-            Ok(()) => self.wait_for_pass(Question::Poll(Poll { id, peer, reply })),
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-            }
-        }
+        settings: Settings,
+        now: KernelTime,
+    ) -> Result<Registered, Refusal> {
+        let registration = self.clients.register(id, peer, settings, now)?;
+        let client = self.clients.state(id, peer)?;
+        Ok(Registered { registration, client, wall: wall_offset() })
     }
 
     fn wait_for_pass(&mut self, question: Question) {
-        // After a failure no pass comes: dropping the question tells who asked.
-        if self.failing.is_none() {
+        if self.failing.is_some() {
+            let request = self.requests.request();
+            self.waiting.push(Waiting { request, question });
             return;
         }
-        let request = self.requests.request();
-        self.waiting.push(Waiting { request, question });
+        // After a failure no pass comes: dropping the question tells who asked.
+        if let Question::Poll(ticket) = question {
+            self.turns.give_up(&mut self.clients, &ticket, kernel_now());
+        }
     }
 
     fn answer_listeners(&self, reply: Reply<ListenersAnswer>) {
@@ -286,23 +293,19 @@ impl State {
         let _ = reply.send(ListenersAnswer { listeners, at: self.passed_at, wall: wall_offset() });
     }
 
-    fn answer_poll(&mut self, poll: Poll) {
-        // Who does not wait any more gets no answer that would have to be taken back.
-        if poll.reply.is_closed() {
-            return;
-        }
-        let health = self.health();
-        let delta = self.clients.poll(&poll.id, poll.peer, &self.table, health, self.passed_at);
-        let answer = delta.map(|delta| PollAnswer { delta, wall: wall_offset() });
-        self.counts.polls_answered += u64::from(answer.is_ok());
-        if let Err(Ok(unsent)) = poll.reply.send(answer) {
-            self.roll_back(&unsent.delta.receipt, kernel_now());
-        }
+    fn answer_poll(&mut self, ticket: &Ticket) {
+        let pass =
+            Pass { table: &self.table, health: self.health(), at: self.passed_at, wall: wall_offset() };
+        self.turns.answer(&mut self.clients, ticket, &pass, kernel_now());
     }
 
-    fn roll_back(&mut self, receipt: &Receipt, now: KernelTime) {
-        self.counts.answers_rolled_back += 1;
-        self.clients.roll_back(receipt, now);
+    /// Questions that wait for a pass; a poll that is over waits no more.
+    fn waiting_count(&self) -> usize {
+        let waits = |waiting: &&Waiting| match &waiting.question {
+            Question::Poll(ticket) => self.turns.waits(ticket),
+            Question::Listeners(_) => true,
+        };
+        self.waiting.iter().filter(waits).count()
     }
 
     fn health(&self) -> Health {
@@ -355,7 +358,8 @@ impl State {
             // Each client counts for itself what it was not told in time; here each connection counts once.
             losses: Losses { closed_log_full: self.clients.given_up(), ..self.health().losses },
             state: self.counts,
-            polls_waiting: self.waiting.len(),
+            turns: self.turns.counts(),
+            polls_waiting: self.waiting_count(),
         }
     }
 }

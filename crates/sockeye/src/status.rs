@@ -7,6 +7,7 @@ use deltas::Clients;
 use encode::{
     AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
 };
+use endpoints::TurnCounts;
 
 use crate::counts::{self, StateCounts, count};
 use crate::own_cost::own_cost;
@@ -28,6 +29,7 @@ pub(crate) struct Facts<'a> {
     /// Of all causes, those that are counted for each client included.
     pub(crate) losses: Losses,
     pub(crate) state: StateCounts,
+    pub(crate) turns: TurnCounts,
     pub(crate) polls_waiting: usize,
 }
 
@@ -83,6 +85,6 @@ fn counters(facts: &Facts<'_>) -> Vec<Count> {
     counts::of_kernel(facts.kernel)
         .chain(counts::of_table(facts.table))
         .chain(counts::of_clients(facts.clients))
-        .chain(counts::of_state(facts.state, facts.polls_waiting))
+        .chain(counts::of_state(facts.state, facts.turns, facts.polls_waiting))
         .collect()
 }

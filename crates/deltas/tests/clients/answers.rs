@@ -6,7 +6,7 @@ use connections::{
 use deltas::{Coverage, Health, Registration};
 
 use crate::fixtures::{datagrams, observation};
-use crate::world::{SECOND, USER, World, id, told};
+use crate::world::{SECOND, USER, World, told};
 
 #[test]
 fn the_first_answer_tells_totals_and_the_next_ones_what_was_added() {
@@ -171,15 +171,12 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
     };
     let mut coverage = |untracked, ring_bytes, delivered| {
         assert!(world.register_as("a", USER).is_ok());
+        let ticket = world.begin("a");
         let delta = world
             .clients
-            .poll(&id("a"), USER, &world.table, health(untracked, ring_bytes), world.now)
+            .answer(&ticket, &world.table, health(untracked, ring_bytes), world.now)
             .expect("an answer");
-        if delivered {
-            world.acknowledge(&delta)
-        } else {
-            world.roll_back(&delta)
-        }
+        world.end(&ticket, delivered);
         let Coverage { losses, untracked, anomalies, .. } = delta.coverage;
         (losses.ring_full.bytes, untracked, anomalies, delta.coverage.complete())
     };

@@ -5,6 +5,7 @@ mod closed_log;
 mod expiry;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
-mod receipts;
+mod polls;
 mod registration;
+mod tickets;
 mod world;

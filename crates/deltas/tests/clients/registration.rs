@@ -1,6 +1,6 @@
 //! Who may register, use and remove a client, and how many there can be.
 
-use deltas::{ClientLimits, Peer, Refusal, Registration};
+use deltas::{Ask, ClientLimits, Peer, Refusal, Registration, Settings, View};
 
 use crate::world::{USER, World, id};
 
@@ -20,7 +20,7 @@ fn registering_again_finds_the_client_with_what_it_was_told() {
 #[test]
 fn an_unknown_client_is_refused() {
     let mut world = World::new();
-    assert_eq!(world.clients.admit(&id("a"), USER, world.now), Err(Refusal::UnknownClient));
+    assert_eq!(world.begin_as("a", USER, Ask::default()), Err(Refusal::UnknownClient));
     assert_eq!(world.clients.remove(&id("a"), USER, world.now), Err(Refusal::UnknownClient));
     assert_eq!(world.poll_as("a", USER).err(), Some(Refusal::UnknownClient));
 }
@@ -30,7 +30,7 @@ fn a_client_belongs_to_the_user_that_registered_it() {
     let mut world = World::new();
     world.register("a");
     assert_eq!(world.register_as("a", OTHER), Err(Refusal::NotOwner));
-    assert_eq!(world.clients.admit(&id("a"), OTHER, world.now), Err(Refusal::NotOwner));
+    assert_eq!(world.begin_as("a", OTHER, Ask::default()), Err(Refusal::NotOwner));
     assert_eq!(world.poll_as("a", OTHER).err(), Some(Refusal::NotOwner));
     assert_eq!(world.clients.remove(&id("a"), OTHER, world.now), Err(Refusal::NotOwner));
     assert_eq!(world.state("a").owner, USER);
@@ -59,7 +59,7 @@ fn a_request_that_is_refused_does_not_put_off_the_expiry() {
     world.register("a");
     world.wait(119);
     assert_eq!(world.register_as("a", OTHER), Err(Refusal::NotOwner));
-    assert_eq!(world.clients.admit(&id("a"), OTHER, world.now), Err(Refusal::NotOwner));
+    assert_eq!(world.begin_as("a", OTHER, Ask::default()), Err(Refusal::NotOwner));
     world.wait(2);
     assert_eq!(world.poll_as("a", USER).err(), Some(Refusal::UnknownClient));
 }
@@ -114,6 +114,48 @@ fn the_limits_are_those_of_the_configuration() {
     assert_eq!(world.register_as("b", USER), Err(Refusal::TooManyClientsOfUser { limit: 1 }));
     assert_eq!(world.register_as("b", OTHER), Ok(Registration::New));
     assert_eq!(world.register_as("c", Peer::ROOT), Err(Refusal::TooManyClients { limit: 2 }));
+}
+
+#[test]
+fn settings_hold_until_others_are_asked_for_and_a_poll_may_differ() {
+    let mut world = World::new();
+    world.set("a", Settings { view: Some(View::Ports), ..Settings::default() });
+    world.register("a");
+    assert_eq!((world.state("a").view, world.poll_after("a", 0).view), (View::Ports, View::Ports));
+    let ask = Ask { after: Some(1), view: Some(View::Each) };
+    let begun = world.begin_as("a", USER, ask).expect("it may begin");
+    assert_eq!(world.answer(begun.ticket).map(|answer| answer.view), Ok(View::Each));
+    assert_eq!((world.state("a").view, world.poll_after("a", 2).view), (View::Ports, View::Ports));
+    world.register("b");
+    assert_eq!(world.poll("b").view, View::Each);
+}
+
+#[test]
+fn a_refused_registration_changes_no_settings() {
+    let mut world = World::new();
+    world.register("a");
+    let before = world.state("a");
+    world.wait(1);
+    let settings = Settings { ttl_ns: Some(60_000_000_000), view: Some(View::Ports) };
+    assert_eq!(world.clients.register(&id("a"), OTHER, settings, world.now), Err(Refusal::NotOwner));
+    assert_eq!(world.state("a"), before);
+}
+
+#[test]
+fn clients_are_listed_to_their_user_and_to_root() {
+    let mut world = World::new();
+    for (client, peer) in [("b", USER), ("a", OTHER), ("c", Peer::ROOT), ("-1", USER), ("-1", OTHER)] {
+        assert_eq!(world.register_as(client, peer), Ok(Registration::New));
+    }
+    let listed = |peer| {
+        let states = world.clients.list_for(peer).into_iter();
+        states.map(|state| (state.id.to_string(), state.owner)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(USER), [("-1".to_owned(), USER), ("b".to_owned(), USER)]);
+    assert_eq!(listed(OTHER), [("-1".to_owned(), OTHER), ("a".to_owned(), OTHER)]);
+    let all: Vec<_> = listed(Peer::ROOT).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(all, ["-1", "-1", "a", "b", "c"]);
+    assert_eq!(listed(Peer { uid: 7 }), []);
 }
 
 #[test]

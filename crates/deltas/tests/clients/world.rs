@@ -1,7 +1,12 @@
 //! A table, its clients, and a clock that stands still until a test moves it.
 
+use std::ops::Deref;
+
 use connections::{Counters, Ending, Event, KernelTime, Protocol, RollUp, RollUpKey, State, Table};
-use deltas::{ClientId, ClientLimits, ClientState, Clients, Delta, Health, Peer, Refusal, Registration};
+use deltas::{
+    Ask, Begun, ClientId, ClientLimits, ClientState, Clients, Delta, Health, Peer, Refusal, Registration,
+    Settings, Ticket,
+};
 
 use crate::fixtures::observation;
 
@@ -14,6 +19,21 @@ pub(crate) struct World {
     pub(crate) table: Table,
     pub(crate) clients: Clients,
     pub(crate) now: KernelTime,
+}
+
+/// An answer, and the poll that got it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) ticket: Ticket,
+    delta: Delta,
+}
+
+impl Deref for Answer {
+    type Target = Delta;
+
+    fn deref(&self) -> &Delta {
+        &self.delta
+    }
 }
 
 /// What an answer tells of one connection: its cookie, the bytes that are new, and whether it is closed.
@@ -66,7 +86,7 @@ impl World {
     }
 
     pub(crate) fn register_as(&mut self, client: &str, peer: Peer) -> Result<Registration, Refusal> {
-        self.clients.register(&id(client), peer, self.now)
+        self.clients.register(&id(client), peer, Settings::default(), self.now)
     }
 
     pub(crate) fn register(&mut self, client: &str) {
@@ -77,20 +97,56 @@ impl World {
         self.clients.remove(&id(client), USER, self.now).expect("it is registered");
     }
 
-    pub(crate) fn poll_as(&mut self, client: &str, peer: Peer) -> Result<Delta, Refusal> {
-        self.clients.poll(&id(client), peer, &self.table, Health::default(), self.now)
+    pub(crate) fn set(&mut self, client: &str, settings: Settings) {
+        self.clients.register(&id(client), USER, settings, self.now).expect("there is room");
     }
 
-    pub(crate) fn poll(&mut self, client: &str) -> Delta {
+    pub(crate) fn begin_as(&mut self, client: &str, peer: Peer, ask: Ask) -> Result<Begun, Refusal> {
+        self.clients.begin(&id(client), peer, ask, self.now)
+    }
+
+    /// Begins a poll that acknowledges itself.
+    pub(crate) fn begin(&mut self, client: &str) -> Ticket {
+        self.begin_as(client, USER, Ask::default()).expect("it may begin").ticket
+    }
+
+    /// Begins a poll that has this answer.
+    pub(crate) fn begin_after(&mut self, client: &str, after: u64) -> Begun {
+        self.begin_as(client, USER, ask_after(after)).expect("it may begin")
+    }
+
+    pub(crate) fn answer(&mut self, ticket: Ticket) -> Result<Answer, Refusal> {
+        let delta = self.clients.answer(&ticket, &self.table, Health::default(), self.now)?;
+        Ok(Answer { ticket, delta })
+    }
+
+    pub(crate) fn end(&mut self, ticket: &Ticket, delivered: bool) {
+        self.clients.end(ticket, delivered, self.now);
+    }
+
+    pub(crate) fn poll_as(&mut self, client: &str, peer: Peer) -> Result<Answer, Refusal> {
+        let begun = self.begin_as(client, peer, Ask::default())?;
+        self.answer(begun.ticket)
+    }
+
+    pub(crate) fn poll(&mut self, client: &str) -> Answer {
         self.poll_as(client, USER).expect("an answer")
     }
 
-    pub(crate) fn acknowledge(&mut self, delta: &Delta) {
-        self.clients.acknowledge(&delta.receipt, self.now);
+    /// A poll that has this answer, from its begin to its end.
+    pub(crate) fn poll_after(&mut self, client: &str, after: u64) -> Answer {
+        let begun = self.begin_after(client, after);
+        let answer = self.answer(begun.ticket).expect("an answer");
+        self.end(&answer.ticket, true);
+        answer
     }
 
-    pub(crate) fn roll_back(&mut self, delta: &Delta) {
-        self.clients.roll_back(&delta.receipt, self.now);
+    pub(crate) fn acknowledge(&mut self, answer: &Answer) {
+        self.end(&answer.ticket, true);
+    }
+
+    pub(crate) fn roll_back(&mut self, answer: &Answer) {
+        self.end(&answer.ticket, false);
     }
 
     /// Polls, acknowledges, and gives what was told.
@@ -108,6 +164,10 @@ impl World {
 
 pub(crate) fn id(text: &str) -> ClientId {
     ClientId::parse(text).expect("a valid id")
+}
+
+pub(crate) fn ask_after(after: u64) -> Ask {
+    Ask { after: Some(after), ..Ask::default() }
 }
 
 pub(crate) fn told(delta: &Delta) -> Vec<Told> {

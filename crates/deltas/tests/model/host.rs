@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use connections::{
     ConnectionId, Counters, Ending, Event, KernelTime, Observation, RawCounters, State, Table,
 };
-use deltas::{ClientId, ClientLimits, Clients, Delta, Health, Peer, Receipt, Refusal};
+use deltas::{
+    Ask, Begun, ClientId, ClientLimits, Clients, Delta, Health, Peer, Refusal, Registration, Settings, Ticket,
+};
 use proptest::prelude::*;
 
 use crate::fixtures::{datagrams, observation};
@@ -16,7 +18,9 @@ const FIRST_UDP: usize = 3;
 const ECONNREFUSED: u16 = 111;
 pub(crate) const READERS: usize = 3;
 const SECOND: u64 = 1_000_000_000;
+/// The time to live of who asks for none, and of who asks for another.
 pub(crate) const TTL: u64 = 20 * SECOND;
+pub(crate) const TTL_ASKED: u64 = 12 * SECOND;
 pub(crate) const UNBOUNDED: usize = 1000;
 pub(crate) const USER: Peer = Peer { uid: 1000 };
 
@@ -36,27 +40,54 @@ pub(crate) enum Step {
     Close(usize),
     /// The connection ends without one: three passes in a row read all others.
     Vanish(usize),
-    Register(usize),
+    Register {
+        reader: usize,
+        asks_ttl: bool,
+    },
     Remove(usize),
-    Poll(usize),
-    /// The pending answer arrived.
-    Acknowledge(usize),
-    /// The pending answer was lost.
-    RollBack(usize),
-    /// An old receipt comes again.
+    /// A poll begins; no pass answers it yet.
+    Begin {
+        reader: usize,
+        after: After,
+    },
+    /// A poll begins, and is answered.
+    Poll {
+        reader: usize,
+        after: After,
+    },
+    /// The poll in flight is answered.
+    Answer(usize),
+    /// The poll in flight ends.
+    End {
+        reader: usize,
+        delivered: bool,
+    },
+    /// Old tickets come again.
     Replay {
         reader: usize,
-        acknowledge: bool,
+        delivered: bool,
     },
     Wait(u64),
+}
+
+/// What a poll says that its client has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum After {
+    /// Nothing: it acknowledges itself.
+    Itself,
+    Pending,
+    Acknowledged,
+    /// This number, whatever it is.
+    Number(u64),
 }
 
 impl Step {
     /// The client that takes this step; absent for what happens to the host.
     pub(crate) fn reader(self) -> Option<usize> {
         match self {
-            Step::Register(reader) | Step::Remove(reader) | Step::Poll(reader) => Some(reader),
-            Step::Acknowledge(reader) | Step::RollBack(reader) | Step::Replay { reader, .. } => Some(reader),
+            Step::Register { reader, .. } | Step::Remove(reader) | Step::Answer(reader) => Some(reader),
+            Step::Begin { reader, .. } | Step::Poll { reader, .. } => Some(reader),
+            Step::End { reader, .. } | Step::Replay { reader, .. } => Some(reader),
             Step::Grow { .. } | Step::HalfClose(_) | Step::Read(_) => None,
             Step::Close(_) | Step::Vanish(_) | Step::Wait(_) => None,
         }
@@ -66,6 +97,14 @@ impl Step {
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let socket = || 0..SOCKETS;
     let reader = || 0..READERS;
+    let after = || {
+        prop_oneof![
+            4 => Just(After::Itself),
+            3 => Just(After::Pending),
+            2 => Just(After::Acknowledged),
+            1 => (0..12u64).prop_map(After::Number),
+        ]
+    };
     let step = prop_oneof![
         6 => (socket(), 0..1000u32, 0..1000u32)
             .prop_map(|(socket, sent, received)| Step::Grow { socket, sent, received }),
@@ -73,12 +112,14 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => socket().prop_map(Step::Read),
         4 => socket().prop_map(Step::Close),
         1 => socket().prop_map(Step::Vanish),
-        2 => reader().prop_map(Step::Register),
+        2 => (reader(), any::<bool>())
+            .prop_map(|(reader, asks_ttl)| Step::Register { reader, asks_ttl }),
         1 => reader().prop_map(Step::Remove),
-        8 => reader().prop_map(Step::Poll),
-        4 => reader().prop_map(Step::Acknowledge),
-        3 => reader().prop_map(Step::RollBack),
-        1 => (reader(), any::<bool>()).prop_map(|(reader, acknowledge)| Step::Replay { reader, acknowledge }),
+        2 => (reader(), after()).prop_map(|(reader, after)| Step::Begin { reader, after }),
+        8 => (reader(), after()).prop_map(|(reader, after)| Step::Poll { reader, after }),
+        2 => reader().prop_map(Step::Answer),
+        7 => (reader(), any::<bool>()).prop_map(|(reader, delivered)| Step::End { reader, delivered }),
+        1 => (reader(), any::<bool>()).prop_map(|(reader, delivered)| Step::Replay { reader, delivered }),
         2 => (0..8u64).prop_map(Step::Wait),
     ];
     proptest::collection::vec(step, 1..150)
@@ -105,7 +146,8 @@ pub(crate) struct Host {
     pub(crate) clients: Clients,
     /// Final totals, of the closed.
     pub(crate) finals: BTreeMap<ConnectionId, Counters>,
-    pub(crate) receipts: [Vec<Receipt>; READERS],
+    /// Of every poll that began.
+    pub(crate) tickets: [Vec<Ticket>; READERS],
 }
 
 impl Host {
@@ -118,7 +160,7 @@ impl Host {
             table: Table::new(UNBOUNDED),
             clients: Clients::new(limits, KernelTime(0)),
             finals: BTreeMap::new(),
-            receipts: [vec![], vec![], vec![]],
+            tickets: [vec![], vec![], vec![]],
         }
     }
 
@@ -178,20 +220,24 @@ impl Host {
         }
     }
 
-    pub(crate) fn poll(&mut self, reader: usize) -> Result<Delta, Refusal> {
-        let now = KernelTime(self.now);
-        let delta = self.clients.poll(&client(reader), USER, &self.table, Health::default(), now)?;
-        self.receipts[reader].push(delta.receipt.clone());
-        Ok(delta)
+    pub(crate) fn register(&mut self, reader: usize, asks_ttl: bool) -> Result<Registration, Refusal> {
+        let settings = Settings { ttl_ns: asks_ttl.then_some(TTL_ASKED), ..Settings::default() };
+        self.clients.register(&client(reader), USER, settings, KernelTime(self.now))
     }
 
-    pub(crate) fn resolve(&mut self, receipt: &Receipt, delivered: bool) {
-        let now = KernelTime(self.now);
-        if delivered {
-            self.clients.acknowledge(receipt, now);
-        } else {
-            self.clients.roll_back(receipt, now);
-        }
+    pub(crate) fn begin(&mut self, reader: usize, after: Option<u64>) -> Result<Begun, Refusal> {
+        let ask = Ask { after, ..Ask::default() };
+        let begun = self.clients.begin(&client(reader), USER, ask, KernelTime(self.now))?;
+        self.tickets[reader].push(begun.ticket.clone());
+        Ok(begun)
+    }
+
+    pub(crate) fn answer(&mut self, ticket: &Ticket) -> Result<Delta, Refusal> {
+        self.clients.answer(ticket, &self.table, Health::default(), KernelTime(self.now))
+    }
+
+    pub(crate) fn end(&mut self, ticket: &Ticket, delivered: bool) {
+        self.clients.end(ticket, delivered, KernelTime(self.now));
     }
 }
 

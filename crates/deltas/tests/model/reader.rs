@@ -3,19 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connections::{ConnectionId, Counters, Failure, KernelTime, Loss, State};
-use deltas::{Change, Delta};
+use deltas::{Change, Delta, Refusal, Ticket};
 use proptest::prelude::*;
 
-use crate::host::Host;
+use crate::host::{After, Host, TTL};
 
 fn bytes(counters: Counters) -> u64 {
     counters.sent_bytes + counters.received_bytes
 }
 
+/// A poll that has begun and not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Flight {
+    pub(crate) ticket: Ticket,
+    pub(crate) acknowledges_itself: bool,
+}
+
 /// What one client has, according to the answers that it acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) heard_at: u64,
+    pub(crate) ttl: u64,
+    pub(crate) flight: Option<Flight>,
     pub(crate) sums: BTreeMap<ConnectionId, Counters>,
     pub(crate) states: BTreeMap<ConnectionId, State>,
     pub(crate) failures: BTreeMap<ConnectionId, Failure>,
@@ -30,7 +39,69 @@ pub(crate) struct Reader {
     pub(crate) undelivered: Vec<Change>,
 }
 
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            heard_at: 0,
+            ttl: TTL,
+            flight: None,
+            sums: BTreeMap::new(),
+            states: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            due: BTreeSet::new(),
+            lost: Loss::default(),
+            sequence: 0,
+            acknowledged: 0,
+            acknowledged_to: KernelTime(0),
+            pending: None,
+            undelivered: Vec::new(),
+        }
+    }
+}
+
 impl Reader {
+    pub(crate) fn expired(&self, now: u64) -> bool {
+        self.flight.is_none() && now - self.heard_at > self.ttl
+    }
+
+    fn pending_sequence(&self) -> Option<u64> {
+        self.pending.as_ref().map(|delta| delta.sequence)
+    }
+
+    /// The number that a poll says.
+    pub(crate) fn number(&self, after: After) -> Option<u64> {
+        match after {
+            After::Itself => None,
+            After::Pending => self.pending_sequence().or(Some(self.sequence)),
+            After::Acknowledged => Some(self.acknowledged),
+            After::Number(number) => Some(number),
+        }
+    }
+
+    /// Begins a poll: what becomes of the pending answer, or why it is refused.
+    pub(crate) fn begin(&mut self, after: Option<u64>) -> Result<(), Refusal> {
+        let (acknowledged, pending) = (self.acknowledged, self.pending_sequence());
+        match after {
+            None if self.flight.is_some() => Err(Refusal::Busy),
+            Some(after) if Some(after) != pending && after != acknowledged => {
+                Err(Refusal::OutOfSequence { acknowledged, pending })
+            }
+            _ => {
+                self.resolve(after.is_some() && after == pending);
+                Ok(())
+            }
+        }
+    }
+
+    /// What becomes of the pending answer.
+    pub(crate) fn resolve(&mut self, acknowledged: bool) {
+        match self.pending.take() {
+            Some(delta) if acknowledged => self.take(&delta),
+            Some(delta) => self.undelivered = delta.changes.iter().collect(),
+            None => {}
+        }
+    }
+
     fn told_closed(&self, id: ConnectionId) -> bool {
         self.states.get(&id) == Some(&State::Closed)
     }
@@ -82,7 +153,7 @@ impl Reader {
         Ok(())
     }
 
-    pub(crate) fn take(&mut self, delta: &Delta) {
+    fn take(&mut self, delta: &Delta) {
         for change in delta.changes.iter() {
             let sum = self.sums.entry(change.connection.id).or_default();
             *sum = sum.plus(change.delta);

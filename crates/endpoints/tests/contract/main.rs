@@ -2,6 +2,8 @@
 //! is real in what it tells (`deltas::Clients` over a small table) and obeys the test in when it does.
 
 mod admission;
+mod after;
+mod clients;
 mod delivery;
 mod errors;
 mod http;
@@ -10,4 +12,5 @@ mod routes;
 mod serving;
 mod socket;
 mod state;
+mod superseding;
 mod world;

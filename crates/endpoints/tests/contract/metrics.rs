@@ -102,7 +102,7 @@ async fn requests_are_counted_by_the_class_of_their_answer() {
 
 #[tokio::test]
 async fn refused_polls_are_counted_by_cause() {
-    let limits = HttpLimits { polls: 2, poll_wait: Duration::from_millis(30), ..HttpLimits::default() };
+    let limits = HttpLimits { polls: 2, poll_wait: Duration::from_millis(200), ..HttpLimits::default() };
     let world = World::with(Setting { limits, ..Setting::default() });
     for id in ["a", "b"] {
         world.register(id).await;
@@ -119,7 +119,9 @@ async fn refused_polls_are_counted_by_cause() {
     assert_eq!(world.ask("GET", "/v1/clients/c/connections").await.status, 429);
     world.state.release();
     assert_eq!((first.answer().await.status, second.answer().await.status), (200, 200));
-    for (cause, refused) in [("of_client", 0), ("in_all", 1), ("waited_too_long", 1), ("answer_pending", 0)] {
+    for (cause, refused) in
+        [("of_client", 0), ("in_all", 1), ("waited_too_long", 1), ("answers_too_large", 0)]
+    {
         let sample = format!("sockeye_polls_refused_total{{cause=\"{cause}\"}}");
         assert_eq!(value(&world, &sample).await, refused, "{cause}");
     }

@@ -1,16 +1,23 @@
 //! The state behind the API in these tests: real clients over a fixed table, held or silenced at will.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use connections::{
     ConnectionId, Direction, Event, Facts, KernelTime, Observation, Protocol, RawCounters, State, Table,
     TcpFacts, Tuple, WallOffset,
 };
-use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal};
+use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::{Count, Process, Program, Sampled, Status, WallTime};
-use endpoints::{Backend, Identity, ListenersAnswer, PollAnswer, Query, Registered, Unavailable};
+use endpoints::{
+    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Pass, Query, Registered, Turns,
+    Unavailable,
+};
 use tokio::sync::{mpsc, watch};
+
+/// Of the clock in these tests: the kernel's begins with 0.
+const WALL: WallOffset = WallOffset(1_795_341_600_000_000_000);
 
 /// The way to the state, and what the test may turn and look at.
 #[derive(Clone)]
@@ -24,8 +31,12 @@ struct Controls {
     ready: AtomicBool,
     /// While true, queries are taken and dropped.
     silent: AtomicBool,
-    /// While true, no query is taken.
+    /// While true, no pass comes to its end, so that polls wait.
     held: watch::Sender<bool>,
+    /// How many connections there are.
+    connections: AtomicU64,
+    /// Nanoseconds by which the clock was put forward.
+    ahead: AtomicU64,
     /// Polls that the API asked for.
     polls_asked: watch::Sender<usize>,
     /// The fates of answers, in order.
@@ -34,7 +45,7 @@ struct Controls {
 
 impl Backend for Fake {
     async fn ask(&self, query: Query) -> Result<(), Unavailable> {
-        let is_poll = matches!(query, Query::Poll { .. });
+        let is_poll = matches!(query, Query::Poll(_));
         self.queue.send(query).await.map_err(|_| Unavailable)?;
         if is_poll {
             self.controls.polls_asked.send_modify(|polls| *polls += 1);
@@ -60,10 +71,12 @@ impl Fake {
             ready: AtomicBool::new(true),
             silent: AtomicBool::new(false),
             held: watch::Sender::new(false),
+            connections: AtomicU64::new(connections),
+            ahead: AtomicU64::new(0),
             polls_asked: watch::Sender::new(0),
             resolved: watch::Sender::new(Vec::new()),
         });
-        tokio::spawn(Owned::new(connections, clients).run(queries, Arc::clone(&controls)));
+        tokio::spawn(Owned::new(clients).run(queries, Arc::clone(&controls)));
         Self { queue, controls }
     }
 
@@ -73,6 +86,17 @@ impl Fake {
 
     pub(crate) fn release(&self) {
         self.controls.held.send_replace(false);
+    }
+
+    /// From now on there are this many connections.
+    pub(crate) fn grow(&self, connections: u64) {
+        self.controls.connections.store(connections, Ordering::Relaxed);
+    }
+
+    /// Puts the clock of the state forward.
+    pub(crate) fn put_forward(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).expect("a time of a test");
+        self.controls.ahead.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     pub(crate) fn silence(&self, silent: bool) {
@@ -101,59 +125,78 @@ impl Fake {
 struct Owned {
     table: Table,
     clients: Clients,
-    now: u64,
+    turns: Turns,
+    /// Polls that wait for the end of a pass.
+    waiting: Vec<Ticket>,
+    connections: u64,
+    queries: u64,
+    now: KernelTime,
 }
 
 impl Owned {
-    fn new(connections: u64, clients: usize) -> Self {
-        let mut table = Table::new(usize::MAX);
-        for cookie in 0..connections {
-            table.apply(Event::Read(observation(cookie)));
-        }
+    fn new(clients: usize) -> Self {
         let limits = ClientLimits { clients, clients_per_user: clients, ..ClientLimits::default() };
-        Self { table, clients: Clients::new(limits, KernelTime(0)), now: 0 }
+        Self {
+            table: Table::new(usize::MAX),
+            clients: Clients::new(limits, KernelTime(0)),
+            turns: Turns::default(),
+            waiting: Vec::new(),
+            connections: 0,
+            queries: 0,
+            now: KernelTime(0),
+        }
     }
 
     async fn run(mut self, mut queries: mpsc::Receiver<Query>, controls: Arc<Controls>) {
         let mut held = controls.held.subscribe();
-        while let Some(query) = queries.recv().await {
-            if held.wait_for(|held| !*held).await.is_err() {
-                return;
-            }
-            if controls.silent.load(Ordering::Relaxed) {
+        loop {
+            let query = tokio::select! {
+                query = queries.recv() => match query {
+                    Some(query) => Some(query),
+                    None => return,
+                },
+                _ = held.changed() => None,
+            };
+            if query.is_some() && controls.silent.load(Ordering::Relaxed) {
                 continue;
             }
-            self.now += 1_000_000;
-            if let Some(delivered) = self.answer(query) {
+            self.queries += 1;
+            self.now = KernelTime(1_000_000 * self.queries + controls.ahead.load(Ordering::Relaxed));
+            self.clients.expire(self.now);
+            self.read(controls.connections.load(Ordering::Relaxed));
+            if let Some(delivered) = query.and_then(|query| self.answer(query)) {
                 controls.resolved.send_modify(|resolved| resolved.push(delivered));
             }
+            self.answer_polls(!*held.borrow_and_update());
         }
     }
 
     /// Nobody listens to a reply when the test's client went away.
     fn answer(&mut self, query: Query) -> Option<bool> {
-        let now = KernelTime(self.now);
+        let now = self.now;
         match query {
-            Query::Register { id, peer, reply } => {
-                let _ = reply.send(self.register(&id, peer));
+            Query::Register { id, peer, settings, reply } => {
+                let _ = reply.send(self.register(&id, peer, settings));
+            }
+            Query::Client { id, peer, reply } => {
+                let client = self.clients.state(&id, peer);
+                let _ = reply.send(client.map(|client| ClientAnswer { client, wall: WALL }));
+            }
+            Query::Clients { peer, reply } => {
+                let _ = reply.send(ClientsAnswer { clients: self.clients.list_for(peer), wall: WALL });
             }
             Query::Remove { id, peer, reply } => {
                 let _ = reply.send(self.clients.remove(&id, peer, now));
+                self.turns.advance(&mut self.clients, now);
             }
-            Query::Poll { id, peer, create, reply } => {
-                let _ = reply.send(self.poll(&id, peer, create));
-            }
-            Query::Resolve { receipt, delivered } => {
-                match delivered {
-                    true => self.clients.acknowledge(&receipt, now),
-                    false => self.clients.roll_back(&receipt, now),
-                }
+            Query::Poll(poll) => self.turns.begin(&mut self.clients, poll, now),
+            Query::Resolve { ticket, delivered } => {
+                self.turns.end(&mut self.clients, &ticket, delivered, now);
                 return Some(delivered);
             }
             Query::Listeners { reply } => {
                 let listeners = self.table.listeners().iter().copied().collect();
-                let wall = WallOffset(1_795_341_600_000_000_000);
-                let _ = reply.send(ListenersAnswer { listeners, at: now, wall });
+                let _ = reply.send(ListenersAnswer { listeners, at: now, wall: WALL });
             }
             Query::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -162,18 +205,31 @@ impl Owned {
         None
     }
 
-    fn register(&mut self, id: &ClientId, peer: Peer) -> Result<Registered, Refusal> {
-        let registration = self.clients.register(id, peer, KernelTime(self.now))?;
+    fn register(&mut self, id: &ClientId, peer: Peer, settings: Settings) -> Result<Registered, Refusal> {
+        let registration = self.clients.register(id, peer, settings, self.now)?;
         let client = self.clients.state(id, peer)?;
-        Ok(Registered { registration, client })
+        Ok(Registered { registration, client, wall: WALL })
     }
 
-    fn poll(&mut self, id: &ClientId, peer: Peer, create: bool) -> Result<PollAnswer, Refusal> {
-        if create {
-            self.clients.register(id, peer, KernelTime(self.now))?;
+    fn read(&mut self, connections: u64) {
+        for cookie in self.connections..connections {
+            self.table.apply(Event::Read(observation(cookie)));
         }
-        let delta = self.clients.poll(id, peer, &self.table, Health::default(), KernelTime(self.now))?;
-        Ok(PollAnswer { delta, wall: WallOffset(1_795_341_600_000_000_000) })
+        self.connections = connections;
+    }
+
+    /// Answers those that have begun, if a pass comes to its end.
+    fn answer_polls(&mut self, pass_ends: bool) {
+        loop {
+            self.waiting.extend(std::iter::from_fn(|| self.turns.next_begun()));
+            if self.waiting.is_empty() || !pass_ends {
+                return;
+            }
+            let pass = Pass { table: &self.table, health: Health::default(), at: self.now, wall: WALL };
+            for ticket in std::mem::take(&mut self.waiting) {
+                self.turns.answer(&mut self.clients, &ticket, &pass, self.now);
+            }
+        }
     }
 
     fn status(&self) -> Status {

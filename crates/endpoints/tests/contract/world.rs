@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use deltas::{ClientId, Peer};
+use deltas::{ClientId, Peer, Settings};
 use endpoints::{Backend, BoundSocket, Drained, EndpointError, HttpLimits, Query, serve};
 use rustix::process::{Uid, getuid};
 use tokio::net::UnixStream;
@@ -113,6 +113,30 @@ impl World {
         http.answer().await
     }
 
+    /// One registration with this body on a connection of its own.
+    pub(crate) async fn put(&self, id: &str, body: &str) -> Answer {
+        let length = format!("Content-Length: {}\r\n", body.len());
+        self.ask_with("PUT", &format!("/v1/clients/{id}"), &length, body).await
+    }
+
+    /// A poll of this client on a connection of its own, with a query such as `?after=1` or none; its answer is not
+    /// read.
+    pub(crate) async fn polling(&self, id: &str, query: &str) -> Http {
+        let mut http = self.connect().await;
+        http.request("GET", &format!("/v1/clients/{id}/connections{query}")).await;
+        http
+    }
+
+    /// One poll of this client on a connection of its own.
+    pub(crate) async fn poll(&self, id: &str, query: &str) -> Answer {
+        self.polling(id, query).await.answer().await
+    }
+
+    /// Waits until the API has asked the state for this many polls.
+    pub(crate) async fn polls_asked(&self, polls: usize) {
+        until(self.state.polls_asked(), |asked| *asked >= polls).await;
+    }
+
     pub(crate) async fn register(&self, id: &str) {
         let answer = self.ask("PUT", &format!("/v1/clients/{id}")).await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
@@ -122,7 +146,10 @@ impl World {
     pub(crate) async fn register_as(&self, id: &str, peer: Peer) {
         let (reply, registered) = oneshot::channel();
         let id = ClientId::parse(id).expect("a valid id");
-        self.state.ask(Query::Register { id, peer, reply }).await.expect("the state is there");
+        self.state
+            .ask(Query::Register { id, peer, settings: Settings::default(), reply })
+            .await
+            .expect("the state is there");
         registered.await.expect("the state answers").expect("there is room");
     }
 

@@ -1,10 +1,12 @@
 //! The tracer inside the bench: the collector and the state thread of the daemon, with its default limits
 //! or with room for more connections, and without HTTP.
 
+use std::ops::Deref;
+
 use anyhow::{Context, anyhow};
 use collect::{Capability, CollectLimits, Collector, PassRequests, kernel_now};
-use deltas::{ClientId, ClientLimits, Delta, Peer};
-use endpoints::{Backend, Query};
+use deltas::{Ask, ClientId, ClientLimits, Delta, Peer, Settings, Ticket};
+use endpoints::{Backend, Poll, Query};
 use sockeye::config::Limits;
 use sockeye::state::{StateLimits, StateQueue, StateThread};
 use tokio::sync::oneshot;
@@ -104,7 +106,7 @@ impl Tracer {
     pub fn client(&self) -> anyhow::Result<Client<'_>> {
         let id = ClientId::parse("bench").map_err(|error| anyhow!("{error:?}"))?;
         let (reply, answer) = oneshot::channel();
-        self.ask(Query::Register { id: id.clone(), peer: Peer::ROOT, reply })?;
+        self.ask(Query::Register { id: id.clone(), peer: Peer::ROOT, settings: Settings::default(), reply })?;
         self.runtime.block_on(answer)?.map_err(|refusal| anyhow!("{refusal:?}"))?;
         Ok(Client { tracer: self, id })
     }
@@ -118,17 +120,32 @@ fn program_ids(collector: &Collector) -> Vec<u32> {
     collector.support().programs.iter().map(|(_, id)| *id).collect()
 }
 
+/// An answer, and the poll that got it.
+pub struct Answer {
+    ticket: Ticket,
+    delta: Delta,
+}
+
+impl Deref for Answer {
+    type Target = Delta;
+
+    fn deref(&self) -> &Delta {
+        &self.delta
+    }
+}
+
 impl Client<'_> {
     /// A poll that waits for its answer; [`Client::acknowledge`] comes after the clock was read.
-    pub fn poll(&self) -> anyhow::Result<Delta> {
-        let (reply, answer) = oneshot::channel();
-        self.tracer.ask(Query::Poll { id: self.id.clone(), peer: Peer::ROOT, create: false, reply })?;
+    pub fn poll(&self) -> anyhow::Result<Answer> {
+        let ((begun, _), (reply, answer)) = (oneshot::channel(), oneshot::channel());
+        let (id, peer, ask) = (self.id.clone(), Peer::ROOT, Ask::default());
+        self.tracer.ask(Query::Poll(Poll { id, peer, create: false, ask, begun, reply }))?;
         let answer = self.tracer.runtime.block_on(answer)?.map_err(|refusal| anyhow!("{refusal:?}"))?;
-        Ok(answer.delta)
+        Ok(Answer { ticket: answer.ticket, delta: answer.delta })
     }
 
     /// The answer arrived: the next poll tells what came since.
-    pub fn acknowledge(&self, delta: Delta) -> anyhow::Result<()> {
-        self.tracer.ask(Query::Resolve { receipt: delta.receipt, delivered: true })
+    pub fn acknowledge(&self, answer: Answer) -> anyhow::Result<()> {
+        self.tracer.ask(Query::Resolve { ticket: answer.ticket, delivered: true })
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use collect::{CollectLimits, Collector, PassRequests, kernel_now};
 use connections::{Connection, Counters, Listener, TcpFacts};
-use deltas::{Change, ClientId, ClientLimits, Delta};
-use endpoints::{Backend, Query};
+use deltas::{Ask, Change, ClientId, ClientLimits, Delta, Peer, Settings};
+use endpoints::{Backend, Poll, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
 use tokio::sync::oneshot;
 
@@ -67,7 +67,7 @@ impl Tracer {
     pub fn client(&self, id: &str) -> Client<'_> {
         let id = ClientId::parse(id).expect("a valid id");
         let (reply, answer) = oneshot::channel();
-        self.ask(Query::Register { id: id.clone(), peer: deltas::Peer::ROOT, reply });
+        self.ask(Query::Register { id: id.clone(), peer: Peer::ROOT, settings: Settings::default(), reply });
         self.runtime.block_on(answer).expect("an answer").expect("registered");
         Client { tracer: self, id, told: BTreeMap::new(), closes: BTreeMap::new() }
     }
@@ -107,12 +107,12 @@ impl Tracer {
 impl Client<'_> {
     /// Polls and acknowledges, and keeps nothing.
     pub fn answer(&mut self) -> Delta {
-        let (reply, answer) = oneshot::channel();
-        let (id, peer) = (self.id.clone(), deltas::Peer::ROOT);
-        self.tracer.ask(Query::Poll { id, peer, create: false, reply });
-        let delta = self.tracer.runtime.block_on(answer).expect("an answer").expect("not refused").delta;
-        self.tracer.ask(Query::Resolve { receipt: delta.receipt.clone(), delivered: true });
-        delta
+        let ((begun, _), (reply, answer)) = (oneshot::channel(), oneshot::channel());
+        let (id, peer, ask) = (self.id.clone(), Peer::ROOT, Ask::default());
+        self.tracer.ask(Query::Poll(Poll { id, peer, create: false, ask, begun, reply }));
+        let answer = self.tracer.runtime.block_on(answer).expect("an answer").expect("not refused");
+        self.tracer.ask(Query::Resolve { ticket: answer.ticket, delivered: true });
+        answer.delta
     }
 
     /// Polls, acknowledges, and adds up.
@@ -138,7 +138,7 @@ impl Client<'_> {
     /// Ends the registration.
     pub fn remove(self) {
         let (reply, answer) = oneshot::channel();
-        self.tracer.ask(Query::Remove { id: self.id, peer: deltas::Peer::ROOT, reply });
+        self.tracer.ask(Query::Remove { id: self.id, peer: Peer::ROOT, reply });
         self.tracer.runtime.block_on(answer).expect("an answer").expect("it was registered");
     }
 
