@@ -116,6 +116,8 @@ impl Admitted {
         let PollAnswer { ticket, delta, wall, superseded } = match self.ask(&api, &mut made).await {
             Ok(answer) => answer,
             Err(problem) => {
+                // Who reads that the poll is over finds its place free.
+                drop((turn, self.place));
                 // Nobody listens any more when the client went away.
                 let _ = made.send(Err(problem));
                 return;
@@ -193,5 +195,93 @@ fn count<B>(api: &Api<B>, refusal: &Refusal) {
 async fn told(word: oneshot::Receiver<()>) {
     if word.await.is_err() {
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connections::{KernelTime, Table};
+    use deltas::{ClientLimits, Clients, Health, Peer, Settings};
+    use tokio::net::UnixStream;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::limits::HttpLimits;
+    use crate::query::Identity;
+
+    /// A state that answers each poll, and says of none that it has begun.
+    #[derive(Clone)]
+    struct Quiet {
+        identity: Identity,
+        queries: mpsc::UnboundedSender<Query>,
+    }
+
+    impl Backend for Quiet {
+        async fn ask(&self, query: Query) -> Result<(), Unavailable> {
+            let query = match query {
+                Query::Poll(Poll { id, peer, begun, reply, .. }) => {
+                    let _ = reply.send(Ok(answer_to(&id, peer)));
+                    let (reply, _) = oneshot::channel();
+                    Query::Poll(Poll { id, peer, create: false, ask: Ask::default(), begun, reply })
+                }
+                other => other,
+            };
+            self.queries.send(query).map_err(|_| Unavailable)
+        }
+
+        fn identity(&self) -> &Identity {
+            &self.identity
+        }
+
+        fn ready(&self) -> bool {
+            true
+        }
+    }
+
+    fn answer_to(id: &ClientId, peer: Peer) -> PollAnswer {
+        let now = KernelTime(0);
+        let mut clients = Clients::new(ClientLimits::default(), now);
+        clients.register(id, peer, Settings::default(), now).expect("there is room");
+        let begun = clients.begin(id, peer, Ask::default(), now).expect("it is registered");
+        let delta = clients.answer(&begun.ticket, &Table::new(1), Health::default(), now).expect("an answer");
+        let (_, superseded) = oneshot::channel();
+        PollAnswer { ticket: begun.ticket, delta, wall: WallOffset(0), superseded }
+    }
+
+    /// Runs a poll that leaves the line in the moment in which its answer comes, for one who waits for it or is
+    /// gone; gives whether an answer came, and what the state was asked.
+    async fn leave_line(is_there: bool) -> (bool, mpsc::UnboundedReceiver<Query>) {
+        let (queries, asked) = mpsc::unbounded_channel();
+        let identity = Identity { instance: "test".to_owned(), degradations: Vec::new() };
+        let limits = HttpLimits { poll_wait: Duration::ZERO, ..HttpLimits::default() };
+        let api = Api::new(Quiet { identity, queries }, limits);
+        let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
+        let link = Link::new(&ours).expect("a link");
+        let id = ClientId::parse("a").expect("a valid id");
+        let key = PollKey { id: id.clone(), peer: link.peer() };
+        let place = api.admission.admit(key).expect("there is a place");
+        let (made, outcome) = oneshot::channel();
+        let poll = Admitted { id, ask: Ask::default(), create: false, link, place };
+        let running = tokio::spawn(poll.run(api, made));
+        let mut came = false;
+        if is_there {
+            // Dropped, what was made is lost.
+            came = outcome.await.is_ok_and(|made| made.is_ok());
+        } else {
+            drop(outcome);
+        }
+        running.await.expect("it does not panic");
+        (came, asked)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_while_its_poll_leaves_the_line_is_used_or_taken_back() {
+        for is_there in [true, false] {
+            let (came, mut asked) = leave_line(is_there).await;
+            assert_eq!(came, is_there);
+            assert!(matches!(asked.recv().await, Some(Query::Poll(_))));
+            assert!(matches!(asked.recv().await, Some(Query::Resolve { delivered: false, .. })));
+            assert!(asked.recv().await.is_none(), "once");
+        }
     }
 }
