@@ -198,3 +198,45 @@ fn refuse(poll: Poll, refusal: Refusal) {
     let _ = reply.send(Err(refusal));
     let _ = begun.send(());
 }
+
+#[cfg(test)]
+mod tests {
+    use deltas::{Ask, ClientId, ClientLimits, Peer};
+
+    use super::*;
+
+    fn poll() -> (Poll, oneshot::Receiver<Result<PollAnswer, Refusal>>) {
+        let ((begun, _), (reply, answer)) = (oneshot::channel(), oneshot::channel());
+        let id = ClientId::parse("a").expect("a valid id");
+        (Poll { id, peer: Peer::ROOT, create: true, ask: Ask::default(), begun, reply }, answer)
+    }
+
+    #[test]
+    fn who_has_left_the_line_takes_no_room_in_it() {
+        let now = KernelTime(0);
+        let (mut turns, mut clients) = (Turns::default(), Clients::new(ClientLimits::default(), now));
+        let (first, _answer) = poll();
+        turns.begin(&mut clients, first, now);
+        for _ in 0..100 {
+            let (leaver, answer) = poll();
+            turns.begin(&mut clients, leaver, now);
+            assert_eq!(turns.line.len(), 1);
+            drop(answer);
+        }
+    }
+
+    #[test]
+    fn a_poll_that_is_over_leaves_nothing_behind() {
+        let now = KernelTime(0);
+        let (mut turns, mut clients) = (Turns::default(), Clients::new(ClientLimits::default(), now));
+        let (first, answer) = poll();
+        turns.begin(&mut clients, first, now);
+        let ticket = turns.next_begun().expect("it has begun");
+        assert!(turns.next_begun().is_none() && turns.waits(&ticket));
+        turns.give_up(&mut clients, &ticket, now);
+        assert!(answer.blocking_recv().is_err(), "there is no answer");
+        turns.end(&mut clients, &ticket, true, now);
+        assert!(turns.in_flight.is_empty() && turns.line.is_empty());
+        assert!(clients.list().iter().all(|client| !client.in_flight));
+    }
+}
