@@ -1,5 +1,6 @@
 //! Answers that did not arrive: nothing of them is missing afterwards, and nothing is told twice.
 
+use crate::curl::get;
 use crate::daemon::Daemon;
 use crate::exchange::{Exchange, Pair};
 use crate::ledger::{Ledger, number};
@@ -79,6 +80,35 @@ fn an_answer_that_was_cut_in_the_middle_is_told_again_whole() {
     check_sums(&ledger, &exchange);
     let again = ledger.poll();
     assert!(again["coverage"]["complete"].as_bool().is_some_and(|complete| complete), "{again}");
+}
+
+#[test]
+fn an_answer_that_was_read_and_not_kept_is_told_again_to_a_client_that_says_what_it_has() {
+    if !runs_here(&["curl", "ip"]) {
+        return;
+    }
+    let daemon = Daemon::start();
+    let socket = daemon.socket();
+    let mut ledger = Ledger::register(daemon.socket(), "a");
+    let after = |sequence: u64| format!("/v1/clients/a/connections?after={sequence}");
+    let exchange = Exchange::new();
+    exchange.run(3, BYTES);
+    let forgotten = get(&socket, &after(0)).json();
+    exchange.run(2, BYTES);
+    let unread = Raw::ask(&socket, &after(0));
+    unread.wait_answer();
+    // The one that nobody reads is no obstacle.
+    let kept = ledger.add(get(&socket, &after(0)).json());
+    drop(unread);
+    assert_eq!((number(&forgotten["sequence"]), number(&kept["sequence"])), (1, 3));
+    assert_eq!(ledger.closed(&exchange.space), 10);
+    exchange.run(1, BYTES);
+    ledger.add(get(&socket, &after(3)).json());
+    assert_eq!(ledger.closed(&exchange.space), 12);
+    check_sums(&ledger, &exchange);
+    let refused = get(&socket, &after(1));
+    assert_eq!((refused.status, refused.problem().as_str()), (409, "/problems/out-of-sequence"));
+    assert_eq!((number(&refused.json()["acknowledged"]), number(&refused.json()["pending"])), (3, 4));
 }
 
 /// Every closed connection of the namespace was told once, with the bytes that it carried.
