@@ -21,9 +21,10 @@ pub struct HttpLimits {
     pub write_stall: Duration,
     /// Polls at once, in all.
     pub polls: usize,
-    /// Polls at once per client: one is answered, the others wait for it.
+    /// Polls at once per client and user: one is in flight, the others wait for it or put an end to it.
     pub polls_per_client: usize,
-    /// Longest time that a poll waits for another of its client.
+    /// Longest time that a poll which acknowledges itself waits for another of its client. The time that the state
+    /// takes to look at it is in that; the time until a pass has ended is not.
     pub poll_wait: Duration,
     /// Time to finish answers at the end, and for them to be read.
     pub drain: Duration,

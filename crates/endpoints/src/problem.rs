@@ -202,3 +202,15 @@ impl From<Unavailable> for Problem {
         Self::new(Kind::Unavailable, "the tracer does not answer; it may be starting or stopping")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_for_which_there_is_no_memory_may_come_again() {
+        let response = Problem::from(Refusal::AnswersTooLarge).response(Dialect::Native, "1");
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers().get(RETRY_AFTER), Some(&HeaderValue::from(1)));
+    }
+}

@@ -189,3 +189,38 @@ fn accepted(headers: &HeaderMap) -> String {
 fn invalid_id() -> Problem {
     Problem::new(Kind::InvalidClientId, InvalidClientId.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn parts(uri: &str) -> Parts {
+        Request::get(uri).body(()).expect("a valid uri").into_parts().0
+    }
+
+    #[test]
+    fn a_poll_asks_for_what_its_parameters_say() {
+        for (query, after, view) in [
+            ("", None, None),
+            ("?after=0", Some(0), None),
+            ("?after=18446744073709551615", Some(u64::MAX), None),
+            ("?rollup=ports&after=7", Some(7), Some(View::Ports)),
+            ("?rollup=none", None, Some(View::Each)),
+        ] {
+            let ask =
+                native_ask(&parts(&format!("/v1/clients/a/connections{query}"))).expect("it is allowed");
+            assert_eq!(ask, Ask { after, view }, "{query}");
+            let path = "/network_tracer/connections";
+            let ask = reference_ask(&parts(&format!("{path}{query}"))).expect("it is allowed");
+            assert_eq!(ask, Ask { after: None, view }, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_says_is_repeated_shortened_between_characters() {
+        assert_eq!(shortened(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shortened(&"é".repeat(65)), format!("{}…", "é".repeat(64)));
+    }
+}
