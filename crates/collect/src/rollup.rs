@@ -26,6 +26,7 @@ pub(crate) fn decode(key: &types::rollup_key, sums: &types::rollup) -> Result<Ro
             out_of_order: sums.out_of_order_packets,
             delivered_ce: sums.delivered_ce_packets,
         },
+        established: None,
         counts_rtos: sums.without_rtos == 0,
         failures: failures(sums),
         last_closed_at: KernelTime(sums.last_closed_at_ns),
@@ -67,6 +68,7 @@ pub(crate) fn common(
         direction: direction(direction_number)?,
         service_port: (service_port != 0).then_some(service_port),
         owner: (tgid != 0).then_some((tgid, started_at)),
+        ends: None,
     })
 }
 
@@ -121,6 +123,7 @@ mod tests {
             direction: Direction::Outgoing,
             service_port: Some(443),
             owner: Some((12, 34)),
+            ends: None,
         };
         assert_eq!(rollup.key, RollUpKey { protocol: Protocol::Tcp, common: Some(common) });
         assert_eq!((rollup.connections, rollup.total.sent_bytes, rollup.failures), (3, 9, Vec::new()));

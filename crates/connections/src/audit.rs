@@ -219,7 +219,7 @@ impl Audits {
     }
 
     /// Notes what is known now.
-    pub(crate) fn note<'a>(&mut self, ledger: &Ledger, live: impl Iterator<Item = &'a Connection>) {
+    pub(crate) fn note(&mut self, ledger: &Ledger, live: impl Iterator<Item = Connection>) {
         self.noted = Noted { sums: ledger.with(live), rest: ledger.rest() };
     }
 

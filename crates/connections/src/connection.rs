@@ -7,7 +7,7 @@ use crate::direction::Direction;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::global_id::GlobalId;
-use crate::owner::{Owner, OwnerSource};
+use crate::owner::Owner;
 use crate::state::State;
 use crate::time::KernelTime;
 use crate::tuple::Tuple;
@@ -63,30 +63,4 @@ pub struct Connection {
     pub failure: Option<Failure>,
     /// When it failed.
     pub failed_at: Option<KernelTime>,
-}
-
-impl Connection {
-    /// What makes it worth telling again.
-    #[must_use]
-    pub fn news(&self) -> News {
-        News {
-            total: self.total,
-            state: self.state,
-            owner_source: self.owner.map(|owner| owner.source),
-            failure: self.failure,
-        }
-    }
-}
-
-/// What makes a connection worth telling again when it differs from what was told. Other facts go along with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct News {
-    /// Totals since tracing began.
-    pub total: Counters,
-    /// The state.
-    pub state: State,
-    /// How the owner was learnt; absent without one.
-    pub owner_source: Option<OwnerSource>,
-    /// The failure; absent without one.
-    pub failure: Option<Failure>,
 }

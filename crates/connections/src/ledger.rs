@@ -65,13 +65,10 @@ impl Ledger {
     }
 
     /// The sums of every namespace, with those that live. Looks at all.
-    pub(crate) fn with<'a>(
-        &self,
-        live: impl Iterator<Item = &'a Connection>,
-    ) -> HashMap<u32, Sums, RandomState> {
+    pub(crate) fn with(&self, live: impl Iterator<Item = Connection>) -> HashMap<u32, Sums, RandomState> {
         let mut all = self.ended.clone();
         for connection in live {
-            all.entry(connection.tuple.netns).or_default().add(connection);
+            all.entry(connection.tuple.netns).or_default().add(&connection);
         }
         all
     }
@@ -128,12 +125,19 @@ mod tests {
     use crate::time::KernelTime;
 
     fn rolled_up(netns: Option<u32>) -> RollUp {
-        let of = |netns| Common { netns, direction: Direction::Incoming, service_port: None, owner: None };
+        let of = |netns| Common {
+            netns,
+            direction: Direction::Incoming,
+            service_port: None,
+            owner: None,
+            ends: None,
+        };
         RollUp {
             key: RollUpKey { protocol: Protocol::Tcp, common: netns.map(of) },
             owner: None,
             connections: 2,
             total: Counters { sent_bytes: 7, ..Counters::default() },
+            established: None,
             counts_rtos: true,
             failures: Vec::new(),
             last_closed_at: KernelTime(1),

@@ -8,8 +8,11 @@
 //! input is counted as an anomaly and answered with the best value.
 
 mod audit;
+mod closed;
+mod column;
 mod connection;
 mod counters;
+mod details;
 mod direction;
 mod entry;
 mod event;
@@ -20,17 +23,22 @@ mod ledger;
 mod listeners;
 mod live;
 mod loss;
+mod news;
 mod owner;
+mod owners;
+mod places;
 mod rollup;
 mod state;
 mod table;
+mod tally;
 mod tcp;
 mod time;
 mod tombstones;
 mod tuple;
 
 pub use audit::{Audit, AuditReading, Drift, KernelSums, NamespaceReading};
-pub use connection::{Connection, ConnectionId, News};
+pub use closed::{Closed, ToldOf};
+pub use connection::{Connection, ConnectionId};
 pub use counters::{Counters, RawCounters};
 pub use direction::Direction;
 pub use event::{Ending, Event, Observation};
@@ -39,6 +47,7 @@ pub use failure::{Failure, FailureKind};
 pub use global_id::GlobalId;
 pub use listeners::{Listener, Listeners};
 pub use loss::{Loss, Losses};
+pub use news::{News, NewsOf, Told};
 pub use owner::{Command, Owner, OwnerSource};
 pub use rollup::{Common, RollUp, RollUpKey, RolledUp};
 pub use state::State;

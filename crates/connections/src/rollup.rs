@@ -1,14 +1,15 @@
-//! Roll-ups: connections of which the kernel side kept only sums, because it had no room for more.
+//! Roll-ups: several connections of which only sums are kept, or told.
 //!
-//! Owns what a roll-up is and how much of its sums is news: connections in it may have been told live before.
-//! Does not decide what is rolled up.
+//! Owns what a roll-up is, how a connection is added to one, and how much of the sums of the kernel side is news:
+//! connections in it may have been told live before. Does not decide what is rolled up.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
 
-use crate::connection::ConnectionId;
+use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::direction::Direction;
 use crate::failure::Failure;
@@ -37,6 +38,38 @@ pub struct Common {
     pub service_port: Option<u16>,
     /// Process id and start, in nanoseconds since boot, of the owner; absent when none was found.
     pub owner: Option<(u32, u64)>,
+    /// The end on this host and the other one; absent where they have no addresses in common. The port is 0 but where it
+    /// is the service's.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+impl RollUpKey {
+    /// What this connection has in common with others that differ only in the ephemeral port: all but that port. Where it
+    /// is not known which end opened them, both ports may differ.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Self {
+        let Connection { tuple, direction, owner, .. } = connection;
+        let (mut local, mut remote) = (tuple.local, tuple.remote);
+        let service_port = match direction {
+            Direction::Incoming => Some(local.port()),
+            Direction::Outgoing => Some(remote.port()),
+            Direction::Unknown => None,
+        };
+        if *direction != Direction::Incoming {
+            local.set_port(0);
+        }
+        if *direction != Direction::Outgoing {
+            remote.set_port(0);
+        }
+        let common = Common {
+            netns: tuple.netns,
+            direction: *direction,
+            service_port,
+            owner: owner.map(|owner| (owner.pid, owner.started_at_boot_ns)),
+            ends: Some((local, remote)),
+        };
+        Self { protocol: tuple.protocol, common: Some(common) }
+    }
 }
 
 /// Several closed connections as one.
@@ -44,11 +77,14 @@ pub struct Common {
 pub struct RollUp {
     /// What they have in common.
     pub key: RollUpKey,
-    /// Their owner, as the kernel side knew it.
+    /// Their owner, as it was known of the first.
     pub owner: Option<Owner>,
     /// How many they are. 0 when all of them were told live before and only the end of their counting is here, and for
     /// UDP: those are datagrams of peers that found no room, and how many peers is not known.
     pub connections: u64,
+    /// How many of them were established, without those of which that was told while they lived; absent where only the
+    /// kernel side could know.
+    pub established: Option<u64>,
     /// Their counters, added up, without what was told of them while they lived.
     pub total: Counters,
     /// The kernel counts retransmission time-outs; without it those of `total` are meaningless.
@@ -60,6 +96,36 @@ pub struct RollUp {
 }
 
 impl RollUp {
+    /// A roll-up that nothing was added to yet. `first` is the first that will be.
+    #[must_use]
+    pub fn beginning_with(first: &Connection) -> Self {
+        Self {
+            key: RollUpKey::of(first),
+            owner: first.owner,
+            connections: 0,
+            established: Some(0),
+            total: Counters::default(),
+            counts_rtos: true,
+            failures: Vec::new(),
+            last_closed_at: KernelTime(0),
+        }
+    }
+
+    /// Adds a connection that has ended, of which `news` was not told before, nor, if it is `newly_established`, that it was
+    /// established.
+    pub fn add(&mut self, connection: &Connection, news: Counters, newly_established: bool) {
+        self.connections += 1;
+        self.established = self.established.map(|count| count + u64::from(newly_established));
+        self.total = self.total.plus(news);
+        self.counts_rtos &= connection.facts.counted().rtos;
+        self.last_closed_at = self.last_closed_at.max(connection.closed_at.unwrap_or_default());
+        let Some(failure) = connection.failure else { return };
+        match self.failures.iter_mut().find(|(known, _)| *known == failure) {
+            Some((_, count)) => *count += 1,
+            None => self.failures.push((failure, 1)),
+        }
+    }
+
     /// True when it tells nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.connections == 0 && self.total == Counters::default() && self.failures.is_empty()

@@ -4,6 +4,7 @@
 //! its close but a tombstone for two passes.
 
 use crate::audit::{Audit, Audits};
+use crate::closed::{Closed, Place};
 use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::entry::Entry;
@@ -13,6 +14,7 @@ use crate::ledger::Ledger;
 use crate::listeners::Listeners;
 use crate::live::Live;
 use crate::loss::Loss;
+use crate::news::{News, Told};
 use crate::rollup::{Named, RollUp, RolledUp, Settled};
 use crate::state::State;
 use crate::time::KernelTime;
@@ -25,7 +27,7 @@ pub struct Table {
     live: Live,
     listeners: Listeners,
     tombstones: Tombstones,
-    closed: Vec<Connection>,
+    closed: Vec<Closed>,
     named: Named,
     rolled_up: Vec<RollUp>,
     ledger: Ledger,
@@ -95,22 +97,22 @@ impl Table {
     }
 
     /// The live connections, in no order.
-    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+    pub fn connections(&self) -> impl Iterator<Item = Connection> {
         self.live.connections()
     }
 
-    /// How many changes of live connections were worth telling so far.
+    /// What a client knows that is told everything now. It shares its memory with the table until something changes, and
+    /// then takes 80 bytes per connection at most.
     #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.live.changes()
+    pub fn told(&self) -> Told {
+        self.live.told()
     }
 
-    /// The live connections with changes after the first `changes`, in no order: all that [`News`] tells has
-    /// stayed the same of the others.
-    ///
-    /// [`News`]: crate::News
-    pub fn changed_since(&self, changes: u64) -> impl Iterator<Item = &Connection> {
-        self.live.changed_since(changes)
+    /// What is news of the live connections to a client that was told so much: a counter has grown, or the state, the
+    /// failure or the way in which the owner was learnt is another one. Other facts go along with that.
+    #[must_use]
+    pub fn news_since(&self, told: &Told) -> News {
+        self.live.news_since(told)
     }
 
     /// How many connections are live.
@@ -138,7 +140,7 @@ impl Table {
     }
 
     /// Takes the connections that closed since the last call, each exactly once.
-    pub fn take_closed(&mut self) -> Vec<Connection> {
+    pub fn take_closed(&mut self) -> Vec<Closed> {
         std::mem::take(&mut self.closed)
     }
 
@@ -159,8 +161,9 @@ impl Table {
         if self.tombstones.contains(&observation.id) {
             return;
         }
+        let pass = self.pass_in_16_bits();
         let observe = |entry: &mut Entry| entry.observe(observation, &self.listeners);
-        if let Some(anomalies) = self.live.update(&observation.id, self.pass, observe) {
+        if let Some(anomalies) = self.live.update(&observation.id, pass, observe) {
             self.counts.anomalies += anomalies;
         } else if self.has_room() {
             let before = self.unseen_before(observation);
@@ -169,8 +172,9 @@ impl Table {
     }
 
     fn see(&mut self, ids: &[ConnectionId]) {
+        let pass = self.pass_in_16_bits();
         for id in ids {
-            if !self.live.see(id, self.pass) && !self.tombstones.contains(id) {
+            if !self.live.see(id, pass) && !self.tombstones.contains(id) {
                 // There was no room for it when it was read.
                 self.without_room += 1;
             }
@@ -199,10 +203,10 @@ impl Table {
             return None;
         }
         let id = self.live.of_socket(observation.id.cookie)?;
-        let entry = self.live.remove(&id)?;
+        let (entry, place) = self.live.remove(&id)?;
         let counted = entry.since_opened;
         self.counts.close_not_seen.add(0);
-        self.bury(entry, observation.id.claimed_at);
+        self.bury(entry, Some(place), observation.id.claimed_at);
         Some(counted)
     }
 
@@ -214,7 +218,8 @@ impl Table {
     }
 
     fn insert(&mut self, observation: &Observation, before: Counters) {
-        self.live.insert(Entry::new(observation, before, &self.listeners), self.pass);
+        let entry = Entry::new(observation, before, &self.listeners);
+        self.live.insert(&entry, self.pass_in_16_bits());
     }
 
     fn close(&mut self, observation: &Observation, ending: Ending) {
@@ -222,11 +227,11 @@ impl Table {
             self.counts.anomalies += 1;
             return;
         }
-        let mut entry = match self.live.remove(&observation.id) {
-            Some(entry) => entry,
+        let (mut entry, place) = match self.live.remove(&observation.id) {
+            Some((entry, place)) => (entry, Some(place)),
             None => {
                 let before = self.unseen_before(observation);
-                Entry::new(observation, before, &self.listeners)
+                (Entry::new(observation, before, &self.listeners), None)
             }
         };
         self.counts.anomalies += entry.observe(observation, &self.listeners);
@@ -234,15 +239,15 @@ impl Table {
         let failed_at = observation.failed.map_or(ending.closed_at, |(_, at)| at);
         entry.connection.failure = failure;
         entry.connection.failed_at = failure.map(|_| failed_at);
-        self.bury(entry, ending.closed_at);
+        self.bury(entry, place, ending.closed_at);
     }
 
     /// What was told of it while it lived is all that is told of it by itself; what came after is in the
     /// roll-up.
     fn name_rolled_up(&mut self, name: RolledUp) {
-        if let Some(entry) = self.live.remove(&name.id) {
+        if let Some((entry, place)) = self.live.remove(&name.id) {
             self.named.told(name.key, entry.since_opened);
-            self.bury(entry, name.closed_at);
+            self.bury(entry, Some(place), name.closed_at);
         } else if self.tombstones.contains(&name.id) {
             self.counts.anomalies += 1;
         } else if name.pre_existing {
@@ -264,21 +269,21 @@ impl Table {
         }
     }
 
-    fn bury(&mut self, mut entry: Entry, closed_at: KernelTime) {
+    fn bury(&mut self, mut entry: Entry, place: Option<Place>, closed_at: KernelTime) {
         entry.connection.state = State::Closed;
         entry.connection.closed_at = Some(closed_at);
         entry.resolve_direction(&self.listeners);
         self.tombstones.bury(entry.connection.id, self.pass);
         self.counts.closed += 1;
         self.ledger.add_closed(&entry.connection);
-        self.closed.push(entry.connection);
+        self.closed.push(self.live.closed(&entry, place));
     }
 
     fn end_pass(&mut self, at: KernelTime) {
-        for id in self.live.end_pass(self.pass, at, &self.listeners) {
-            if let Some(entry) = self.live.remove(&id) {
+        for id in self.live.end_pass(self.pass_in_16_bits(), at, &self.listeners) {
+            if let Some((entry, place)) = self.live.remove(&id) {
                 self.counts.close_not_seen.add(0);
-                self.bury(entry, at);
+                self.bury(entry, Some(place), at);
             }
         }
         self.counts.without_room = std::mem::take(&mut self.without_room);
@@ -286,5 +291,10 @@ impl Table {
         self.listeners.pass_ended();
         self.pass += 1;
         self.tombstones.pass_began(self.pass);
+    }
+
+    /// The number of the pass as it is noted for each connection.
+    fn pass_in_16_bits(&self) -> u16 {
+        u16::try_from(self.pass % u64::from(u16::MAX)).expect("a remainder")
     }
 }

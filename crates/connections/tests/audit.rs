@@ -112,6 +112,7 @@ fn what_was_added_up_without_distinction_is_not_missing() {
         owner: None,
         connections: 0,
         total: Counters { sent_packets: 50, ..Counters::default() },
+        established: None,
         counts_rtos: false,
         failures: Vec::new(),
         last_closed_at: KernelTime(5),
@@ -209,7 +210,7 @@ fn a_connection_that_an_audit_found_again_goes_on_and_is_not_told_twice() {
     let closed = table.take_closed();
     let live: Vec<_> = table.connections().collect();
     let (before, after) = (closed.first().expect("its first part ended"), live.first().expect("it goes on"));
-    assert_eq!((before.total.sent_bytes, after.total.sent_bytes), (100, 30));
+    assert_eq!((before.total().sent_bytes, after.total.sent_bytes), (100, 30));
     assert_eq!(table.counts().close_not_seen.connections, 1);
     // One that was never known is told in full.
     table.apply(Event::Read(Observation { counters: sent(9), found: true, ..observation(2) }));

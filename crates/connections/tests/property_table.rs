@@ -269,6 +269,7 @@ impl Model {
             owner: None,
             connections: OTHERS + 1,
             total: socket.counters.plus(others),
+            established: None,
             counts_rtos: true,
             failures: Vec::new(),
             last_closed_at: closed_at,
@@ -287,6 +288,7 @@ impl Model {
             owner: None,
             connections: 0,
             total,
+            established: None,
             counts_rtos: false,
             failures: Vec::new(),
             last_closed_at: KernelTime(self.now),
@@ -384,8 +386,8 @@ proptest! {
                 table.apply(event);
             }
             for connection in table.take_closed() {
-                let again = closed.insert(connection.id, connection.total);
-                prop_assert_eq!(again, None, "told closed twice: {}", connection.id);
+                let again = closed.insert(connection.id(), connection.total());
+                prop_assert_eq!(again, None, "told closed twice: {}", connection.id());
             }
             let news = table.take_rolled_up().into_iter().map(|rollup| (rollup.connections, rollup.total));
             rolled_up.extend(news);

@@ -15,6 +15,7 @@ const KEY: RollUpKey = RollUpKey {
         direction: Direction::Outgoing,
         service_port: Some(443),
         owner: Some((12, 34)),
+        ends: None,
     }),
 };
 
@@ -41,6 +42,7 @@ fn failed(key: RollUpKey, connections: u64, sent_bytes: u64, refused: u64) -> Ev
         owner: None,
         connections,
         total: Counters { sent_bytes, ..Counters::default() },
+        established: None,
         counts_rtos: true,
         failures: if refused == 0 { Vec::new() } else { vec![refused_all] },
         last_closed_at: KernelTime(77),
@@ -75,7 +77,7 @@ fn what_was_told_live_closes_with_that_and_is_taken_off_the_roll_up() {
         named(KEY, 1, false),
         rolled_up(KEY, 5, 500),
     ]);
-    let [closed] = table.take_closed()[..] else { panic!("one closed connection") };
+    let closed = table.take_closed().pop().expect("a closed connection").connection();
     assert_eq!((closed.id.cookie, closed.total.sent_bytes), (1, 30));
     assert_eq!((closed.state, closed.closed_at), (State::Closed, Some(KernelTime(70))));
     assert_eq!(news(&mut table), [(4, 470)]);
@@ -88,7 +90,7 @@ fn the_part_of_an_older_connection_before_tracing_is_not_told() {
     let grown = Observation { pre_existing: true, ..sent(1, 1007) };
     let mut table =
         table([Event::Adopted(older), Event::Read(grown), named(KEY, 1, true), rolled_up(KEY, 1, 1010)]);
-    let [closed] = table.take_closed()[..] else { panic!("one closed connection") };
+    let closed = table.take_closed().pop().expect("a closed connection").connection();
     assert_eq!((closed.total.sent_bytes, closed.before.sent_bytes), (7, 1000));
     assert_eq!(news(&mut table), [(0, 3)], "only the end of its counting is left");
 }

@@ -70,7 +70,7 @@ fn a_socket_that_connects_again_is_another_connection() {
     };
     let mut table =
         table([Event::Read(sent(1, 10)), closed(sent(1, 10)), Event::Read(again(3)), closed(again(4))]);
-    let totals: Vec<_> = table.take_closed().iter().map(|connection| connection.total).collect();
+    let totals: Vec<_> = table.take_closed().iter().map(connections::Closed::total).collect();
     assert_eq!(totals, [bytes(10), bytes(4)]);
 }
 

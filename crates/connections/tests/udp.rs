@@ -72,6 +72,7 @@ fn rolled_up(common: Option<Common>, datagrams: u64) -> Event {
         owner: None,
         connections: 0,
         total: total(datagrams),
+        established: None,
         counts_rtos: false,
         failures: Vec::new(),
         last_closed_at: KernelTime(77),
@@ -129,18 +130,18 @@ fn a_close_that_was_not_seen_is_found_out_as_for_tcp() {
 fn a_failure_while_it_lives_is_news_once() {
     let mut table = table([Event::Read(sent(1, 5))]);
     assert_eq!(failure(&only_live(&table)), (None, None));
-    let told = table.changes();
+    let told = table.told();
     table.apply(Event::Read(failed(ECONNREFUSED, 40)));
     assert_eq!(failure(&only_live(&table)), (Some(REFUSED), Some(KernelTime(40))));
     assert_eq!((only_live(&table).state, only_live(&table).closed_at), (State::Open, None));
-    assert_eq!(table.changed_since(told).count(), 1, "although no counter moved");
-    let told = table.changes();
+    assert_eq!(table.news_since(&told).iter().count(), 1, "although no counter moved");
+    let told = table.told();
     table.apply(Event::Read(failed(ECONNREFUSED, 40)));
     table.apply(Event::Read(failed(ECONNREFUSED, 50)));
-    assert_eq!(table.changed_since(told).count(), 0, "the same again");
+    assert_eq!(table.news_since(&told).iter().count(), 0, "the same again");
     assert_eq!(only_live(&table).failed_at, Some(KernelTime(50)), "the last");
     table.apply(Event::Read(failed(EHOSTUNREACH, 60)));
-    assert_eq!(table.changed_since(told).count(), 1, "another one");
+    assert_eq!(table.news_since(&told).iter().count(), 1, "another one");
     assert_eq!(only_live(&table).failure.map(|failure| failure.kind), Some(FailureKind::Unreachable));
 }
 
@@ -222,8 +223,13 @@ fn drops_and_assurance_stay_when_the_socket_is_gone_before_its_final_record() {
 
 #[test]
 fn datagrams_of_peers_without_room_are_told_though_the_number_of_peers_is_not_known() {
-    let common =
-        Common { netns: 1, direction: Direction::Incoming, service_port: Some(53), owner: Some((12, 34)) };
+    let common = Common {
+        netns: 1,
+        direction: Direction::Incoming,
+        service_port: Some(53),
+        owner: Some((12, 34)),
+        ends: None,
+    };
     let mut table = table([rolled_up(Some(common), 4), rolled_up(None, 6), rolled_up(None, 0)]);
     let news = table.take_rolled_up();
     let told: Vec<_> =

@@ -1,13 +1,12 @@
-//! One client: its baselines and its pending answer.
+//! One client: what it has, and the answer that is on its way to it. Its polls are in `polls`.
 
-use std::collections::HashMap;
+use connections::{Closed, KernelTime, Loss, RollUp, Table};
 
-use connections::{Audit, Connection, ConnectionId, KernelTime, Loss, News, RollUp, Table};
-use foldhash::fast::RandomState;
-
+use crate::baseline::Baseline;
+use crate::changes::Changes;
 use crate::client_id::Peer;
-use crate::closed_log::{ClosedLog, Ended};
-use crate::delta::{Change, Coverage, Health};
+use crate::delta::{Coverage, Health, RollUpId};
+use crate::ended::Ended;
 use crate::polls::Flight;
 use crate::registration::View;
 
@@ -27,51 +26,19 @@ pub(crate) struct Client {
     pub(crate) in_flight: Option<Flight>,
     /// Number of the last answer made.
     pub(crate) sequence: u64,
+    /// What it is known to have.
     pub(crate) baseline: Baseline,
-    pub(crate) pending: Option<Pending>,
-    /// What this client lost because the closed log was full.
-    pub(crate) lost_in_log: Loss,
-    /// Counters that went backwards in its deltas.
-    pub(crate) anomalies: u64,
-}
-
-/// What the client is known to have.
-#[derive(Debug)]
-pub(crate) struct Baseline {
-    /// Number of the acknowledged answer.
-    pub(crate) sequence: u64,
-    /// End of the acknowledged answer.
-    pub(crate) to: KernelTime,
-    pub(crate) health: Health,
-    /// Position in the closed log of the first connection that was not told.
-    pub(crate) closed_position: u64,
-    /// How many changes of live connections it knows of.
-    changes: u64,
-    /// What was told of each live connection: 96 bytes.
-    told: HashMap<ConnectionId, News, RandomState>,
-}
-
-/// An answer that was made and whose fate is not known yet.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) sequence: u64,
-    to: KernelTime,
-    health: Health,
-    closed_position: u64,
-    changes: u64,
-    live: HashMap<ConnectionId, News, RandomState>,
-    closed: Vec<ConnectionId>,
-    /// What left the log meanwhile, and is lost if this answer arrives.
-    lost_if_delivered: Loss,
-    /// What left the log meanwhile, and is lost if this answer does not arrive.
-    lost_if_undelivered: Loss,
+    /// What it has if the answer arrives of which that is not known yet.
+    pub(crate) pending: Option<Baseline>,
 }
 
 /// An answer in the making: what to tell, and its coverage.
 pub(crate) struct Answer {
-    pub(crate) changes: Vec<Change>,
-    pub(crate) roll_ups: Vec<(u64, RollUp)>,
+    pub(crate) changes: Changes,
+    pub(crate) roll_ups: Vec<(RollUpId, RollUp)>,
     pub(crate) coverage: Coverage,
+    /// What the client has when it arrives.
+    pub(crate) baseline: Baseline,
 }
 
 impl Client {
@@ -87,8 +54,6 @@ impl Client {
             sequence: 0,
             baseline: start,
             pending: None,
-            lost_in_log: Loss::default(),
-            anomalies: 0,
         }
     }
 
@@ -97,170 +62,74 @@ impl Client {
         self.in_flight.is_none() && now.nanoseconds_since(self.heard_at) > self.ttl_ns
     }
 
-    /// How many baselines are kept.
-    pub(crate) fn told_count(&self) -> usize {
-        self.baseline.told.len()
+    /// Builds the next answer from the acknowledged baseline.
+    pub(crate) fn answer(&self, table: &Table, ended: &Ended, to: KernelTime, health: Health) -> Answer {
+        let baseline = &self.baseline;
+        let news = table.news_since(&baseline.told);
+        let closed = ended.closed.from(baseline.closed);
+        let merged = ended.merged_from(baseline.closed);
+        let merged = merged
+            .iter()
+            .map(|(position, merged)| (RollUpId::Log(position), baseline.news_of(position, &merged.rollup)));
+        let mut roll_ups: Vec<_> = merged.collect();
+        let mut coverage = baseline.coverage(&health, to);
+        coverage.rolled_up += roll_ups.iter().map(|(_, rollup)| rollup.connections).sum::<u64>();
+        let of_kernel = ended.of_kernel.from(baseline.of_kernel);
+        roll_ups
+            .extend(of_kernel.iter().map(|(position, rollup)| (RollUpId::Kernel(position), rollup.clone())));
+        let mut arrived = Baseline::empty(to, ended.closed.end(), ended.of_kernel.end());
+        (arrived.sequence, arrived.health, arrived.told) = (self.sequence + 1, health, table.told());
+        let changes = Changes::new(news, closed, baseline.told.clone());
+        Answer { changes, roll_ups, coverage, baseline: arrived }
     }
 
-    /// Builds the next answer from the acknowledged baseline and makes it pending.
-    pub(crate) fn answer(
-        &mut self,
-        table: &Table,
-        log: &ClosedLog,
-        to: KernelTime,
-        mut health: Health,
-    ) -> Answer {
-        health.losses.closed_log_full = self.lost_in_log;
-        self.sequence += 1;
-        let mut changes = Vec::new();
-        let mut live = HashMap::default();
-        for connection in table.changed_since(self.baseline.changes) {
-            let told = connection.news();
-            let before = self.baseline.told.get(&connection.id);
-            if before != Some(&told) {
-                changes.push(change(connection, before, &mut self.anomalies));
-                live.insert(connection.id, told);
-            }
-        }
-        let mut closed = Vec::new();
-        let mut roll_ups = Vec::new();
-        for (position, ended) in log.from(self.baseline.closed_position) {
-            let connection = match ended {
-                Ended::One(connection) => connection,
-                Ended::Several(rollup) => {
-                    roll_ups.push((position, rollup.clone()));
-                    continue;
-                }
-            };
-            let before = self.baseline.told.get(&connection.id);
-            closed.extend(before.is_some().then_some(connection.id));
-            changes.push(change(connection, before, &mut self.anomalies));
-        }
-        health.anomalies = health.anomalies.saturating_add(self.anomalies);
-        let coverage = health.since(&self.baseline.health, to.nanoseconds_since(self.baseline.to));
-        self.pending = Some(Pending {
-            sequence: self.sequence,
-            to,
-            health,
-            closed_position: log.end(),
-            changes: table.changes(),
-            live,
-            closed,
-            lost_if_delivered: Loss::default(),
-            lost_if_undelivered: Loss::default(),
-        });
-        Answer { changes, roll_ups, coverage }
+    /// The answer is on its way.
+    pub(crate) fn send(&mut self, baseline: Baseline) {
+        self.sequence = baseline.sequence;
+        self.pending = Some(baseline);
     }
 
     /// The pending answer arrived: it becomes the baseline.
     pub(crate) fn acknowledge(&mut self) {
-        let Some(pending) = self.pending.take() else {
-            return;
-        };
-        let baseline = &mut self.baseline;
-        baseline.sequence = pending.sequence;
-        baseline.to = pending.to;
-        baseline.health = pending.health;
-        baseline.closed_position = baseline.closed_position.max(pending.closed_position);
-        baseline.changes = pending.changes;
-        baseline.told.extend(pending.live);
-        for id in pending.closed {
-            baseline.told.remove(&id);
+        if let Some(pending) = self.pending.take() {
+            self.baseline = pending;
         }
-        if baseline.told.capacity() > 1024 && baseline.told.len() < baseline.told.capacity() / 4 {
-            baseline.told.shrink_to(baseline.told.len() * 2);
-        }
-        self.lost_in_log = self.lost_in_log.plus(pending.lost_if_delivered);
     }
 
     /// The pending answer was lost: the next one starts from the same baseline.
     pub(crate) fn roll_back(&mut self) {
-        let Some(pending) = self.pending.take() else {
-            return;
-        };
-        self.lost_in_log = self.lost_in_log.plus(pending.lost_if_undelivered);
+        self.pending = None;
     }
 
-    /// What is at `position` leaves the log; this client has not acknowledged it. What of it is lost depends on
-    /// the fate of the pending answer, which may have told it live, or closed. Gives the bytes of it that no
-    /// acknowledged answer told.
-    pub(crate) fn give_up(&mut self, position: u64, ended: &Ended) -> u64 {
-        self.baseline.closed_position = position + 1;
-        let told = self.baseline.told_of(ended);
-        let untold = untold(ended, told.as_ref());
-        let Some(pending) = &mut self.pending else {
-            self.lost_in_log = self.lost_in_log.plus(untold);
-            return untold.bytes;
-        };
-        pending.lost_if_undelivered = pending.lost_if_undelivered.plus(untold);
-        if position >= pending.closed_position {
-            let told = pending.told_of(ended).or(told);
-            pending.lost_if_delivered = pending.lost_if_delivered.plus(self::untold(ended, told.as_ref()));
+    /// True when it was told what is before this position of the log of closed connections and not what is there, or will
+    /// have been if the pending answer arrives.
+    pub(crate) fn reads_from(&self, position: u64) -> bool {
+        std::iter::once(&self.baseline).chain(&self.pending).any(|baseline| baseline.closed == position)
+    }
+
+    /// The connection at `position` of the log was added to the roll-up at `merged`. What of that is news depends on the fate
+    /// of the pending answer, which may have told it live, or closed. Gives the bytes of it that no acknowledged answer told,
+    /// if it was not told as closed.
+    pub(crate) fn note_rolled_up(&mut self, position: u64, merged: u64, closed: &Closed) -> Option<u64> {
+        self.note(position, |baseline| baseline.note_rolled_up(merged, closed))
+    }
+
+    /// The connection at `position` of the log is lost. As before.
+    pub(crate) fn note_lost(&mut self, position: u64, closed: &Closed) -> Option<u64> {
+        self.note(position, |baseline| baseline.note_lost(closed))
+    }
+
+    fn note(&mut self, position: u64, note: impl Fn(&mut Baseline) -> u64) -> Option<u64> {
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.closed <= position) {
+            note(pending);
         }
-        untold.bytes
+        (self.baseline.closed <= position).then(|| note(&mut self.baseline))
     }
-}
 
-impl Pending {
-    /// Takes out what it told of a connection that has ended.
-    fn told_of(&mut self, ended: &Ended) -> Option<News> {
-        match ended {
-            Ended::One(connection) => self.live.remove(&connection.id),
-            Ended::Several(_) => None,
-        }
-    }
-}
-
-impl Baseline {
-    /// The baseline of a client that was told nothing: live connections count from the start of tracing,
-    /// closed ones from now on.
-    pub(crate) fn empty(began_at: KernelTime, closed_position: u64) -> Self {
-        Self {
-            sequence: 0,
-            to: began_at,
-            health: Health::default(),
-            closed_position,
-            changes: 0,
-            told: HashMap::default(),
+    /// A roll-up of the kernel side could not be kept.
+    pub(crate) fn note_lost_roll_up(&mut self, loss: Loss) {
+        for baseline in std::iter::once(&mut self.baseline).chain(&mut self.pending) {
+            baseline.lost = baseline.lost.plus(loss);
         }
     }
-
-    /// Takes out what was told of a connection that has ended.
-    fn told_of(&mut self, ended: &Ended) -> Option<News> {
-        match ended {
-            Ended::One(connection) => self.told.remove(&connection.id),
-            Ended::Several(_) => None,
-        }
-    }
-}
-
-impl Health {
-    fn since(&self, earlier: &Self, interval_ns: u64) -> Coverage {
-        Coverage {
-            interval_ns,
-            losses: self.losses.since(&earlier.losses),
-            untracked: self.untracked.saturating_sub(earlier.untracked).saturating_add(self.untracked_now),
-            rolled_up: self.rolled_up.saturating_sub(earlier.rolled_up),
-            anomalies: self.anomalies.saturating_sub(earlier.anomalies),
-            not_counted: not_counted(self.audit).saturating_sub(not_counted(earlier.audit)),
-            audit: self.audit,
-        }
-    }
-}
-
-fn not_counted(audit: Option<Audit>) -> u64 {
-    audit.map_or(0, |audit| audit.not_counted())
-}
-
-fn untold(ended: &Ended, told: Option<&News>) -> Loss {
-    let amount = ended.amount();
-    let told = told.map(|told| told.total.payload_bytes());
-    Loss { bytes: amount.bytes.saturating_sub(told.unwrap_or(0)), ..amount }
-}
-
-fn change(connection: &Connection, before: Option<&News>, anomalies: &mut u64) -> Change {
-    let told = before.map(|told| told.total).unwrap_or_default();
-    let (delta, backwards) = connection.total.since(told);
-    *anomalies = anomalies.saturating_add(backwards);
-    Change { connection: *connection, delta }
 }

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
-use connections::{Connection, KernelTime, Loss, RollUp};
+use connections::{Closed, KernelTime, Loss, RollUp};
 use foldhash::fast::RandomState;
 
-use crate::client::{Baseline, Client};
+use crate::baseline::Baseline;
+use crate::client::Client;
 use crate::client_id::{ClientId, ClientKey, Peer};
-use crate::closed_log::{ClosedLog, Ended};
+use crate::ended::Ended;
+use crate::in_flight::InFlight;
 use crate::refusal::Refusal;
 use crate::registration::{ClientState, Registration, Settings};
 
@@ -19,8 +21,12 @@ pub struct ClientLimits {
     pub clients: usize,
     /// Clients of one user other than root.
     pub clients_per_user: usize,
-    /// Closed connections kept until every client has been told.
+    /// Closed connections kept one by one until every client has been told; beyond, they are rolled up.
     pub closed_records: usize,
+    /// Roll-ups kept until every client has been told; beyond, closed connections are lost.
+    pub rollups: usize,
+    /// Bytes of all answers that are being encoded and sent. One is possible however large it is.
+    pub answer_bytes: usize,
     /// A client expires when nothing was heard from it for this long, in nanoseconds, unless it asked for another
     /// time.
     pub ttl_ns: u64,
@@ -28,7 +34,14 @@ pub struct ClientLimits {
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { clients: 64, clients_per_user: 16, closed_records: 131_072, ttl_ns: 120_000_000_000 }
+        Self {
+            clients: 64,
+            clients_per_user: 16,
+            closed_records: 131_072,
+            rollups: 65_536,
+            answer_bytes: 256 << 20,
+            ttl_ns: 120_000_000_000,
+        }
     }
 }
 
@@ -36,12 +49,14 @@ impl Default for ClientLimits {
 #[derive(Debug)]
 pub struct Clients {
     pub(crate) clients: HashMap<ClientKey, Client, RandomState>,
-    pub(crate) log: ClosedLog,
+    pub(crate) ended: Ended,
+    pub(crate) in_flight: InFlight,
     limits: ClientLimits,
     began_at: KernelTime,
     generation: u64,
     expired: u64,
     refused: u64,
+    rolled_up: u64,
     given_up: Loss,
 }
 
@@ -51,12 +66,14 @@ impl Clients {
     pub fn new(limits: ClientLimits, began_at: KernelTime) -> Self {
         Self {
             clients: HashMap::default(),
-            log: ClosedLog::default(),
+            ended: Ended::new(limits.closed_records, limits.rollups),
+            in_flight: InFlight::new(limits.answer_bytes),
             limits,
             began_at,
             generation: 0,
             expired: 0,
             refused: 0,
+            rolled_up: 0,
             given_up: Loss::default(),
         }
     }
@@ -83,7 +100,8 @@ impl Clients {
         }
         self.room_for(peer).inspect_err(|_| self.refused += 1)?;
         self.generation += 1;
-        let start = Baseline::empty(self.began_at, self.log.end());
+        // What ends from now on is to be told, and nothing before.
+        let start = Baseline::empty(self.began_at, self.ended.closed.end(), self.ended.of_kernel.end());
         let mut client = Client::new(peer, self.generation, self.limits.ttl_ns, now, start);
         client.set(settings);
         self.clients.insert(key, client);
@@ -103,25 +121,46 @@ impl Clients {
         Ok(())
     }
 
-    /// Keeps a closed connection until every client has been told of it. At the limit the oldest record is
-    /// given up, and counted as lost for each client that was not told.
-    pub fn keep_closed(&mut self, connection: Connection) {
-        self.keep(Ended::One(connection));
-    }
-
-    /// Keeps a roll-up, as one record, until every client has been told of it.
-    pub fn keep_rolled_up(&mut self, rollup: RollUp) {
-        self.keep(Ended::Several(rollup));
-    }
-
-    fn keep(&mut self, ended: Ended) {
+    /// Keeps a closed connection until every client has been told of it. At the limit the oldest is added up with
+    /// others that differ only in the ephemeral port, and beyond the limit of those it is lost, for the clients that were
+    /// not told of it.
+    pub fn keep_closed(&mut self, closed: Closed) {
         if self.clients.is_empty() {
             return;
         }
-        if self.log.len() >= self.limits.closed_records {
-            self.give_up_oldest();
+        if let Some((position, oldest)) = self.ended.make_room() {
+            self.roll_up(position, &oldest);
         }
-        self.log.append(ended);
+        self.ended.closed.append(closed);
+    }
+
+    /// Adds a closed connection up with others, for the clients that were not told of it.
+    fn roll_up(&mut self, position: u64, closed: &Closed) {
+        if self.clients.values().any(|client| client.reads_from(position)) {
+            self.ended.seal();
+        }
+        let merged = self.ended.merge(position, closed);
+        let untold = self.clients.values_mut().filter_map(|client| match merged {
+            Some(merged) => client.note_rolled_up(position, merged, closed),
+            None => client.note_lost(position, closed),
+        });
+        let most = untold.max();
+        match merged {
+            Some(_) => self.rolled_up += 1,
+            None => self.given_up.add(most.unwrap_or(0)),
+        }
+    }
+
+    /// Keeps a roll-up of the kernel side until every client has been told of it.
+    pub fn keep_rolled_up(&mut self, rollup: RollUp) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let loss = Loss { connections: rollup.connections, bytes: rollup.total.payload_bytes() };
+        if !self.ended.keep_roll_up(rollup) {
+            self.given_up = self.given_up.plus(loss);
+            self.clients.values_mut().for_each(|client| client.note_lost_roll_up(loss));
+        }
     }
 
     /// Removes the clients from which nothing was heard for their time to live.
@@ -140,7 +179,7 @@ impl Clients {
     pub fn list(&self) -> Vec<ClientState> {
         let mut entries: Vec<_> = self.clients.iter().collect();
         entries.sort_by_key(|(key, _)| *key);
-        entries.into_iter().map(|(key, client)| client.describe(key, self.log.end())).collect()
+        entries.into_iter().map(|(key, client)| client.describe(key, &self.ended)).collect()
     }
 
     /// The clients of this user, or all of them for root, in the order of their ids.
@@ -159,13 +198,13 @@ impl Clients {
         let key = ClientKey::new(id, peer);
         let client = self.clients.get(&key).ok_or(Refusal::UnknownClient)?;
         allow(peer, client)?;
-        Ok(client.describe(&key, self.log.end()))
+        Ok(client.describe(&key, &self.ended))
     }
 
     /// Closed connections kept for clients.
     #[must_use]
     pub fn closed_kept(&self) -> usize {
-        self.log.len()
+        self.ended.closed.len()
     }
 
     /// Clients that expired since tracing began.
@@ -180,8 +219,26 @@ impl Clients {
         self.refused
     }
 
-    /// Closed connections that left the full log before every client had been told, since tracing began. Of the
-    /// bytes of each, as many as the client missed that was told least; an answer on its way counts as lost.
+    /// Roll-ups kept for clients.
+    #[must_use]
+    pub fn rollups_kept(&self) -> usize {
+        self.ended.rollups_kept()
+    }
+
+    /// Closed connections that were added up with others because the log was full, since tracing began.
+    #[must_use]
+    pub fn rolled_up_count(&self) -> u64 {
+        self.rolled_up
+    }
+
+    /// Bytes of the answers that are being encoded and sent, as counted for their limit.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.in_flight.bytes()
+    }
+
+    /// Closed connections for which there was no room, not even in a roll-up, since tracing began. Of the bytes of each,
+    /// as many as the client missed that was told least; an answer on its way counts as lost.
     #[must_use]
     pub fn given_up(&self) -> Loss {
         self.given_up
@@ -198,20 +255,11 @@ impl Clients {
         Ok(())
     }
 
-    fn give_up_oldest(&mut self) {
-        let Some((position, ended)) = self.log.remove_oldest() else {
-            return;
-        };
-        let behind = self.clients.values_mut().filter(|client| client.baseline.closed_position <= position);
-        let most = behind.map(|client| client.give_up(position, &ended)).max();
-        let connections = ended.amount().connections;
-        self.given_up = self.given_up.plus(Loss { connections, bytes: most.unwrap_or_default() });
-    }
-
     pub(crate) fn trim(&mut self) {
-        let end = self.log.end();
-        let told_to_all = self.clients.values().map(|client| client.baseline.closed_position).min();
-        self.log.trim(told_to_all.unwrap_or(end));
+        let baselines = || self.clients.values().map(|client| &client.baseline);
+        let closed = baselines().map(|baseline| baseline.closed).min();
+        let roll_ups = baselines().map(|baseline| baseline.of_kernel).min();
+        self.ended.trim(closed.unwrap_or(u64::MAX), roll_ups.unwrap_or(u64::MAX));
     }
 }
 

@@ -1,9 +1,12 @@
 //! An answer to a poll: what one client has not seen yet, owned and independent of the state.
 
-use connections::{Audit, Connection, Counters, KernelTime, Losses, RollUp};
+use std::fmt;
+
+use connections::{Audit, ConnectionId, KernelTime, Losses, RollUp};
 
 use crate::changes::Changes;
 use crate::client_id::ClientId;
+use crate::in_flight::Share;
 use crate::registration::View;
 
 /// What a client has not seen yet.
@@ -26,16 +29,30 @@ pub struct Delta {
     /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
     pub changes: Changes,
     /// Closed connections of which only sums are known, each told in full and once.
-    pub roll_ups: Vec<(u64, RollUp)>,
+    pub roll_ups: Vec<(RollUpId, RollUp)>,
+    /// The memory of this answer, which is limited for all of them together.
+    pub share: Share,
 }
 
-/// A changed connection and by how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// The connection as it is now.
-    pub connection: Connection,
-    /// What was added since the client's acknowledged baseline.
-    pub delta: Counters,
+/// What names a roll-up within one run of the tracer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RollUpId {
+    /// One of the kernel side.
+    Kernel(u64),
+    /// One of connections that were kept too long for a client.
+    Log(u64),
+    /// One of connections that a client wants together, named like the first of them.
+    Ports(ConnectionId),
+}
+
+impl fmt::Display for RollUpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RollUpId::Kernel(number) => write!(f, "{number:x}"),
+            RollUpId::Log(number) => write!(f, "log-{number:x}"),
+            RollUpId::Ports(first) => write!(f, "{first}"),
+        }
+    }
 }
 
 /// How complete the counting is, as totals since tracing began.

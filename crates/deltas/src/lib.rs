@@ -8,23 +8,26 @@
 //! connection's total, whatever the order of polls, closes and lost answers. Nothing here does IO, reads a
 //! clock or fails but by a typed [`Refusal`].
 
+mod baseline;
 mod changes;
 mod client;
 mod client_id;
 mod clients;
-mod closed_log;
 mod delta;
+mod ended;
+mod in_flight;
+mod log;
 mod polls;
+mod records;
 mod refusal;
 mod registration;
 
-#[cfg(test)]
-mod fixtures;
-
-pub use changes::Changes;
+pub use changes::{Change, Changes};
 pub use client_id::{ClientId, InvalidClientId, Peer};
 pub use clients::{ClientLimits, Clients};
-pub use delta::{Change, Coverage, Delta, Health};
+pub use delta::{Coverage, Delta, Health, RollUpId};
+pub use in_flight::Share;
 pub use polls::{Ask, Begun, Ticket};
+pub use records::Record;
 pub use refusal::Refusal;
 pub use registration::{ClientState, Registration, Settings, TTL_NS_MAX, TTL_NS_MIN, View};

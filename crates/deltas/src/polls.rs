@@ -5,7 +5,7 @@
 
 use connections::{KernelTime, Table};
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::client_id::{ClientId, ClientKey, Peer};
 use crate::clients::{Clients, allow};
 use crate::delta::{Delta, Health};
@@ -92,7 +92,7 @@ impl Clients {
     ///
     /// # Errors
     /// [`Refusal::UnknownClient`] when the registration is gone, [`Refusal::Superseded`] when the poll is no longer
-    /// in flight.
+    /// in flight, [`Refusal::AnswersTooLarge`] when the answers on their way leave no room for this one.
     pub fn answer(
         &mut self,
         ticket: &Ticket,
@@ -108,7 +108,10 @@ impl Clients {
         let view = flight.ok_or(Refusal::Superseded)?.view;
         // There is one only if this poll was answered before.
         client.roll_back();
-        let answer = client.answer(table, &self.log, to, health);
+        let Answer { changes, roll_ups, coverage, baseline } = client.answer(table, &self.ended, to, health);
+        let bytes = changes.bytes() + size_of_val(&roll_ups[..]);
+        let share = self.in_flight.take(bytes).ok_or(Refusal::AnswersTooLarge)?;
+        client.send(baseline);
         Ok(Delta {
             client: ticket.key.id().clone(),
             sequence: client.sequence,
@@ -116,9 +119,10 @@ impl Clients {
             from: client.baseline.to,
             to,
             view,
-            coverage: answer.coverage,
-            changes: answer.changes.into(),
-            roll_ups: answer.roll_ups,
+            coverage,
+            changes,
+            roll_ups,
+            share,
         })
     }
 

@@ -5,6 +5,7 @@ use connections::KernelTime;
 
 use crate::client::Client;
 use crate::client_id::{ClientId, ClientKey, Peer};
+use crate::ended::Ended;
 
 /// The shortest time to live that a client may ask for, in nanoseconds.
 pub const TTL_NS_MIN: u64 = 10_000_000_000;
@@ -56,7 +57,7 @@ pub struct ClientState {
     pub pending: Option<u64>,
     /// Live connections with a baseline.
     pub baselines: usize,
-    /// Closed connections that it has not been told of.
+    /// Closed connections that wait to be told one by one.
     pub closed_waiting: u64,
     /// It expires when nothing was heard from it for this long, in nanoseconds.
     pub ttl_ns: u64,
@@ -76,16 +77,16 @@ impl Client {
         self.view = view.unwrap_or(self.view);
     }
 
-    /// What its owner may see; the log of closed connections ends at `log_end`.
-    pub(crate) fn describe(&self, key: &ClientKey, log_end: u64) -> ClientState {
+    /// What its owner may see.
+    pub(crate) fn describe(&self, key: &ClientKey, ended: &Ended) -> ClientState {
         ClientState {
             id: key.id().clone(),
             owner: self.owner,
             sequence: self.sequence,
             acknowledged: self.baseline.sequence,
             pending: self.pending.as_ref().map(|pending| pending.sequence),
-            baselines: self.told_count(),
-            closed_waiting: log_end - self.baseline.closed_position,
+            baselines: self.baseline.told.count(),
+            closed_waiting: ended.closed.len_from(self.baseline.closed),
             ttl_ns: self.ttl_ns,
             view: self.view,
             heard_at: self.heard_at,

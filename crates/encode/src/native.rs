@@ -14,8 +14,8 @@ mod udp;
 
 use std::io;
 
-use connections::{RollUp, WallOffset};
-use deltas::{Changes, Delta};
+use connections::WallOffset;
+use deltas::{Delta, Record};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -52,8 +52,19 @@ struct DeltaWire<'a> {
 impl<'a> DeltaWire<'a> {
     fn new(answer: &Answer<'a>) -> Self {
         let Answer { delta, wall, instance, degradations } = *answer;
-        // The view shows in what is there.
-        let Delta { client, sequence, acknowledged, from, to, view: _, coverage, changes, roll_ups } = delta;
+        // How it is told is in its records.
+        let Delta {
+            client,
+            sequence,
+            acknowledged,
+            from,
+            to,
+            coverage,
+            view: _,
+            changes: _,
+            roll_ups: _,
+            share: _,
+        } = delta;
         Self {
             client: client.as_str(),
             instance,
@@ -62,26 +73,29 @@ impl<'a> DeltaWire<'a> {
             from: WallTime::of(*from, wall),
             to: WallTime::of(*to, wall),
             coverage: CoverageWire::new(coverage, degradations, wall),
-            connections: Connections { changes, roll_ups, wall },
+            connections: Connections { delta, wall },
         }
     }
 }
 
-/// The changed connections, then the roll-ups, each turned into its wire form when its turn comes.
+/// What the delta tells, each record turned into its wire form when its turn comes.
 struct Connections<'a> {
-    changes: &'a Changes,
-    roll_ups: &'a [(u64, RollUp)],
+    delta: &'a Delta,
     wall: WallOffset,
 }
 
 impl Serialize for Connections<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut sequence = serializer.serialize_seq(None)?;
-        for change in self.changes.iter() {
-            sequence.serialize_element(&ConnectionWire::new(&change, self.wall))?;
-        }
-        for (number, rollup) in self.roll_ups {
-            sequence.serialize_element(&RollUpWire::new(*number, rollup, self.wall))?;
+        for record in self.delta.records() {
+            match record {
+                Record::One(change) => {
+                    sequence.serialize_element(&ConnectionWire::new(&change, self.wall))?;
+                }
+                Record::Several(id, rollup) => {
+                    sequence.serialize_element(&RollUpWire::new(id, &rollup, self.wall))?;
+                }
+            }
         }
         sequence.end()
     }

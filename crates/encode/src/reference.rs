@@ -64,17 +64,18 @@ impl<'a> ConnectionsWire<'a> {
     fn new(answer: &Answer<'a>) -> Self {
         // The dialect has no place for the instance, and names no degradations.
         let Answer { delta, wall: _, instance: _, degradations: _ } = *answer;
-        // Nor for the client, the sequence and the interval. The view shows in what is there.
+        // Nor for the client, the sequence and the interval. How it is told is in its records.
         let Delta {
             client: _,
             sequence: _,
             acknowledged: _,
             from: _,
             to: _,
-            view: _,
             coverage,
+            view: _,
             changes: _,
             roll_ups: _,
+            share: _,
         } = delta;
         Self {
             conns: Conns(delta),

@@ -8,9 +8,9 @@ use std::io;
 use connections::{
     Connection, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, State, WallOffset,
 };
-use deltas::{Change, Delta};
+use deltas::Delta;
 use encode::{Answer, reference};
-use fixtures::{connection, empty_delta, owner};
+use fixtures::{change, connection, empty_delta, owner};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -22,7 +22,7 @@ const MOST: usize = 8 << 20;
 /// Connections that were reset, each with a global id; of the tuples there are `tuples`.
 fn answer(tuples: u32) -> Delta {
     let failure = Some(Failure { kind: FailureKind::Reset, errno: Some(104) });
-    let change = |number: u32| {
+    let one = |number: u32| {
         let tuple = number % tuples;
         let mut connection = connection(number.into(), "10.0.0.1:0", "10.0.0.2:443");
         let [_, high, low, last] = tuple.to_be_bytes();
@@ -37,9 +37,9 @@ fn answer(tuples: u32) -> Delta {
             failure,
             ..connection
         };
-        Change { connection, delta: Counters { sent_bytes: 1, ..Counters::default() } }
+        change(connection, Counters { sent_bytes: 1, ..Counters::default() })
     };
-    let changes: Vec<_> = (0..CHANGES).map(change).collect();
+    let changes: Vec<_> = (0..CHANGES).map(one).collect();
     Delta { changes: changes.into(), ..empty_delta() }
 }
 

@@ -10,7 +10,7 @@ use connections::{
 };
 use deltas::{Change, Delta};
 use encode::{Answer, reference};
-use fixtures::{connection, empty_delta, owner};
+use fixtures::{change, connection, empty_delta, owner};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         (0..5u64, 0..5u64, 0..3u64, 0..3u64),
         (any::<bool>(), any::<bool>(), prop::sample::select(vec![None, Some(104), Some(111)])),
     );
-    let change = one.prop_map(|((pid, udp, netns, local, remote), direction, counts, ends)| {
+    let changes = one.prop_map(|((pid, udp, netns, local, remote), direction, counts, ends)| {
         let mut connection = connection(1, &format!("10.0.0.{local}:1"), &format!("10.0.0.{remote}:1"));
         connection.owner = (pid > 0).then(|| Owner { pid, ..owner("x") });
         connection.tuple.netns = netns;
@@ -47,21 +47,18 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
             (connection.state, connection.closed_at) = (State::Closed, Some(KernelTime(2)));
             connection.failure = errno.map(|errno| Failure { kind: FailureKind::Reset, errno: Some(errno) });
         }
-        Change { connection, delta }
+        change(connection, delta)
     });
-    prop::collection::vec(change, 0..60)
+    prop::collection::vec(changes, 0..60)
 }
 
 /// What is to be told, by name; names of which there is nothing to tell are absent.
 fn expected(changes: &[Change]) -> BTreeMap<Name, Sum> {
     let mut sums: BTreeMap<Name, Sum> = BTreeMap::new();
-    for Change {
-        connection: Connection { tuple, owner, state, established_at, failure, total, .. },
-        delta,
-    } in changes
-    {
+    for Change { connection, delta, newly_established } in changes {
+        let Connection { tuple, owner, state, failure, .. } = connection;
         let tcp = tuple.protocol == Protocol::Tcp;
-        let established = tcp && established_at.is_some() && total.received_packets == delta.received_packets;
+        let established = tcp && *newly_established;
         let closed = tcp && *state == State::Closed;
         let counts: [u128; 5] = [
             delta.sent_bytes.into(),

@@ -93,11 +93,15 @@ pub struct ClientDefaults {
     /// A client expires when nothing was heard from it for this many seconds, 10 to 3600. Raise it for
     /// clients that poll rarely: what closes meanwhile is kept for them, within `limits.closed_records`.
     pub ttl_s: u32,
+    /// A poll may be answered from a pass over the kernel's table that began so many milliseconds ago, 0 to 60000; 0 makes a
+    /// pass for every poll, or for all that wait at that moment. Raise it where many clients poll a host with very many
+    /// connections.
+    pub freshness_ms: u32,
 }
 
 impl Default for ClientDefaults {
     fn default() -> Self {
-        Self { ttl_s: 120 }
+        Self { ttl_s: 120, freshness_ms: 0 }
     }
 }
 
@@ -127,8 +131,14 @@ pub struct Limits {
     /// Further peers of UDP sockets. Raise it for servers of many clients; beyond, datagrams are added up by process and
     /// port.
     pub udp_peers: u32,
-    /// Closed connections kept until every client has been told.
+    /// Closed connections kept one by one until every client has been told. Beyond, the oldest are added up, for the
+    /// clients that were not told of them.
     pub closed_records: u32,
+    /// Kinds of closed connections (all but the ephemeral port) that are added up at once beside full `closed_records`;
+    /// beyond, they are lost to those clients.
+    pub rollups: u32,
+    /// Bytes of answers that are being encoded and sent; beyond, polls are refused. One answer is always possible.
+    pub answer_bytes: u32,
     /// Clients in all.
     pub clients: u32,
     /// Clients of one user other than root.
@@ -153,6 +163,8 @@ impl Default for Limits {
             udp_slots: 16_384,
             udp_peers: 65_536,
             closed_records: 131_072,
+            rollups: 65_536,
+            answer_bytes: 256 << 20,
             clients: 64,
             clients_per_user: 16,
             polls: 32,

@@ -192,7 +192,25 @@ pub(crate) fn of_clients(clients: &Clients) -> impl Iterator<Item = Count> {
             "Closed connections that are kept until every client has been told.",
             count(clients.closed_kept()),
         ),
+        Count::now(
+            "rollups_kept",
+            "sockeye_rollups_kept",
+            "Roll-ups that are kept until every client has been told.",
+            count(clients.rollups_kept()),
+        ),
+        Count::total(
+            "closed_records_rolled_up",
+            "sockeye_closed_records_rolled_up",
+            "Closed connections that were added up with others, because there was no room to keep them one by one.",
+            clients.rolled_up_count(),
+        ),
         Count::of_loss("closed_records_given_up", clients.given_up().connections),
+        Count::now(
+            "answer_bytes",
+            "sockeye_answer_bytes",
+            "Memory of the answers that are being encoded and sent, if nothing of it is shared.",
+            count(clients.answer_bytes()),
+        ),
         Count::total(
             "clients_refused",
             "sockeye_clients_refused",

@@ -128,6 +128,8 @@ fn state_limits(config: &Config) -> StateLimits {
         clients: number(limits.clients),
         clients_per_user: number(limits.clients_per_user),
         closed_records: number(limits.closed_records),
+        rollups: number(limits.rollups),
+        answer_bytes: number(limits.answer_bytes),
         ttl_ns: u64::from(config.clients.ttl_s) * 1_000_000_000,
     };
     let listed = vec![
@@ -142,12 +144,15 @@ fn state_limits(config: &Config) -> StateLimits {
         ("udp_slots", limits.udp_slots.into()),
         ("udp_peers", limits.udp_peers.into()),
         ("closed_records", limits.closed_records.into()),
+        ("rollups", limits.rollups.into()),
+        ("answer_bytes", limits.answer_bytes.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),
         ("polls", limits.polls.into()),
         ("http_connections", limits.http_connections.into()),
     ];
-    StateLimits { live_connections: number(limits.live_connections), clients, listed }
+    let freshness_ns = u64::from(config.clients.freshness_ms) * 1_000_000;
+    StateLimits { live_connections: number(limits.live_connections), clients, freshness_ns, listed }
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

@@ -78,6 +78,7 @@ fn loss() -> [Event; 2] {
         owner: None,
         connections: 70,
         total: Counters { sent_bytes: 4096, ..Counters::default() },
+        established: None,
         counts_rtos: true,
         failures: Vec::new(),
         last_closed_at: KernelTime(2),
@@ -116,6 +117,7 @@ fn audits() -> Vec<Event> {
 fn told() -> Told {
     let requests = PassRequests::new().expect("there are descriptors");
     let limits = StateLimits {
+        freshness_ns: 0,
         live_connections: 10,
         clients: ClientLimits::default(),
         listed: vec![("tcp_slots", 4711), ("clients", 64)],

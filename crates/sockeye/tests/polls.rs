@@ -29,8 +29,12 @@ impl World {
     /// With one client.
     fn new() -> Self {
         let requests = PassRequests::new().expect("there are descriptors");
-        let limits =
-            StateLimits { live_connections: 10, clients: ClientLimits::default(), listed: Vec::new() };
+        let limits = StateLimits {
+            live_connections: 10,
+            clients: ClientLimits::default(),
+            freshness_ns: 0,
+            listed: Vec::new(),
+        };
         let now = collect::kernel_now();
         let state = StateThread::start(limits, requests.clone(), "test", now).expect("there are threads");
         let queue = state.open("test", &Support { capabilities: Vec::new(), programs: Vec::new() });

@@ -189,11 +189,11 @@ fn a_roll_up_is_told_once_to_each_client_and_again_when_the_answer_was_lost() {
 }
 
 #[test]
-fn a_roll_up_that_leaves_the_full_log_is_lost_with_all_its_connections() {
-    let mut world = World::with_closed_records(1);
+fn a_roll_up_of_the_kernel_side_for_which_there_is_no_room_is_lost_with_all_its_connections() {
+    let mut world = World::with_bounds(1, 1);
     world.register("a");
+    world.roll_up(1, 10);
     world.roll_up(5, 500);
-    world.close(1, 10);
     assert_eq!(lost(&mut world, "a"), Loss { connections: 5, bytes: 500 });
     assert_eq!(world.clients.given_up(), Loss { connections: 5, bytes: 500 });
 }

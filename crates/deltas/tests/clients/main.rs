@@ -7,5 +7,6 @@ mod expiry;
 mod fixtures;
 mod polls;
 mod registration;
+mod rolled_up;
 mod tickets;
 mod world;

@@ -49,8 +49,14 @@ impl World {
         Self { table: Table::new(1000), clients: Clients::new(limits, now), now }
     }
 
+    /// Room for so many closed connections, and for none that are rolled up.
     pub(crate) fn with_closed_records(closed_records: usize) -> Self {
-        Self::with(ClientLimits { closed_records, ..ClientLimits::default() })
+        Self::with_bounds(closed_records, 0)
+    }
+
+    /// Room for so many closed connections and roll-ups.
+    pub(crate) fn with_bounds(closed_records: usize, rollups: usize) -> Self {
+        Self::with(ClientLimits { closed_records, rollups, ..ClientLimits::default() })
     }
 
     pub(crate) fn wait(&mut self, seconds: u64) {
@@ -76,6 +82,7 @@ impl World {
             owner: None,
             connections,
             total: Counters { sent_bytes, ..Counters::default() },
+            established: None,
             counts_rtos: true,
             failures: Vec::new(),
             last_closed_at: self.now,

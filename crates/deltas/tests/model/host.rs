@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use connections::{
-    ConnectionId, Counters, Ending, Event, KernelTime, Observation, RawCounters, State, Table,
+    Connection, ConnectionId, Counters, Ending, Event, KernelTime, Observation, Protocol, RawCounters,
+    RollUp, RollUpKey, State, Table,
 };
 use deltas::{
-    Ask, Begun, ClientId, ClientLimits, Clients, Delta, Health, Peer, Refusal, Registration, Settings, Ticket,
+    Ask, Begun, ClientId, ClientLimits, Clients, Delta, Health, Peer, Refusal, Registration, Settings,
+    Ticket, View,
 };
-use proptest::prelude::*;
 
 use crate::fixtures::{datagrams, observation};
+use crate::model::step::Step;
 
-const SOCKETS: usize = 5;
+pub(crate) const SOCKETS: usize = 5;
 /// The sockets from this one on are of UDP.
 const FIRST_UDP: usize = 3;
 const ECONNREFUSED: u16 = 111;
@@ -21,113 +23,12 @@ const SECOND: u64 = 1_000_000_000;
 /// The time to live of who asks for none, and of who asks for another.
 pub(crate) const TTL: u64 = 20 * SECOND;
 pub(crate) const TTL_ASKED: u64 = 12 * SECOND;
-pub(crate) const UNBOUNDED: usize = 1000;
+pub(crate) const UNBOUNDED: usize = 100_000;
+/// What the kernel side adds up has nothing in common but the protocol.
+const OF_KERNEL: RollUpKey = RollUpKey { protocol: Protocol::Tcp, common: None };
+/// A reading may come late by so many passes.
+const LATE_PASSES_MAX: u64 = 2;
 pub(crate) const USER: Peer = Peer { uid: 1000 };
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Step {
-    /// Traffic on the connection of a socket; begins one if there is none. No reading sees it yet.
-    Grow {
-        socket: usize,
-        sent: u32,
-        received: u32,
-    },
-    /// The other end closes its half; of UDP, its host says that nobody listens.
-    HalfClose(usize),
-    /// A reading.
-    Read(usize),
-    /// The connection ends with a final record.
-    Close(usize),
-    /// The connection ends without one: three passes in a row read all others.
-    Vanish(usize),
-    Register {
-        reader: usize,
-        asks_ttl: bool,
-    },
-    Remove(usize),
-    /// A poll begins; no pass answers it yet.
-    Begin {
-        reader: usize,
-        after: After,
-    },
-    /// A poll begins, and is answered.
-    Poll {
-        reader: usize,
-        after: After,
-    },
-    /// The poll in flight is answered.
-    Answer(usize),
-    /// The poll in flight ends.
-    End {
-        reader: usize,
-        delivered: bool,
-    },
-    /// Old tickets come again.
-    Replay {
-        reader: usize,
-        delivered: bool,
-    },
-    Wait(u64),
-}
-
-/// What a poll says that its client has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum After {
-    /// Nothing: it acknowledges itself.
-    Itself,
-    Pending,
-    Acknowledged,
-    /// This number, whatever it is.
-    Number(u64),
-}
-
-impl Step {
-    /// The client that takes this step; absent for what happens to the host.
-    pub(crate) fn reader(self) -> Option<usize> {
-        match self {
-            Step::Register { reader, .. } | Step::Remove(reader) | Step::Answer(reader) => Some(reader),
-            Step::Begin { reader, .. } | Step::Poll { reader, .. } => Some(reader),
-            Step::End { reader, .. } | Step::Replay { reader, .. } => Some(reader),
-            Step::Grow { .. } | Step::HalfClose(_) | Step::Read(_) => None,
-            Step::Close(_) | Step::Vanish(_) | Step::Wait(_) => None,
-        }
-    }
-}
-
-pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let socket = || 0..SOCKETS;
-    let reader = || 0..READERS;
-    let after = || {
-        prop_oneof![
-            4 => Just(After::Itself),
-            3 => Just(After::Pending),
-            2 => Just(After::Acknowledged),
-            1 => (0..12u64).prop_map(After::Number),
-        ]
-    };
-    let step = prop_oneof![
-        6 => (socket(), 0..1000u32, 0..1000u32)
-            .prop_map(|(socket, sent, received)| Step::Grow { socket, sent, received }),
-        1 => socket().prop_map(Step::HalfClose),
-        6 => socket().prop_map(Step::Read),
-        4 => socket().prop_map(Step::Close),
-        1 => socket().prop_map(Step::Vanish),
-        2 => (reader(), any::<bool>())
-            .prop_map(|(reader, asks_ttl)| Step::Register { reader, asks_ttl }),
-        1 => reader().prop_map(Step::Remove),
-        2 => (reader(), after()).prop_map(|(reader, after)| Step::Begin { reader, after }),
-        8 => (reader(), after()).prop_map(|(reader, after)| Step::Poll { reader, after }),
-        2 => reader().prop_map(Step::Answer),
-        7 => (reader(), any::<bool>()).prop_map(|(reader, delivered)| Step::End { reader, delivered }),
-        1 => (reader(), any::<bool>()).prop_map(|(reader, delivered)| Step::Replay { reader, delivered }),
-        2 => (0..8u64).prop_map(Step::Wait),
-    ];
-    proptest::collection::vec(step, 1..150)
-}
-
-pub(crate) fn closed_records() -> impl Strategy<Value = usize> {
-    prop_oneof![Just(UNBOUNDED), 1..5usize]
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Socket {
@@ -137,26 +38,47 @@ struct Socket {
     failed: Option<(u16, KernelTime)>,
 }
 
+/// How much is kept of what has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) closed_records: usize,
+    pub(crate) rollups: usize,
+}
+
+/// What ended in one step.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) closed: Vec<ConnectionId>,
+    /// Connections and their counters that the kernel side added up.
+    pub(crate) rolled_up: Option<(u64, Counters)>,
+}
+
 /// The host, the table and the clients under test.
 pub(crate) struct Host {
     pub(crate) now: u64,
+    pass: u64,
     pass_at: u64,
     sockets: [Option<Socket>; SOCKETS],
+    /// The last connection of each that ended, and in which pass.
+    ended: [Option<(Socket, u64)>; SOCKETS],
     pub(crate) table: Table,
     pub(crate) clients: Clients,
-    /// Final totals, of the closed.
-    pub(crate) finals: BTreeMap<ConnectionId, Counters>,
+    /// As they were at last, of the closed.
+    pub(crate) finals: BTreeMap<ConnectionId, Connection>,
     /// Of every poll that began.
     pub(crate) tickets: [Vec<Ticket>; READERS],
 }
 
 impl Host {
-    pub(crate) fn new(closed_records: usize) -> Self {
-        let limits = ClientLimits { closed_records, ttl_ns: TTL, ..ClientLimits::default() };
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let Bounds { closed_records, rollups } = bounds;
+        let limits = ClientLimits { closed_records, rollups, ttl_ns: TTL, ..ClientLimits::default() };
         Self {
             now: 0,
+            pass: 0,
             pass_at: 0,
             sockets: [None; SOCKETS],
+            ended: [None; SOCKETS],
             table: Table::new(UNBOUNDED),
             clients: Clients::new(limits, KernelTime(0)),
             finals: BTreeMap::new(),
@@ -164,45 +86,60 @@ impl Host {
         }
     }
 
-    /// Does what is no business of a client; gives the connections that closed.
-    pub(crate) fn take(&mut self, step: Step) -> Vec<ConnectionId> {
+    /// Does what is no business of a client; gives what ended.
+    pub(crate) fn take(&mut self, step: Step) -> Ends {
         self.now += 1;
+        let mut ends = Ends::default();
         match step {
-            Step::Grow { socket, sent, received } => {
-                let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
-                let state = if socket < FIRST_UDP { State::Established } else { State::Open };
-                let new = Socket { id, counters: RawCounters::default(), state, failed: None };
-                let socket = self.sockets[socket].get_or_insert(new);
-                socket.counters.sent_bytes += u64::from(sent);
-                socket.counters.received_bytes += u64::from(received);
-                socket.counters.sent_packets += 1;
-            }
-            Step::HalfClose(socket) => {
-                for socket in self.sockets[socket].iter_mut() {
-                    match socket.state {
-                        State::Open => socket.failed = Some((ECONNREFUSED, KernelTime(self.now))),
-                        _ => socket.state = State::CloseWait,
-                    }
-                }
-            }
+            Step::Grow { socket, sent, received } => self.grow(socket, sent, received),
+            Step::HalfClose(socket) => self.half_close(socket),
             Step::Read(socket) => self.read(socket),
-            Step::Close(socket) => {
-                if let Some(socket) = self.sockets[socket].take() {
-                    let ending = ending(socket, self.now);
-                    self.table.apply(Event::Closed(observed(socket), ending));
-                }
-            }
+            Step::Backwards(socket) => self.read_backwards(socket),
+            Step::Late(socket) => self.read_late(socket),
+            Step::Close(socket) => self.close(socket),
             Step::Vanish(socket) => self.vanish(socket),
+            Step::Miss(socket) => self.pass(Some(socket), 1),
+            Step::RollUp { connections, sent } => {
+                let total = Counters { sent_bytes: sent.into(), ..Counters::default() };
+                ends.rolled_up = Some((connections.into(), total));
+                self.table.apply(Event::RollUp(Box::new(rolled_up(connections.into(), total))));
+            }
             Step::Wait(seconds) => self.now += seconds * SECOND,
             _ => {}
         }
         self.clients.expire(KernelTime(self.now));
-        let closed = self.table.take_closed();
-        for connection in &closed {
-            self.finals.insert(connection.id, connection.total);
-            self.clients.keep_closed(*connection);
+        for closed in self.table.take_closed() {
+            ends.closed.push(closed.id());
+            self.finals.insert(closed.id(), closed.connection());
+            self.clients.keep_closed(closed);
         }
-        closed.iter().map(|connection| connection.id).collect()
+        let rolled_up = self.table.take_rolled_up();
+        ends.rolled_up = ends.rolled_up.filter(|_| !rolled_up.is_empty());
+        rolled_up.into_iter().for_each(|rollup| self.clients.keep_rolled_up(rollup));
+        ends
+    }
+
+    fn grow(&mut self, socket: usize, sent: u32, received: u32) {
+        let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
+        let state = if socket < FIRST_UDP { State::SynSent } else { State::Open };
+        let new = Socket { id, counters: RawCounters::default(), state, failed: None };
+        let socket = self.sockets[socket].get_or_insert(new);
+        socket.counters.sent_bytes += u64::from(sent);
+        socket.counters.received_bytes += u64::from(received);
+        socket.counters.sent_packets += 1;
+        if socket.state == State::SynSent && socket.counters.sent_packets > 1 {
+            socket.state = State::Established;
+        }
+    }
+
+    fn half_close(&mut self, socket: usize) {
+        for socket in self.sockets[socket].iter_mut() {
+            match socket.state {
+                State::Open => socket.failed = Some((ECONNREFUSED, KernelTime(self.now))),
+                State::Established => socket.state = State::CloseWait,
+                _ => {}
+            }
+        }
     }
 
     fn read(&mut self, socket: usize) {
@@ -211,17 +148,47 @@ impl Host {
         }
     }
 
-    fn vanish(&mut self, socket: usize) {
-        self.sockets[socket] = None;
-        for _ in 0..4 {
-            (0..SOCKETS).for_each(|other| self.read(other));
-            self.pass_at += 5 * SECOND;
-            self.table.apply(Event::PassEnded { at: KernelTime(self.pass_at) });
+    /// The kernel says less than before.
+    fn read_backwards(&mut self, socket: usize) {
+        if let Some(mut socket) = self.sockets[socket] {
+            socket.counters.sent_bytes /= 2;
+            self.table.apply(Event::Read(observed(socket)));
         }
     }
 
-    pub(crate) fn register(&mut self, reader: usize, asks_ttl: bool) -> Result<Registration, Refusal> {
-        let settings = Settings { ttl_ns: asks_ttl.then_some(TTL_ASKED), ..Settings::default() };
+    /// A reading of a connection that has ended comes after its final record.
+    fn read_late(&mut self, socket: usize) {
+        if let Some((socket, pass)) =
+            self.ended[socket].filter(|(_, pass)| self.pass - pass <= LATE_PASSES_MAX)
+        {
+            let _ = pass;
+            self.table.apply(Event::Read(observed(socket)));
+        }
+    }
+
+    fn close(&mut self, number: usize) {
+        if let Some(socket) = self.sockets[number].take() {
+            self.table.apply(Event::Closed(observed(socket), ending(socket, self.now)));
+            self.ended[number] = Some((socket, self.pass));
+        }
+    }
+
+    fn vanish(&mut self, socket: usize) {
+        self.sockets[socket] = None;
+        (0..4).for_each(|_| self.pass(None, 5 * SECOND));
+    }
+
+    /// A pass that reads all, or all but one, some time after the last.
+    fn pass(&mut self, missed: Option<usize>, after: u64) {
+        (0..SOCKETS).filter(|socket| Some(*socket) != missed).for_each(|socket| self.read(socket));
+        self.pass_at += after;
+        self.pass += 1;
+        self.table.apply(Event::PassEnded { at: KernelTime(self.pass_at) });
+    }
+
+    /// One that asks for a time to live asks for the view by ports too.
+    pub(crate) fn register(&mut self, reader: usize, asks: bool) -> Result<Registration, Refusal> {
+        let settings = Settings { ttl_ns: asks.then_some(TTL_ASKED), view: asks.then_some(View::Ports) };
         self.clients.register(&client(reader), USER, settings, KernelTime(self.now))
     }
 
@@ -241,15 +208,34 @@ impl Host {
     }
 }
 
+/// Two sockets of TCP and one of UDP talk to one end, the others to another.
 fn observed(socket: Socket) -> Observation {
     let Socket { id, counters, state, failed } = socket;
-    let observation = if state == State::Open { datagrams(id.cookie, 0) } else { observation(id.cookie, 0) };
-    Observation { id, counters, state, failed, ..observation }
+    let mut observation =
+        if state == State::Open { datagrams(id.cookie, 0) } else { observation(id.cookie, 0) };
+    observation.tuple.remote.set_port(if id.cookie.is_multiple_of(2) { 443 } else { 80 });
+    let established = !matches!(state, State::Open | State::SynSent);
+    let established_at = established.then_some(KernelTime(id.claimed_at.0 + 1));
+    Observation { id, counters, state, failed, established_at, ..observation }
+}
+
+fn rolled_up(connections: u64, total: Counters) -> RollUp {
+    RollUp {
+        key: OF_KERNEL,
+        owner: None,
+        connections,
+        established: None,
+        total,
+        counts_rtos: false,
+        failures: Vec::new(),
+        last_closed_at: KernelTime(1),
+    }
 }
 
 fn ending(socket: Socket, now: u64) -> Ending {
     let (state_before, errno) = match socket.state {
         State::Open => (State::Open, socket.failed.map_or(0, |(errno, _)| errno)),
+        State::SynSent => (State::SynSent, ECONNREFUSED),
         _ => (State::LastAck, 0),
     };
     Ending { closed_at: KernelTime(now), state_before, errno }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connections::{ConnectionId, Counters, Failure, KernelTime, Loss, State};
-use deltas::{Change, Delta, Refusal, Ticket};
+use connections::{ConnectionId, Counters, Failure, KernelTime, Loss, RollUp, RollUpKey, State};
+use deltas::{Change, Delta, Record, Refusal, RollUpId, Ticket, View};
 use proptest::prelude::*;
 
-use crate::host::{After, Host, TTL};
+use crate::model::host::{Bounds, Ends, Host, TTL, UNBOUNDED};
+use crate::model::step::After;
 
 fn bytes(counters: Counters) -> u64 {
     counters.sent_bytes + counters.received_bytes
@@ -28,8 +29,14 @@ pub(crate) struct Reader {
     pub(crate) sums: BTreeMap<ConnectionId, Counters>,
     pub(crate) states: BTreeMap<ConnectionId, State>,
     pub(crate) failures: BTreeMap<ConnectionId, Failure>,
+    established: BTreeSet<ConnectionId>,
+    /// Of roll-ups, by kind.
+    rolled_up: BTreeMap<String, Sums>,
+    told_roll_ups: BTreeSet<RollUpId>,
     /// Closed since it was registered.
     pub(crate) due: BTreeSet<ConnectionId>,
+    /// What the kernel side added up since then.
+    due_of_kernel: Sums,
     pub(crate) lost: Loss,
     pub(crate) sequence: u64,
     pub(crate) acknowledged: u64,
@@ -48,7 +55,11 @@ impl Default for Reader {
             sums: BTreeMap::new(),
             states: BTreeMap::new(),
             failures: BTreeMap::new(),
+            established: BTreeSet::new(),
+            rolled_up: BTreeMap::new(),
+            told_roll_ups: BTreeSet::new(),
             due: BTreeSet::new(),
+            due_of_kernel: Sums::default(),
             lost: Loss::default(),
             sequence: 0,
             acknowledged: 0,
@@ -59,7 +70,38 @@ impl Default for Reader {
     }
 }
 
+/// Sums over connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sums {
+    connections: u64,
+    established: u64,
+    total: Counters,
+}
+
+impl Sums {
+    fn add(&mut self, connections: u64, established: u64, total: Counters) {
+        self.connections += connections;
+        self.established += established;
+        self.total = self.total.plus(total);
+    }
+
+    fn add_roll_up(&mut self, rollup: &RollUp) {
+        self.add(rollup.connections, rollup.established.unwrap_or(0), rollup.total);
+    }
+}
+
+fn kind(key: &RollUpKey) -> String {
+    format!("{key:?}")
+}
+
 impl Reader {
+    pub(crate) fn note_ends(&mut self, ends: &Ends) {
+        self.due.extend(&ends.closed);
+        if let Some((connections, total)) = ends.rolled_up {
+            self.due_of_kernel.add(connections, 0, total);
+        }
+    }
+
     pub(crate) fn expired(&self, now: u64) -> bool {
         self.flight.is_none() && now - self.heard_at > self.ttl
     }
@@ -121,7 +163,7 @@ impl Reader {
         &self,
         delta: &Delta,
         host: &Host,
-        bounded: bool,
+        bounds: Bounds,
     ) -> Result<(), TestCaseError> {
         prop_assert_eq!(delta.sequence, self.sequence + 1);
         prop_assert_eq!(delta.acknowledged, self.acknowledged);
@@ -133,12 +175,19 @@ impl Reader {
             prop_assert!(!self.told_closed(connection.id), "told again after its close");
             let sum = self.sums.get(&connection.id).copied().unwrap_or_default().plus(change.delta);
             prop_assert_eq!(sum, connection.total);
+            let established =
+                connection.established_at.is_some() && !self.established.contains(&connection.id);
+            prop_assert_eq!(change.newly_established, established);
             if connection.state == State::Closed {
                 prop_assert!(self.due.contains(&connection.id), "closed before the client was registered");
-                prop_assert_eq!(Some(&sum), host.finals.get(&connection.id));
+                prop_assert_eq!(Some(connection), host.finals.get(&connection.id));
             }
         }
-        if bounded {
+        for (id, _) in &delta.roll_ups {
+            prop_assert!(!self.told_roll_ups.contains(id), "told again: {}", id);
+        }
+        check_records(delta)?;
+        if bounds.closed_records != UNBOUNDED || bounds.rollups != UNBOUNDED {
             return Ok(());
         }
         prop_assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), self.expected(host));
@@ -159,6 +208,11 @@ impl Reader {
             *sum = sum.plus(change.delta);
             self.states.insert(change.connection.id, change.connection.state);
             self.failures.extend(change.connection.failure.map(|failure| (change.connection.id, failure)));
+            self.established.extend(change.newly_established.then_some(change.connection.id));
+        }
+        for (id, rollup) in &delta.roll_ups {
+            self.told_roll_ups.insert(*id);
+            self.rolled_up.entry(kind(&rollup.key)).or_default().add_roll_up(rollup);
         }
         self.lost = self.lost.plus(delta.coverage.losses.closed_log_full);
         (self.acknowledged, self.acknowledged_to) = (delta.sequence, delta.to);
@@ -171,17 +225,63 @@ impl Reader {
             prop_assert_eq!(self.sums.get(&connection.id), Some(&connection.total));
             prop_assert_eq!(self.failures.get(&connection.id), connection.failure.as_ref());
         }
-        let mut missing = Loss::default();
+        let mut missing: BTreeMap<String, Sums> = BTreeMap::new();
         for id in &self.due {
-            let total = host.finals.get(id).copied().unwrap_or_default();
+            let Some(last) = host.finals.get(id) else { continue };
             let sum = self.sums.get(id).copied().unwrap_or_default();
             if self.told_closed(*id) {
-                prop_assert_eq!(sum, total);
+                prop_assert_eq!(sum, last.total);
             } else {
-                missing.add(bytes(total) - bytes(sum));
+                let established = last.established_at.is_some() && !self.established.contains(id);
+                let sums = missing.entry(kind(&RollUpKey::of(last))).or_default();
+                sums.add(1, established.into(), last.total.since(sum).0);
             }
         }
-        prop_assert_eq!(self.lost, missing);
+        self.check_sums(missing)
+    }
+
+    /// What was not told by itself was told in sums, or counted as lost.
+    fn check_sums(&self, mut missing: BTreeMap<String, Sums>) -> Result<(), TestCaseError> {
+        let of_kernel = self.due_of_kernel;
+        if of_kernel != Sums::default() {
+            let kernel_key = RollUpKey { protocol: connections::Protocol::Tcp, common: None };
+            missing.insert(kind(&kernel_key), of_kernel);
+        }
+        let mut lost = Loss::default();
+        for (kind, missing) in &missing {
+            let told = self.rolled_up.get(kind).copied().unwrap_or_default();
+            let (total, negative) = missing.total.since(told.total);
+            prop_assert!(negative == 0 && told.connections <= missing.connections, "{}: {:?}", kind, told);
+            prop_assert!(told.established <= missing.established, "{}: {:?} of {:?}", kind, told, missing);
+            let connections = missing.connections - told.connections;
+            lost = lost.plus(Loss { connections, bytes: bytes(total) });
+            if self.lost == Loss::default() {
+                prop_assert_eq!(&told, missing, "{}", kind);
+            }
+        }
+        prop_assert_eq!(self.lost, lost);
         Ok(())
     }
+}
+
+/// The view by ports tells the same sums.
+fn check_records(delta: &Delta) -> Result<(), TestCaseError> {
+    let (mut told, mut expected) = (Sums::default(), Sums::default());
+    delta.changes.iter().for_each(|change| expected.add(1, change.newly_established.into(), change.delta));
+    delta.roll_ups.iter().for_each(|(_, rollup)| expected.add_roll_up(rollup));
+    let mut kinds = BTreeSet::new();
+    for record in delta.records() {
+        match record {
+            Record::One(change) => told.add(1, change.newly_established.into(), change.delta),
+            Record::Several(id, rollup) => {
+                told.add_roll_up(&rollup);
+                if let RollUpId::Ports(_) = id {
+                    prop_assert!(delta.view == View::Ports && rollup.connections > 1);
+                    prop_assert!(kinds.insert(kind(&rollup.key)), "one kind twice: {:?}", rollup);
+                }
+            }
+        }
+    }
+    prop_assert_eq!(told, expected);
+    Ok(())
 }

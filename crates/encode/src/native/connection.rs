@@ -53,7 +53,8 @@ pub(super) struct ConnectionWire<'a> {
 
 impl<'a> ConnectionWire<'a> {
     pub(super) fn new(change: &'a Change, wall: WallOffset) -> Self {
-        let Change { connection, delta } = change;
+        // Whether that it was established is news follows from when it was.
+        let Change { connection, delta, newly_established: _ } = change;
         let Connection {
             id,
             global_id,
@@ -113,7 +114,7 @@ impl EndWire {
 }
 
 /// The address as text; a link-local one with its interface index, as in `fe80::1%3`.
-struct AddressWire(SocketAddr);
+pub(super) struct AddressWire(pub(super) SocketAddr);
 
 impl Serialize for AddressWire {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,6 @@
 //! A changed connection as a record of the dialect.
 
-use connections::{Connection, Counters, State, TcpFacts};
+use connections::{Connection, State, TcpFacts};
 use deltas::Change;
 
 use super::key::Key;
@@ -8,8 +8,7 @@ use super::record::{Mean, Record, Sums};
 
 impl Record {
     pub(super) fn of_change(change: &Change) -> Self {
-        let Change { connection, delta } = change;
-        let newly_established = newly_established(connection, *delta);
+        let Change { connection, delta, newly_established } = change;
         // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
         let Connection {
             id: _,
@@ -32,7 +31,7 @@ impl Record {
         // It has no facts of UDP, and establishing, closing and failing of TCP alone.
         if let Some(tcp) = facts.tcp() {
             (sums.rtt_us, sums.rttvar_us, sums.ecn_negotiated) = told_facts(tcp);
-            sums.established = newly_established.into();
+            sums.established = (*newly_established).into();
             sums.closed = (*state == State::Closed).into();
             if let Some(errno) = failure.and_then(|failure| failure.errno) {
                 sums.failures.add(errno, 1);
@@ -40,15 +39,6 @@ impl Record {
         }
         Self { key: Key::of(connection), global_id: *global_id, sums }
     }
-}
-
-/// True when this client learns only now that the connection was established.
-///
-/// An answer does not say what the client was told before, but it follows from the counters: an established
-/// connection has received a segment at least (the SYN-ACK, or the ACK that completed it), and one that is
-/// connecting has received none. So it is news exactly when no received segment was told before.
-fn newly_established(connection: &Connection, delta: Counters) -> bool {
-    connection.established_at.is_some() && connection.total.received_packets == delta.received_packets
 }
 
 /// Round-trip time, its mean deviation, and whether congestion marks were agreed on: the dialect has no place for the

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use deltas::{Change, Delta};
+use deltas::Delta;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -69,21 +69,16 @@ fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
     for change in delta.changes.iter() {
         let record = Record::of_change(&change);
         ends.note(&record.key, record.global_id);
-        if !record.sums.is_empty() {
-            keys.note(&record.key);
-        }
     }
-    roll_ups(delta).for_each(|record| keys.note(&record.key));
+    records(delta).for_each(|record| keys.note(&record.key));
     (keys.shared(KEYS_AT_ONCE), ends.noted())
 }
 
-/// What is worth telling, changes before roll-ups: always in the same order.
+/// What is worth telling, as the client wants it told: always in the same order.
 fn records(delta: &Delta) -> impl Iterator<Item = Record> {
-    let change = |change: Change| Some(Record::of_change(&change)).filter(|record| !record.sums.is_empty());
-    delta.changes.iter().filter_map(change).chain(roll_ups(delta))
-}
-
-fn roll_ups(delta: &Delta) -> impl Iterator<Item = Record> {
-    let all = delta.roll_ups.iter().map(|(_, rollup)| Record::of_roll_up(rollup));
+    let all = delta.records().map(|record| match record {
+        deltas::Record::One(change) => Record::of_change(&change),
+        deltas::Record::Several(_, rollup) => Record::of_roll_up(&rollup),
+    });
     all.filter(|record| !record.sums.is_empty())
 }

@@ -1,7 +1,7 @@
 //! A roll-up, several closed connections as one, as a record of the dialect.
 //!
-//! The dialect has no such thing: it is a connection between unspecified addresses, with the port at the end
-//! that serves, that closed as often as there are connections in it.
+//! The dialect has no such thing: it is a connection that closed as often as there are connections in it, and has the
+//! port 0 where theirs differ. Where they have no addresses in common, it is between unspecified ones.
 
 use connections::{Common, Direction, Protocol, RollUp, RollUpKey};
 
@@ -11,26 +11,40 @@ use super::record::{Record, Sums};
 impl Record {
     pub(super) fn of_roll_up(rollup: &RollUp) -> Self {
         // The dialect tells no times of connections, and a count that is absent is 0.
-        let RollUp { key, owner, connections, total, counts_rtos: _, failures, last_closed_at: _ } = rollup;
+        let RollUp {
+            key,
+            owner,
+            connections,
+            established,
+            total,
+            counts_rtos: _,
+            failures,
+            last_closed_at: _,
+        } = rollup;
         let RollUpKey { protocol, common } = *key;
-        let (netns, direction, port) = match common {
-            Some(Common { netns, direction, service_port, owner: _ }) => {
-                (netns, direction, service_port.unwrap_or(0))
+        let (netns, direction, ends) = match common {
+            Some(Common { netns, direction, service_port, owner: _, ends }) => {
+                let port = service_port.unwrap_or(0);
+                let anywhere = match direction {
+                    Direction::Incoming => (End::anywhere(port), End::anywhere(0)),
+                    _ => (End::anywhere(0), End::anywhere(port)),
+                };
+                (netns, direction, ends.map_or(anywhere, |(local, remote)| (local.into(), remote.into())))
             }
-            None => (0, Direction::Unknown, 0),
+            None => (0, Direction::Unknown, (End::anywhere(0), End::anywhere(0))),
         };
-        let incoming = direction == Direction::Incoming;
         let key = Key {
             pid: owner.map_or(0, pid),
             protocol: protocol.into(),
             netns,
-            local: End::anywhere(if incoming { port } else { 0 }),
-            remote: End::anywhere(if incoming { 0 } else { port }),
+            local: ends.0,
+            remote: ends.1,
             direction: direction.into(),
         };
         let mut sums = Sums { counters: *total, ..Sums::default() };
         if protocol == Protocol::Tcp {
             sums.closed = *connections;
+            sums.established = established.unwrap_or(0);
             for (failure, count) in failures {
                 if let Some(errno) = failure.errno {
                     sums.failures.add(errno, *count);

@@ -1,18 +1,18 @@
 //! Both ends in one answer: what the reference's dialect says of connections that do not leave the host.
 
 use connections::{Connection, Counters, Direction, Facts, GlobalId, Protocol, Tuple, UdpFacts};
-use deltas::{Change, Delta};
+use deltas::{Change, Delta, RollUpId};
 use encode::reference;
 use serde_json::Value;
 
-use crate::world;
+use crate::world::{self, change};
 
 fn end(netns: u32, local: &str, remote: &str, direction: Direction, global_id: Option<u64>) -> Change {
     let mut connection = world::connection(netns.into(), local, remote);
     connection.tuple.netns = netns;
     let delta = Counters { sent_bytes: 1, sent_packets: 1, ..Counters::default() };
     let global_id = global_id.map(GlobalId);
-    Change { connection: Connection { direction, global_id, total: delta, ..connection }, delta }
+    change(Connection { direction, global_id, total: delta, ..connection }, delta)
 }
 
 fn udp(change: Change) -> Change {
@@ -83,7 +83,7 @@ fn records_become_one_when_the_other_end_tells_the_direction() {
 
 #[test]
 fn a_roll_up_has_no_end_that_could_be_here() {
-    let roll_ups = vec![(1, world::rollup())];
+    let roll_ups = vec![(RollUpId::Kernel(1), world::rollup())];
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"intraHost\":false") && !text.contains("\"intraHost\":true"), "{text}");
 }

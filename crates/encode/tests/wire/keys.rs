@@ -4,11 +4,11 @@ use connections::{
     Connection, Counters, Direction, Facts, Failure, FailureKind, KernelTime, Owner, Protocol, RollUp, State,
     TcpFacts, Tuple,
 };
-use deltas::{Change, Delta};
+use deltas::{Change, Delta, RollUpId};
 use encode::reference;
 use serde_json::{Value, json};
 
-use crate::world::{self, FROM};
+use crate::world::{self, FROM, change};
 
 const NETNS: u32 = 4_026_531_840;
 
@@ -34,7 +34,7 @@ fn short(cookie: u64, local: &str, sent_bytes: u64) -> Change {
         total,
         ..world::connection(cookie, local, "10.0.0.2:443")
     };
-    Change { connection, delta: total }
+    change(connection, total)
 }
 
 fn with_facts(change: Change, facts: TcpFacts) -> Change {
@@ -43,10 +43,8 @@ fn with_facts(change: Change, facts: TcpFacts) -> Change {
 
 fn failed(change: Change, errno: u16) -> Change {
     let failure = Some(Failure { kind: FailureKind::Refused, errno: Some(errno) });
-    Change {
-        connection: Connection { failure, established_at: None, ..change.connection },
-        delta: Counters { received_packets: 1, ..change.delta },
-    }
+    let connection = Connection { failure, established_at: None, ..change.connection };
+    world::change(connection, Counters { received_packets: 1, ..change.delta })
 }
 
 #[test]
@@ -126,7 +124,7 @@ fn the_failures_of_all_connections_with_one_key_are_told() {
 fn one_errno_of_two_kinds_of_failure_is_counted_together_in_a_roll_up() {
     let failure = |kind, count| (Failure { kind, errno: Some(13) }, count);
     let failures = vec![failure(FailureKind::Unreachable, 2), failure(FailureKind::Aborted, 5_000_000_000)];
-    let roll_ups = vec![(1, RollUp { failures, ..world::rollup() })];
+    let roll_ups = vec![(RollUpId::Kernel(1), RollUp { failures, ..world::rollup() })];
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"tcpFailuresByErrCode\":{\"13\":4294967295}"), "{text}");
 }
@@ -139,7 +137,8 @@ fn roll_ups_with_one_key_are_told_once_and_empty_ones_not_at_all() {
         failures: vec![(Failure { kind: FailureKind::Aborted, errno: None }, 1)],
         ..world::rollup()
     };
-    let roll_ups = vec![(1, world::rollup()), (2, world::rollup()), (3, nothing)];
+    let roll_ups = [world::rollup(), world::rollup(), nothing];
+    let roll_ups = (1..).map(RollUpId::Kernel).zip(roll_ups).collect();
     let conns = told_of(&Delta { roll_ups, ..world::empty_delta() });
     assert_eq!(conns.len(), 1, "{conns:?}");
     assert_eq!((&conns[0]["lastTcpClosed"], &conns[0]["lastBytesSent"]), (&json!(34), &json!("3400")));
@@ -182,7 +181,7 @@ fn a_connection_that_only_opened_or_that_closed_without_a_word_in_the_dialect_is
     let mut closed_udp = base.connection;
     closed_udp.tuple.protocol = Protocol::Udp;
     closed_udp.facts = Facts::Udp(connections::UdpFacts::default());
-    let still = |connection| Change { connection, delta: Counters::default() };
+    let still = |connection| change(connection, Counters::default());
     assert_eq!(told(vec![still(opened), still(closed_udp)]), [] as [Value; 0]);
     let conns = told(vec![still(base.connection)]);
     assert_eq!(conns.len(), 1, "a close of TCP has a place");

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use connections::{Counters, KernelTime, State};
+use deltas::{Delta, RollUpId, View};
 use encode::{native, reference};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world;
 
@@ -157,4 +159,56 @@ fn a_roll_up_tells_only_what_its_connections_have_in_common() {
     assert_eq!((&roll_up["lastTcpClosed"], &roll_up["raddr"]["port"]), (&17.into(), &443.into()));
     assert_eq!(roll_up["tcpFailuresByErrCode"], serde_json::json!({"111": 3}));
     assert_eq!((&rest["raddr"]["ip"], &rest["pid"]), (&"0.0.0.0".into(), &0.into()));
+}
+
+#[test]
+fn a_roll_up_of_one_pair_of_hosts_has_their_addresses_and_no_ephemeral_port() {
+    let local: std::net::SocketAddr = "[fe80::1%3]:0".parse().expect("an address");
+    let remote = "[fe80::2%3]:443".parse().expect("an address");
+    let mut rollup = world::rollup();
+    rollup.established = Some(9);
+    if let Some(common) = &mut rollup.key.common {
+        common.ends = Some((local, remote));
+    }
+    let delta = || Delta { roll_ups: vec![(RollUpId::Log(0x1f), rollup.clone())], ..world::empty_delta() };
+    let native: Value =
+        serde_json::from_str(&world::written(native::write_delta, &delta())).expect("it is JSON");
+    let record = &native["connections"][0];
+    assert_eq!(record["id"], "rolled-up-log-1f");
+    assert_eq!(record["local"], json!({"address": "fe80::1%3"}));
+    assert_eq!(record["remote"], json!({"address": "fe80::2%3", "port": 443}));
+    assert_eq!((&record["rolled_up"], &record["established"]), (&json!(17), &json!(9)));
+    let reference: Value =
+        serde_json::from_str(&world::written(reference::write_connections, &delta())).expect("it is JSON");
+    let conn = &reference["conns"][0];
+    assert_eq!((&conn["laddr"]["ip"], &conn["laddr"]["port"]), (&json!("fe80::1"), &json!(0)));
+    assert_eq!((&conn["raddr"]["ip"], &conn["raddr"]["port"]), (&json!("fe80::2"), &json!(443)));
+    assert_eq!((&conn["lastTcpClosed"], &conn["lastTcpEstablished"]), (&json!(17), &json!(9)));
+    assert_eq!(conn["family"], "v6");
+}
+
+#[test]
+fn both_dialects_tell_short_connections_together_where_the_client_wants_that() {
+    let short = |cookie, local| {
+        let mut change = world::change(world::connection(cookie, local, "10.0.0.2:443"), Counters::default());
+        change.connection.state = State::Closed;
+        change.connection.opened_at = Some(KernelTime(world::FROM));
+        change.connection.closed_at = Some(KernelTime(world::FROM + 5));
+        change.delta.sent_bytes = 10 * cookie;
+        change
+    };
+    let changes = vec![short(1, "10.0.0.1:40000"), short(2, "10.0.0.1:40001"), short(3, "10.0.0.9:40001")];
+    let delta = Delta { view: View::Ports, changes: changes.into(), ..world::empty_delta() };
+    let native: Value =
+        serde_json::from_str(&world::written(native::write_delta, &delta)).expect("it is JSON");
+    let records = native["connections"].as_array().expect("a list");
+    let told: Vec<_> =
+        records.iter().map(|record| (&record["rolled_up"], &record["delta"]["sent_bytes"])).collect();
+    assert_eq!(told, [(&json!(1), &json!(30)), (&json!(2), &json!(30))]);
+    assert_eq!(records[1]["local"], json!({"address": "10.0.0.1"}));
+    let reference: Value =
+        serde_json::from_str(&world::written(reference::write_connections, &delta)).expect("it is JSON");
+    let conns = reference["conns"].as_array().expect("a list");
+    let told: Vec<_> = conns.iter().map(|conn| (&conn["laddr"]["port"], &conn["lastTcpClosed"])).collect();
+    assert_eq!(told, [(&json!(40_001), &json!(1)), (&json!(0), &json!(2))]);
 }

@@ -5,17 +5,17 @@ use connections::{
     Common, Connection, Counters, Direction, Facts, Failure, FailureKind, KernelTime, Owner, OwnerSource,
     Protocol, RollUp, RollUpKey, State, UdpFacts,
 };
-use deltas::{Change, Delta};
+use deltas::{Change, Delta, RollUpId};
 use encode::{native, reference};
 use serde_json::Value;
 
 use crate::golden::assert_golden;
-use crate::world::{self, FROM};
+use crate::world::{self, FROM, change};
 
 fn delta() -> Delta {
     Delta {
         changes: vec![live(), closed(), older_and_failing()].into(),
-        roll_ups: vec![(0x31, rollup())],
+        roll_ups: vec![(RollUpId::Kernel(0x31), rollup())],
         ..world::empty_delta()
     }
 }
@@ -37,7 +37,7 @@ fn live() -> Change {
         facts: Facts::Udp(UdpFacts { drops: 1, assured: true }),
         ..connection(11, "10.0.0.1:50000", "10.0.0.2:53")
     };
-    Change { connection, delta: datagrams(30, 1, 200, 1) }
+    change(connection, datagrams(30, 1, 200, 1))
 }
 
 /// Nobody listened; it was closed a second later.
@@ -52,7 +52,7 @@ fn closed() -> Change {
         failed_at: Some(KernelTime(FROM + 1_250_000)),
         ..connection(12, "[::1]:50001", "[::1]:9")
     };
-    Change { connection, delta: total }
+    change(connection, total)
 }
 
 /// Its socket is older than the tracer; the failure is its only news.
@@ -65,7 +65,7 @@ fn older_and_failing() -> Change {
         failed_at: Some(KernelTime(FROM + 9)),
         ..connection(13, "10.0.0.1:50002", "10.9.9.9:53")
     };
-    Change { connection, delta: Counters::default() }
+    change(connection, Counters::default())
 }
 
 /// Datagrams of peers for which there was no room.
@@ -75,12 +75,14 @@ fn rollup() -> RollUp {
         direction: Direction::Incoming,
         service_port: Some(53),
         owner: Some((812, 1)),
+        ends: None,
     };
     RollUp {
         key: RollUpKey { protocol: Protocol::Udp, common: Some(common) },
         owner: Some(Owner { source: OwnerSource::Send, ..world::owner("resolver") }),
         connections: 0,
         total: datagrams(700, 7, 200, 7),
+        established: None,
         counts_rtos: true,
         failures: Vec::new(),
         last_closed_at: KernelTime(FROM + 4_000_000),
@@ -137,11 +139,11 @@ fn a_udp_connection_failed_when_the_host_said_so_and_may_live_on() {
 #[test]
 fn what_was_before_tracing_is_absent_for_udp_unless_there_was_something() {
     let before = |before| {
-        let Change { connection, delta } = older_and_failing();
-        let change = Change { connection: Connection { before, ..connection }, delta };
+        let Change { connection, delta, .. } = older_and_failing();
+        let older = change(Connection { before, ..connection }, delta);
         let text = world::written(
             native::write_delta,
-            &Delta { changes: vec![change].into(), ..world::empty_delta() },
+            &Delta { changes: vec![older].into(), ..world::empty_delta() },
         );
         let json: Value = serde_json::from_str(&text).expect("it is JSON");
         json["connections"][0]["before"].clone()
@@ -183,7 +185,7 @@ fn the_reference_dialect_counts_neither_opening_nor_failing_nor_closing_of_udp()
 #[test]
 fn a_failure_in_a_roll_up_of_udp_is_none_of_tcp_in_the_reference_dialect() {
     let failures = vec![(Failure { kind: FailureKind::Refused, errno: Some(111) }, 2)];
-    let roll_ups = vec![(0x31, RollUp { failures, ..rollup() })];
+    let roll_ups = vec![(RollUpId::Kernel(0x31), RollUp { failures, ..rollup() })];
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["conns"][0]["tcpFailuresByErrCode"], serde_json::json!({}));

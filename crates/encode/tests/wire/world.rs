@@ -6,10 +6,10 @@ use connections::{
     Common, Connection, Counters, Direction, Facts, Failure, FailureKind, GlobalId, KernelTime, Loss, Losses,
     Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
 };
-use deltas::{Change, Coverage, Delta};
+use deltas::{Change, Coverage, Delta, RollUpId};
 use encode::Answer;
 
-pub(crate) use crate::fixtures::{FROM, connection, empty_delta, owner};
+pub(crate) use crate::fixtures::{FROM, change, connection, empty_delta, owner};
 
 pub(crate) const WALL: WallOffset = WallOffset(1_795_341_595_000_000_001);
 
@@ -41,7 +41,7 @@ pub(crate) fn delta() -> Delta {
             not_counted: 0,
             audit: None,
         },
-        roll_ups: vec![(0x2f, rollup()), (0x30, rest())],
+        roll_ups: vec![(RollUpId::Kernel(0x2f), rollup()), (RollUpId::Kernel(0x30), rest())],
         changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()].into(),
         ..empty_delta()
     }
@@ -54,6 +54,7 @@ pub(crate) fn rollup() -> RollUp {
         direction: Direction::Outgoing,
         service_port: Some(443),
         owner: Some((812, 1)),
+        ends: None,
     };
     let failures = vec![
         (Failure { kind: FailureKind::Refused, errno: Some(111) }, 3),
@@ -63,6 +64,7 @@ pub(crate) fn rollup() -> RollUp {
         key: RollUpKey { protocol: Protocol::Tcp, common: Some(common) },
         owner: Some(owner("curl")),
         connections: 17,
+        established: None,
         total: Counters { sent_bytes: 1700, received_bytes: 3400, ..Counters::default() },
         counts_rtos: true,
         failures,
@@ -112,7 +114,7 @@ fn outgoing() -> Change {
         facts: Facts::Tcp(tcp),
         ..connection(1, "10.0.0.1:40112", "10.0.0.2:443")
     };
-    Change { connection, delta: counters(u64::MAX) }
+    change(connection, counters(u64::MAX))
 }
 
 fn pre_existing() -> Change {
@@ -124,7 +126,7 @@ fn pre_existing() -> Change {
         before: counters(1000),
         ..connection(2, "[fe80::1%3]:22", "[fe80::2%3]:50000")
     };
-    Change { connection, delta: Counters { sent_bytes: 1, ..Counters::default() } }
+    change(connection, Counters { sent_bytes: 1, ..Counters::default() })
 }
 
 fn refused() -> Change {
@@ -139,7 +141,7 @@ fn refused() -> Change {
         failed_at: Some(KernelTime(FROM + 2_000_090_999)),
         ..connection(3, "10.0.0.1:40113", "10.0.0.2:81")
     };
-    Change { connection, delta }
+    change(connection, delta)
 }
 
 fn closed() -> Change {
@@ -152,7 +154,7 @@ fn closed() -> Change {
         total: counters(50),
         ..connection(4, "[2001:db8::1]:700", "[2001:db8::2]:2049")
     };
-    Change { connection, delta: Counters::default() }
+    change(connection, Counters::default())
 }
 
 fn only_its_state() -> Change {
@@ -163,7 +165,7 @@ fn only_its_state() -> Change {
         total: counters(3),
         ..connection(5, "10.0.0.1:40114", "10.0.0.2:80")
     };
-    Change { connection, delta: Counters::default() }
+    change(connection, Counters::default())
 }
 
 fn counters(sent_bytes: u64) -> Counters {

@@ -71,6 +71,7 @@ impl Tracer {
     fn start_with(collect: CollectLimits) -> anyhow::Result<Self> {
         let requests = PassRequests::new()?;
         let limits = StateLimits {
+            freshness_ns: 0,
             live_connections: usize::try_from(Limits::default().live_connections.max(collect.tcp_slots))?,
             // ss can take minutes between two polls.
             clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },

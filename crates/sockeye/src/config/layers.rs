@@ -122,6 +122,7 @@ impl Config {
             ("limits.deferred_records", limits.deferred_records),
             ("limits.overflow_records", limits.overflow_records),
             ("limits.closed_records", limits.closed_records),
+            ("limits.answer_bytes", limits.answer_bytes),
             ("limits.udp_slots", limits.udp_slots),
             ("limits.udp_peers", limits.udp_peers),
             ("limits.clients", limits.clients),
@@ -143,6 +144,11 @@ impl Config {
         if audit_interval_s > 3600 {
             let (key, allowed) = ("collect.audit_interval_s", "0 to 3600 seconds");
             return Err(ConfigError::Range { key, value: audit_interval_s.to_string(), allowed });
+        }
+        let freshness_ms = self.clients.freshness_ms;
+        if freshness_ms > 60_000 {
+            let (key, allowed) = ("clients.freshness_ms", "0 to 60000 milliseconds");
+            return Err(ConfigError::Range { key, value: freshness_ms.to_string(), allowed });
         }
         let ttl_s = self.clients.ttl_s;
         if !(10..=3600).contains(&ttl_s) {

@@ -55,7 +55,8 @@ impl Tracer {
     pub fn keeping(limits: CollectLimits, closed_records: usize) -> Self {
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
-        let state_limits = StateLimits { live_connections: 262_144, clients, listed: Vec::new() };
+        let state_limits =
+            StateLimits { live_connections: 262_144, clients, freshness_ns: 0, listed: Vec::new() };
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
         let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");

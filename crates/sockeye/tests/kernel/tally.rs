@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use connections::{Connection, ConnectionId, Counters, Direction};
-use deltas::Delta;
+use deltas::{Delta, RollUpId};
 
 use crate::harness::{Client, DEADLINE};
 use crate::peer::{Done, sizes};
@@ -19,7 +19,7 @@ pub struct Tally {
     closed: HashSet<ConnectionId>,
     /// By namespace, and those in a roll-up of the rest under 0.
     pub sums: BTreeMap<u32, Sums>,
-    roll_ups: HashSet<u64>,
+    roll_ups: HashSet<RollUpId>,
 }
 
 /// What was told of connections that have ended.

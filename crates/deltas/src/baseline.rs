@@ -1,0 +1,107 @@
+//! What a client is known to have, or has if the answer on its way arrives.
+//!
+//! Owns the difference between that and what there is now. Does not know the polls (`polls`), nor what is kept of closed
+//! connections (`ended`).
+
+use std::collections::HashMap;
+
+use connections::{Audit, Closed, Counters, KernelTime, Loss, RollUp, Told};
+use foldhash::fast::RandomState;
+
+use crate::delta::{Coverage, Health};
+
+/// What a client has as of one answer.
+#[derive(Debug)]
+pub(crate) struct Baseline {
+    /// Number of that answer; 0 for none.
+    pub(crate) sequence: u64,
+    /// Its end.
+    pub(crate) to: KernelTime,
+    pub(crate) health: Health,
+    /// What it and the ones before it told of live connections: 80 bytes of each at most, shared with the table and other
+    /// clients as long as nothing changes.
+    pub(crate) told: Told,
+    /// Position in the log of closed connections of the first that was not told.
+    pub(crate) closed: u64,
+    /// The same in the log of roll-ups of the kernel side.
+    pub(crate) of_kernel: u64,
+    /// By position of roll-ups that were not told: what of them was told already, of connections while they lived.
+    offsets: HashMap<u64, Offset, RandomState>,
+    /// What was lost and is not told yet.
+    pub(crate) lost: Loss,
+}
+
+/// What is told already of a roll-up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offset {
+    told: Counters,
+    established: u64,
+}
+
+impl Baseline {
+    /// What a client has that was told nothing: live connections count from the start of tracing, closed ones from now on.
+    pub(crate) fn empty(began_at: KernelTime, closed: u64, of_kernel: u64) -> Self {
+        Self {
+            sequence: 0,
+            to: began_at,
+            health: Health::default(),
+            told: Told::default(),
+            closed,
+            of_kernel,
+            offsets: HashMap::default(),
+            lost: Loss::default(),
+        }
+    }
+
+    /// How complete an answer is that goes from here to there.
+    pub(crate) fn coverage(&self, health: &Health, to: KernelTime) -> Coverage {
+        let earlier = &self.health;
+        let mut losses = health.losses.since(&earlier.losses);
+        losses.closed_log_full = self.lost;
+        Coverage {
+            interval_ns: to.nanoseconds_since(self.to),
+            losses,
+            untracked: health
+                .untracked
+                .saturating_sub(earlier.untracked)
+                .saturating_add(health.untracked_now),
+            rolled_up: health.rolled_up.saturating_sub(earlier.rolled_up),
+            anomalies: health.anomalies.saturating_sub(earlier.anomalies),
+            not_counted: not_counted(health.audit).saturating_sub(not_counted(earlier.audit)),
+            audit: health.audit,
+        }
+    }
+
+    /// A connection was added to the roll-up at `merged`. Gives the bytes of it that were not told.
+    pub(crate) fn note_rolled_up(&mut self, merged: u64, closed: &Closed) -> u64 {
+        let Some(told) = closed.told_in(&self.told) else {
+            return closed.total().payload_bytes();
+        };
+        let offset = self.offsets.entry(merged).or_default();
+        offset.told = offset.told.plus(told.total);
+        offset.established += u64::from(told.established);
+        closed.total().since(told.total).0.payload_bytes()
+    }
+
+    /// A connection could not be kept at all. Gives the bytes of it that were not told.
+    pub(crate) fn note_lost(&mut self, closed: &Closed) -> u64 {
+        let told = closed.told_in(&self.told).unwrap_or_default();
+        let untold = closed.total().since(told.total).0.payload_bytes();
+        self.lost.add(untold);
+        untold
+    }
+
+    /// The roll-up at `position` without what of it is told already.
+    pub(crate) fn news_of(&self, position: u64, rollup: &RollUp) -> RollUp {
+        let Offset { told, established } = self.offsets.get(&position).copied().unwrap_or_default();
+        RollUp {
+            total: rollup.total.since(told).0,
+            established: rollup.established.map(|count| count.saturating_sub(established)),
+            ..rollup.clone()
+        }
+    }
+}
+
+fn not_counted(audit: Option<Audit>) -> u64 {
+    audit.map_or(0, |audit| audit.not_counted())
+}

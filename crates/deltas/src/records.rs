@@ -1,0 +1,118 @@
+//! What an answer tells, one record after the other, as its client wants it told.
+//!
+//! Owns the view in which short-lived connections that differ only in the ephemeral port are one record. It is made from the
+//! answer, for this client alone: what is kept of the connections stays as it is.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+
+use connections::{Connection, ConnectionId, Direction, RollUp, RollUpKey};
+use foldhash::fast::RandomState;
+
+use crate::changes::{Change, One};
+use crate::delta::{Delta, RollUpId};
+use crate::registration::View;
+
+/// A connection that lived for less is short-lived, in nanoseconds: two minutes.
+const SHORT_LIVED_NS: u64 = 120_000_000_000;
+
+/// One record of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and there is one at a time")]
+pub enum Record {
+    /// One connection.
+    One(Change),
+    /// Several of which only sums are told.
+    Several(RollUpId, RollUp),
+}
+
+/// The kinds of short-lived connections of which an answer tells several. 16 bytes for each kind that it tells.
+#[derive(Debug, Default)]
+struct Repeated {
+    hasher: RandomState,
+    hashes: HashSet<u64, RandomState>,
+}
+
+/// Connections of one kind, added up.
+struct Group {
+    first: ConnectionId,
+    rollup: RollUp,
+}
+
+impl Delta {
+    /// What it tells: connections, then roll-ups. The order is the same every time, and means nothing. With
+    /// [`View::Ports`] it looks at all changes twice, and keeps what it adds up until the end.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let repeated = match self.view {
+            View::Each => Repeated::default(),
+            View::Ports => Repeated::of(self),
+        };
+        let mut groups = HashMap::default();
+        let mut changes = self.changes.each();
+        let mut sums = None;
+        let records = std::iter::from_fn(move || {
+            for one in changes.by_ref() {
+                let change = one.change();
+                match repeated.kind(&change.connection, one.is_closed_and_new()) {
+                    Some(key) => add(&mut groups, key, &change),
+                    None => return Some(Record::One(change)),
+                }
+            }
+            sums.get_or_insert_with(|| in_order(std::mem::take(&mut groups))).next()
+        });
+        let kept = self.roll_ups.iter().map(|(id, rollup)| Record::Several(*id, rollup.clone()));
+        records.chain(kept)
+    }
+}
+
+impl Repeated {
+    fn of(delta: &Delta) -> Self {
+        let hasher = RandomState::default();
+        let mut once = HashSet::<u64, RandomState>::default();
+        let mut hashes = HashSet::<u64, RandomState>::default();
+        for one in delta.changes.each().filter(One::is_closed_and_new) {
+            let connection = one.change().connection;
+            if is_short_lived(&connection) {
+                let hash = hasher.hash_one(RollUpKey::of(&connection));
+                if !once.insert(hash) {
+                    hashes.insert(hash);
+                }
+            }
+        }
+        Self { hasher, hashes }
+    }
+
+    /// The kind of a connection that is to be added up with others.
+    fn kind(&self, connection: &Connection, is_closed_and_new: bool) -> Option<RollUpKey> {
+        // One that was told while it lived is told as closed by its name.
+        if self.hashes.is_empty() || !is_closed_and_new || !is_short_lived(connection) {
+            return None;
+        }
+        let key = RollUpKey::of(connection);
+        self.hashes.contains(&self.hasher.hash_one(key)).then_some(key)
+    }
+}
+
+fn is_short_lived(connection: &Connection) -> bool {
+    let lived = connection
+        .closed_at
+        .zip(connection.opened_at)
+        .map(|(closed, opened)| closed.nanoseconds_since(opened));
+    let is_short = lived.is_some_and(|lived| lived < SHORT_LIVED_NS);
+    is_short && connection.direction != Direction::Unknown
+}
+
+fn add(groups: &mut HashMap<RollUpKey, Group, RandomState>, key: RollUpKey, change: &Change) {
+    let Change { connection, delta, newly_established } = change;
+    let group = groups
+        .entry(key)
+        .or_insert_with(|| Group { first: connection.id, rollup: RollUp::beginning_with(connection) });
+    group.first = group.first.min(connection.id);
+    group.rollup.add(connection, *delta, *newly_established);
+}
+
+fn in_order(groups: HashMap<RollUpKey, Group, RandomState>) -> impl Iterator<Item = Record> {
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_unstable_by_key(|group| group.first);
+    groups.into_iter().map(|Group { first, rollup }| Record::Several(RollUpId::Ports(first), rollup))
+}
