@@ -31,6 +31,8 @@ pub enum Measurement {
     Daemon,
     /// Time of a pass over the live connections, beside ss and `inet_diag`
     Snapshot,
+    /// Time that a delta takes, of 100 000 and of a million connections
+    Deltas,
     /// Closed connections told at a high rate, none lost
     Closed,
     /// What an audit takes
