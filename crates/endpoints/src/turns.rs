@@ -136,6 +136,12 @@ impl Turns {
         matches!(self.in_flight.get(ticket), Some(Stage::Waits(_)))
     }
 
+    /// Polls that have not ended: in line, or in flight and not superseded.
+    #[must_use]
+    pub fn unended(&self) -> usize {
+        self.line.len() + self.in_flight.len()
+    }
+
     /// What became of polls so far.
     #[must_use]
     pub fn counts(&self) -> TurnCounts {
