@@ -17,7 +17,7 @@ impl KernelTime {
 
 /// What is added to a [`KernelTime`] to get nanoseconds since the Unix epoch.
 ///
-/// Taken anew for each answer, so that a corrected wall clock shows in the next one.
+/// Looked at for each answer, so that a corrected wall clock shows in the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WallOffset(pub i128);
 

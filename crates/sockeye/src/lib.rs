@@ -13,3 +13,4 @@ mod own_cost;
 pub mod process;
 pub mod state;
 mod status;
+mod wall;

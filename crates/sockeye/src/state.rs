@@ -14,7 +14,7 @@ use collect::{
     CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, UdpCounts, kernel_now,
     wall_offset,
 };
-use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts};
+use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::StateCounts;
 use crate::status::{self, Facts};
+use crate::wall::Wall;
 
 /// Messages that may wait; a batch of readings is one message of at most 128 events.
 const QUEUE_MESSAGES: usize = 256;
@@ -82,6 +83,7 @@ impl StateThread {
     ) -> anyhow::Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
         let (failing, failed) = oneshot::channel();
+        let wall = Wall::new(wall_offset());
         let state = State {
             table: Table::new(limits.live_connections),
             clients: Clients::new(limits.clients, began_at),
@@ -96,7 +98,8 @@ impl StateThread {
             support: None,
             failing: Some(failing),
             instance: instance.to_owned(),
-            started_at: WallTime::of(began_at, wall_offset()),
+            started_at: WallTime::of(began_at, wall.offset(wall_offset())),
+            wall,
             listed_limits: limits.listed,
         };
         let thread = std::thread::Builder::new()
@@ -165,6 +168,7 @@ struct State {
     instance: String,
     /// Of the wall clock at the start: it does not move when that clock is set.
     started_at: WallTime,
+    wall: Wall,
     listed_limits: Vec<(&'static str, u64)>,
 }
 
@@ -249,12 +253,12 @@ impl State {
             Query::Client { id, peer, reply } => {
                 self.clients.expire(now);
                 let client = self.clients.state(&id, peer);
-                let _ = reply.send(client.map(|client| ClientAnswer { client, wall: wall_offset() }));
+                let _ = reply.send(client.map(|client| ClientAnswer { client, wall: self.wall() }));
             }
             Query::Clients { peer, reply } => {
                 self.clients.expire(now);
                 let clients = self.clients.list_for(peer);
-                let _ = reply.send(ClientsAnswer { clients, wall: wall_offset() });
+                let _ = reply.send(ClientsAnswer { clients, wall: self.wall() });
             }
             Query::Remove { id, peer, reply } => {
                 let _ = reply.send(self.clients.remove(&id, peer, now));
@@ -280,7 +284,7 @@ impl State {
     ) -> Result<Registered, Refusal> {
         let registration = self.clients.register(id, peer, settings, now)?;
         let client = self.clients.state(id, peer)?;
-        Ok(Registered { registration, client, wall: wall_offset() })
+        Ok(Registered { registration, client, wall: self.wall() })
     }
 
     /// True when the last pass is young enough to answer from.
@@ -301,15 +305,18 @@ impl State {
         }
     }
 
+    fn wall(&self) -> WallOffset {
+        self.wall.offset(wall_offset())
+    }
+
     fn answer_listeners(&self, reply: Reply<ListenersAnswer>) {
         let listeners = self.table.listeners().iter().copied().collect();
         // Who does not wait any more needs no answer.
-        let _ = reply.send(ListenersAnswer { listeners, at: self.passed_at, wall: wall_offset() });
+        let _ = reply.send(ListenersAnswer { listeners, at: self.passed_at, wall: self.wall() });
     }
 
     fn answer_poll(&mut self, ticket: &Ticket) {
-        let pass =
-            Pass { table: &self.table, health: self.health(), at: self.passed_at, wall: wall_offset() };
+        let pass = Pass { table: &self.table, health: self.health(), at: self.passed_at, wall: self.wall() };
         self.turns.answer(&mut self.clients, ticket, &pass, kernel_now());
     }
 
@@ -366,6 +373,7 @@ impl State {
             table: self.table.counts(),
             live_connections: self.table.live_count(),
             audit: self.table.audit(),
+            wall: self.wall(),
             kernel: self.kernel,
             costs: &self.costs,
             clients: &self.clients,

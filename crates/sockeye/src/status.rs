@@ -1,8 +1,8 @@
 //! The status of the tracer, put together from what every part knows of itself. `/v1/status` and `/metrics` are
 //! its two forms; what is counted, and how it is called in each, is listed in `counts`.
 
-use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support, wall_offset};
-use connections::{Audit, Losses, TableCounts};
+use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support};
+use connections::{Audit, Losses, TableCounts, WallOffset};
 use deltas::Clients;
 use encode::{
     AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
@@ -21,6 +21,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) table: TableCounts,
     pub(crate) live_connections: usize,
     pub(crate) audit: Option<Audit>,
+    pub(crate) wall: WallOffset,
     /// As of the last pass.
     pub(crate) kernel: KernelCounts,
     /// As of the last pass.
@@ -43,7 +44,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> Status {
         limits: facts.limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         counters: counters(facts),
         lost: facts.losses.by_cause().into_iter().map(|(cause, loss)| (cause, loss.into())).collect(),
-        audit: facts.audit.map(|audit| AuditView::new(audit, wall_offset())),
+        audit: facts.audit.map(|audit| AuditView::new(audit, facts.wall)),
         clients: count(facts.clients.list().len()),
         live_connections: count(facts.live_connections),
         programs: facts.support.map(|support| programs(support, facts.costs)).unwrap_or_default(),
