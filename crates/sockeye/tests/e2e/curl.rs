@@ -45,14 +45,30 @@ pub fn request(socket: &Path, uid: u32, method: &str, path: &str) -> Answer {
         .unwrap_or_else(|error| panic!("curl {method} {path} as {uid}: {error}"))
 }
 
+/// Sends a `PUT` with a body as root.
+pub fn put(socket: &Path, path: &str, body: &str) -> Answer {
+    let mut command = command(socket, 0, "PUT", path);
+    command.args(["--data", body]);
+    whole_answer(&mut command).unwrap_or_else(|error| panic!("curl PUT {path}: {error}"))
+}
+
 /// The same, where curl may fail; then what it says of it.
 pub fn try_request(socket: &Path, uid: u32, method: &str, path: &str) -> Result<Answer, String> {
+    whole_answer(&mut command(socket, uid, method, path))
+}
+
+/// A curl that prints one answer with its head.
+pub fn command(socket: &Path, uid: u32, method: &str, path: &str) -> Command {
     let mut command = Command::new("curl");
     command.args(["-q", "-sS", "-i", "--max-time", "20", "-X", method, "--unix-socket"]);
     command.arg(socket).arg(format!("http://sockeye{path}"));
     if uid != 0 {
         command.uid(uid).gid(uid).current_dir("/");
     }
+    command
+}
+
+fn whole_answer(command: &mut Command) -> Result<Answer, String> {
     let output = command.output().expect("curl is installed");
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());

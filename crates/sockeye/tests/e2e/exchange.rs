@@ -25,6 +25,17 @@ impl Exchange {
         Self { space, listener }
     }
 
+    /// From now on the server has another port.
+    pub fn move_server(&mut self) {
+        let again = self.space.inside(|| TcpListener::bind("127.0.0.1:0")).expect("a port is free");
+        self.listener = again;
+    }
+
+    /// The port of the server.
+    pub fn port(&self) -> u64 {
+        self.listener.local_addr().expect("it is bound").port().into()
+    }
+
     /// Opens connections.
     pub fn open(&self, count: usize) -> Vec<Pair> {
         let address = self.listener.local_addr().expect("it is bound");
