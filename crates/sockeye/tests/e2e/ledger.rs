@@ -27,11 +27,24 @@ pub struct Told {
     pub last: Value,
 }
 
+/// How a client tells which answers it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Its polls acknowledge themselves.
+    Itself,
+    /// Its polls say so with `after`.
+    After,
+}
+
 /// A registered client.
 pub struct Ledger {
     socket: PathBuf,
+    uid: u32,
     id: String,
+    way: Way,
     sequence: u64,
+    /// End of the last whole answer.
+    to: Value,
     complete: bool,
     /// By connection id.
     pub told: BTreeMap<String, Told>,
@@ -73,14 +86,37 @@ impl Told {
 
 impl Ledger {
     pub fn register(socket: PathBuf, id: &str) -> Self {
-        let answer = curl::request(&socket, 0, "PUT", &format!("/v1/clients/{id}"));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        Self { socket, id: id.to_owned(), sequence: 0, complete: true, told: BTreeMap::new() }
+        Self::register_as(0, socket, id, Way::Itself)
     }
 
-    /// Where its polls go.
+    /// A client of this user.
+    pub fn register_as(uid: u32, socket: PathBuf, id: &str, way: Way) -> Self {
+        let answer = curl::request(&socket, uid, "PUT", &format!("/v1/clients/{id}"));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Self {
+            socket,
+            uid,
+            id: id.to_owned(),
+            way,
+            sequence: 0,
+            to: Value::Null,
+            complete: true,
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Where its next poll goes.
     pub fn path(&self) -> String {
-        format!("/v1/clients/{}/connections", self.id)
+        let after = match self.way {
+            Way::Itself => String::new(),
+            Way::After => format!("?after={}", self.sequence),
+        };
+        format!("/v1/clients/{}/connections{after}", self.id)
+    }
+
+    /// What the daemon says of it.
+    pub fn state(&self) -> Value {
+        curl::request(&self.socket, self.uid, "GET", &format!("/v1/clients/{}", self.id)).json()
     }
 
     /// Number of the last whole answer.
@@ -102,14 +138,16 @@ impl Ledger {
 
     /// Polls; an answer other than 200 tells nothing.
     pub fn try_poll(&self) -> Answer {
-        curl::get(&self.socket, &self.path())
+        curl::request(&self.socket, self.uid, "GET", &self.path())
     }
 
     /// Adds up a whole answer, however it was read.
     pub fn add(&mut self, answer: Value) -> Value {
-        // What was read to its end is acknowledged, and nothing else is.
+        // What was read to its end is acknowledged, or what was said to be kept, and nothing else is.
         assert_eq!(number(&answer["acknowledged"]), self.sequence, "{}", self.id);
         self.sequence = number(&answer["sequence"]);
+        assert!(self.to.is_null() || answer["from"] == self.to, "it goes on from {}: {answer}", self.to);
+        self.to = answer["to"].clone();
         self.complete &= answer["coverage"]["complete"].as_bool().expect("every answer says it");
         for connection in answer["connections"].as_array().expect("a list") {
             let id = connection["id"].as_str().expect("an id").to_owned();
@@ -158,7 +196,7 @@ impl Ledger {
     }
 
     pub fn remove(self) {
-        let answer = curl::request(&self.socket, 0, "DELETE", &format!("/v1/clients/{}", self.id));
+        let answer = curl::request(&self.socket, self.uid, "DELETE", &format!("/v1/clients/{}", self.id));
         assert_eq!(answer.status, 204, "{answer:?}");
     }
 }

@@ -15,6 +15,7 @@ mod exits;
 #[path = "../fixtures/exposition.rs"]
 mod exposition;
 mod full_log;
+mod interrupted;
 mod ledger;
 mod limits;
 mod lost_answers;
@@ -28,6 +29,7 @@ mod process;
 mod raw;
 mod restart;
 mod roll_ups;
+mod superseded;
 mod traffic;
 mod users;
 mod wait;

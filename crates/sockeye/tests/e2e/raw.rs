@@ -1,11 +1,14 @@
 //! A client that can misbehave: reads as much of an answer as a test wants, when it wants, or nothing at all.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
 
 use crate::wait::DEADLINE;
 
@@ -38,6 +41,19 @@ impl Raw {
         Ok(Self { stream, read: Vec::new() })
     }
 
+    /// Sends `GET path` as this user.
+    pub fn ask_as(uid: u32, socket: &Path, path: &str) -> Self {
+        let user = Uid::from_raw(uid);
+        // The kernel takes the peer from the thread that connects; the thread ends, and with it the change.
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                set_thread_res_uid(user, user, user).expect("root may be anyone");
+                Self::ask(socket, path)
+            });
+            thread.join().expect("it does not panic")
+        })
+    }
+
     /// Waits until there is something to read, and reads nothing.
     pub fn wait_answer(&self) {
         let seconds = DEADLINE.as_secs().try_into().expect("a few seconds");
@@ -54,6 +70,18 @@ impl Raw {
             assert!(length > 0, "the answer ended after {} bytes", self.read.len());
             self.read.extend_from_slice(&part[..length]);
         }
+    }
+
+    /// Shuts the connection down in both directions.
+    pub fn cut(self) {
+        self.stream.shutdown(Shutdown::Both).expect("it is connected");
+    }
+
+    /// Reads to the end of the connection, however that comes; true when the body of a chunked answer is whole.
+    pub fn ends_whole(mut self) -> bool {
+        // A reset is an end too.
+        let _ = self.stream.read_to_end(&mut self.read);
+        self.read.ends_with(b"\r\n0\r\n\r\n")
     }
 
     /// The status, as soon as it is there.
