@@ -14,6 +14,7 @@ mod exchange;
 mod exits;
 #[path = "../fixtures/exposition.rs"]
 mod exposition;
+mod freshness;
 mod full_log;
 mod interrupted;
 mod ledger;
