@@ -58,6 +58,19 @@ fn who_may_not_write_to_the_socket_may_not_use_the_api() {
 }
 
 #[test]
+fn who_is_of_the_group_of_the_socket_may_use_the_api() {
+    if !runs_here(&["curl"]) {
+        return;
+    }
+    let daemon = Daemon::with(&[("SOCKEYE_LISTEN__GROUP", &ALICE.to_string())]);
+    let registered = request(&daemon.socket(), ALICE, "PUT", "/v1/clients/a");
+    assert_eq!((registered.status, &registered.json()["owner_uid"]), (201, &ALICE.into()));
+    assert_eq!(request(&daemon.socket(), ALICE, "GET", "/v1/clients/a/connections").status, 200);
+    let refused = try_request(&daemon.socket(), BOB, "PUT", "/v1/clients/b");
+    assert!(refused.is_err_and(|error| error.contains("connect")));
+}
+
+#[test]
 fn the_default_client_is_one_for_each_user() {
     if !runs_here(&["curl"]) {
         return;
