@@ -7,13 +7,23 @@ use std::collections::BTreeMap;
 
 use connections::{Counters, RollUpKey};
 use deltas::{Change, Coverage, Delta};
-use model::host::{Bounds, READERS, SOCKETS, UNBOUNDED};
+use model::host::{BUSY, Bounds, READERS, UNBOUNDED};
 use model::step::{After, Step};
 use model::world::World;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+/// What happens to many connections at once. Seldom: each later step takes longer.
+fn many() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..1000u32).prop_map(|sent| Step::Fill { sent }),
+        Just(Step::Clear),
+        (0..BUSY, 0..100u8).prop_map(|(socket, connections)| Step::Crowd { socket, connections }),
+    ]
+}
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let socket = || 0..SOCKETS;
+    let socket = || 0..BUSY;
     let reader = || 0..READERS;
     let after = || {
         prop_oneof![
@@ -34,6 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..5u8, 0..1000u32).prop_map(|(connections, sent)| Step::RollUp { connections, sent }),
         4 => socket().prop_map(Step::Close),
         1 => socket().prop_map(Step::Vanish),
+        1 => many(),
         2 => (reader(), any::<bool>())
             .prop_map(|(reader, asks)| Step::Register { reader, asks }),
         1 => reader().prop_map(Step::Remove),
@@ -47,9 +58,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..150)
 }
 
-/// With or without room for what ends.
+/// With or without room for what ends: for few, or about as many as are kept in one piece.
 fn bounds(rollups: impl Strategy<Value = usize>) -> impl Strategy<Value = Bounds> {
-    let closed_records = prop_oneof![Just(UNBOUNDED), 1..5usize];
+    let closed_records = prop_oneof![2 => Just(UNBOUNDED), 2 => 1..5usize, 1 => 60..140usize];
     (closed_records, rollups).prop_map(|(closed_records, rollups)| Bounds { closed_records, rollups })
 }
 
@@ -103,8 +114,15 @@ fn told(delta: &Delta) -> Told {
     Told { sequence, acknowledged, coverage, changes, rolled_up }
 }
 
+/// Seeds of cases that failed, which every run begins with; the file comes with the first and is to be checked in. Its path
+/// is absolute: proptest derives one from a `lib.rs` or `main.rs` above the test, and there is none above this one.
+const SEEDS: FileFailurePersistence = FileFailurePersistence::Direct(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/proptest-regressions/property_clients.txt"
+));
+
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 500, failure_persistence: Some(Box::new(SEEDS)), ..ProptestConfig::default() }
 }
 
 proptest! {

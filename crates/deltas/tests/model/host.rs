@@ -14,8 +14,11 @@ use deltas::{
 use crate::fixtures::{datagrams, observation};
 use crate::model::step::Step;
 
-pub(crate) const SOCKETS: usize = 5;
-/// The sockets from this one on are of UDP.
+/// More than the table, and what is told of it, keep in one piece.
+pub(crate) const SOCKETS: usize = 70;
+/// The sockets on which nearly everything happens, so that much happens on each.
+pub(crate) const BUSY: usize = 5;
+/// Of each so many sockets, those from this one on are of UDP.
 const FIRST_UDP: usize = 3;
 const ECONNREFUSED: u16 = 111;
 pub(crate) const READERS: usize = 3;
@@ -97,6 +100,16 @@ impl Host {
             Step::Backwards(socket) => self.read_backwards(socket),
             Step::Late(socket) => self.read_late(socket),
             Step::Close(socket) => self.close(socket),
+            Step::Fill { sent } => (0..SOCKETS).for_each(|socket| {
+                self.grow(socket, sent, 0);
+                self.read(socket);
+            }),
+            Step::Clear => (0..SOCKETS).for_each(|socket| self.close(socket)),
+            Step::Crowd { socket, connections } => (0..connections).for_each(|number| {
+                self.close(socket);
+                self.now += 1;
+                self.grow(socket, number.into(), 1);
+            }),
             Step::Vanish(socket) => self.vanish(socket),
             Step::Miss(socket) => self.pass(Some(socket), 1),
             Step::RollUp { connections, sent } => {
@@ -121,7 +134,7 @@ impl Host {
 
     fn grow(&mut self, socket: usize, sent: u32, received: u32) {
         let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
-        let state = if socket < FIRST_UDP { State::SynSent } else { State::Open };
+        let state = if socket % BUSY < FIRST_UDP { State::SynSent } else { State::Open };
         let new = Socket { id, counters: RawCounters::default(), state, failed: None };
         let socket = self.sockets[socket].get_or_insert(new);
         socket.counters.sent_bytes += u64::from(sent);
@@ -208,7 +221,7 @@ impl Host {
     }
 }
 
-/// Two sockets of TCP and one of UDP talk to one end, the others to another.
+/// Every second socket talks to one end, the others to another.
 fn observed(socket: Socket) -> Observation {
     let Socket { id, counters, state, failed } = socket;
     let mut observation =

@@ -25,6 +25,17 @@ pub(crate) enum Step {
     },
     /// The connection ends with a final record.
     Close(usize),
+    /// Traffic on every socket, and a reading of it.
+    Fill {
+        sent: u32,
+    },
+    /// The connections of all sockets end.
+    Clear,
+    /// Connections come and go on one socket, one after the other; the last one stays.
+    Crowd {
+        socket: usize,
+        connections: u8,
+    },
     /// The connection ends without one: three passes in a row read all others.
     Vanish(usize),
     Register {
@@ -78,6 +89,7 @@ impl Step {
             Step::Grow { .. } | Step::HalfClose(_) | Step::Read(_) | Step::Backwards(_) => None,
             Step::Late(_) | Step::Miss(_) | Step::RollUp { .. } => None,
             Step::Close(_) | Step::Vanish(_) | Step::Wait(_) => None,
+            Step::Fill { .. } | Step::Clear | Step::Crowd { .. } => None,
         }
     }
 }
