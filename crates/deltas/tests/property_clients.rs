@@ -3,7 +3,7 @@
 mod fixtures;
 mod model;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use connections::{Counters, RollUpKey};
 use deltas::{Change, Coverage, Delta};
@@ -37,6 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (socket(), 0..1000u32, 0..1000u32)
             .prop_map(|(socket, sent, received)| Step::Grow { socket, sent, received }),
         1 => socket().prop_map(Step::HalfClose),
+        1 => (socket(), 0..1000u32).prop_map(|(socket, sent)| Step::Adopt { socket, sent }),
         6 => socket().prop_map(Step::Read),
         1 => socket().prop_map(Step::Backwards),
         1 => socket().prop_map(Step::Late),
@@ -72,7 +73,7 @@ struct Told {
     acknowledged: u64,
     coverage: Coverage,
     changes: Vec<Change>,
-    rolled_up: BTreeMap<String, (u64, Option<u64>, Counters)>,
+    rolled_up: HashMap<RollUpKey, (u64, Option<u64>, Counters)>,
 }
 
 /// Every answer that this client got, in a world where only some clients act.
@@ -101,11 +102,10 @@ fn told(delta: &Delta) -> Told {
     let Delta { sequence, acknowledged, coverage, .. } = *delta;
     let mut changes: Vec<_> = delta.changes.iter().collect();
     changes.sort_by_key(|change| change.connection.id);
-    let mut rolled_up = BTreeMap::new();
+    let mut rolled_up = HashMap::new();
     for (_, rollup) in &delta.roll_ups {
-        let name = |key: &RollUpKey| format!("{key:?}");
         let (connections, established, total) =
-            rolled_up.entry(name(&rollup.key)).or_insert((0, None, Counters::default()));
+            rolled_up.entry(rollup.key).or_insert((0, None, Counters::default()));
         *connections += rollup.connections;
         *established =
             established.zip(rollup.established).map(|(a, b)| a + b).or(*established).or(rollup.established);

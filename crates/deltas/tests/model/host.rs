@@ -39,6 +39,8 @@ struct Socket {
     counters: RawCounters,
     state: State,
     failed: Option<(u16, KernelTime)>,
+    /// Older than the tracer.
+    pre_existing: bool,
 }
 
 /// How much is kept of what has ended.
@@ -95,6 +97,7 @@ impl Host {
         let mut ends = Ends::default();
         match step {
             Step::Grow { socket, sent, received } => self.grow(socket, sent, received),
+            Step::Adopt { socket, sent } => self.adopt(socket, sent),
             Step::HalfClose(socket) => self.half_close(socket),
             Step::Read(socket) => self.read(socket),
             Step::Backwards(socket) => self.read_backwards(socket),
@@ -135,13 +138,25 @@ impl Host {
     fn grow(&mut self, socket: usize, sent: u32, received: u32) {
         let id = ConnectionId { cookie: socket as u64, claimed_at: KernelTime(self.now) };
         let state = if socket % BUSY < FIRST_UDP { State::SynSent } else { State::Open };
-        let new = Socket { id, counters: RawCounters::default(), state, failed: None };
+        let new = Socket { id, counters: RawCounters::default(), state, failed: None, pre_existing: false };
         let socket = self.sockets[socket].get_or_insert(new);
         socket.counters.sent_bytes += u64::from(sent);
         socket.counters.received_bytes += u64::from(received);
         socket.counters.sent_packets += 1;
         if socket.state == State::SynSent && socket.counters.sent_packets > 1 {
             socket.state = State::Established;
+        }
+    }
+
+    /// Traffic from before tracing is no news to anybody.
+    fn adopt(&mut self, socket: usize, sent: u32) {
+        if self.sockets[socket].is_none() {
+            self.grow(socket, sent, sent);
+            self.grow(socket, 0, 0);
+            for socket in self.sockets[socket].iter_mut() {
+                socket.pre_existing = true;
+                self.table.apply(Event::Adopted(observed(*socket)));
+            }
         }
     }
 
@@ -223,13 +238,13 @@ impl Host {
 
 /// Every second socket talks to one end, the others to another.
 fn observed(socket: Socket) -> Observation {
-    let Socket { id, counters, state, failed } = socket;
+    let Socket { id, counters, state, failed, pre_existing } = socket;
     let mut observation =
         if state == State::Open { datagrams(id.cookie, 0) } else { observation(id.cookie, 0) };
     observation.tuple.remote.set_port(if id.cookie.is_multiple_of(2) { 443 } else { 80 });
     let established = !matches!(state, State::Open | State::SynSent);
     let established_at = established.then_some(KernelTime(id.claimed_at.0 + 1));
-    Observation { id, counters, state, failed, established_at, ..observation }
+    Observation { id, counters, state, failed, established_at, pre_existing, ..observation }
 }
 
 fn rolled_up(connections: u64, total: Counters) -> RollUp {

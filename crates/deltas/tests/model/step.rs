@@ -8,6 +8,11 @@ pub(crate) enum Step {
         sent: u32,
         received: u32,
     },
+    /// If there is no connection on a socket, one is found that is older than the tracer.
+    Adopt {
+        socket: usize,
+        sent: u32,
+    },
     /// The other end closes its half; of UDP, its host says that nobody listens.
     HalfClose(usize),
     /// A reading.
@@ -89,7 +94,7 @@ impl Step {
             Step::Grow { .. } | Step::HalfClose(_) | Step::Read(_) | Step::Backwards(_) => None,
             Step::Late(_) | Step::Miss(_) | Step::RollUp { .. } => None,
             Step::Close(_) | Step::Vanish(_) | Step::Wait(_) => None,
-            Step::Fill { .. } | Step::Clear | Step::Crowd { .. } => None,
+            Step::Adopt { .. } | Step::Fill { .. } | Step::Clear | Step::Crowd { .. } => None,
         }
     }
 }
