@@ -1,11 +1,12 @@
 //! The developer command `cargo x`: reads the command line and hands over to one module per command.
 //!
-//! It knows nothing about how things are built, run or checked; `run`, `test` and `bench` do.
+//! It knows nothing about how things are built, run or checked; `run`, `test`, `bench` and `fuzz` do.
 
 #![allow(clippy::print_stdout, reason = "a command line tool answers on standard output")]
 
 mod announce;
 mod bench;
+mod fuzz;
 mod install;
 mod packages;
 mod programs;
@@ -29,6 +30,8 @@ usage: cargo x COMMAND
       every check and every test; a FILTER runs only the tests whose name contains it
   bench [ARGS]
       what the daemon costs; ARGS go to the bench
+  fuzz [TARGET] [--seconds N]
+      a target of fuzz/ with the nightly toolchain; client_operations for 60 seconds where nothing else is said
   help
       this text
 
@@ -59,6 +62,7 @@ fn command(arguments: &[String]) -> Result<(), Stop> {
         "run" => run::run(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

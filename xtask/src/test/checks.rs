@@ -21,6 +21,10 @@ pub(crate) fn format(workspace: &Workspace, report: &mut Report) -> Result<(), S
             "cargo fmt",
             succeeds(workspace.cargo().args(["fmt", "--all", "--check"]))?,
         );
+        // A workspace of its own.
+        let arguments = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+        announce(Layer::Format, &format!("cargo {}", arguments.join(" ")));
+        report.step(Layer::Format, "cargo fmt of fuzz", succeeds(workspace.cargo().args(arguments))?);
     } else {
         report.not_run(Layer::Format, "cargo fmt", "not installed: rustup component add rustfmt");
     }
