@@ -10,8 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use crate::connection::Connection;
-use crate::ledger::{Ledger, Sums};
+use crate::ledger::{ForAudit, Ledger, Sums};
 use crate::time::KernelTime;
 
 /// Where each namespace began is kept for at most so many that may be gone.
@@ -219,7 +218,7 @@ impl Audits {
     }
 
     /// Notes what is known now.
-    pub(crate) fn note(&mut self, ledger: &Ledger, live: impl Iterator<Item = Connection>) {
+    pub(crate) fn note(&mut self, ledger: &Ledger, live: impl Iterator<Item = ForAudit>) {
         self.noted = Noted { sums: ledger.with(live), rest: ledger.rest() };
     }
 

@@ -11,6 +11,7 @@ use crate::direction::Direction;
 use crate::facts::{Facts, UdpFacts};
 use crate::failure::{Failure, FailureKind};
 use crate::global_id::GlobalId;
+use crate::ledger::ForAudit;
 use crate::owner::Owner;
 use crate::state::State;
 use crate::tally::Counted;
@@ -259,13 +260,26 @@ impl Details {
     /// True when something differs that a client wants to know though no counter moved.
     pub(crate) fn is_news_after(&self, earlier: &Self) -> bool {
         let source = |details: &Self| details.owner.as_ref().map(|owner| owner.source);
-        let news = |details: &Self| (details.state, details.failure, details.errno, source(details));
+        let ends = |details: &Self| (details.state, details.failure, details.errno);
+        let news = |details: &Self| (ends(details), details.direction, source(details));
         news(self) != news(earlier)
     }
 
     pub(crate) fn established_at(&self) -> Option<KernelTime> {
         let known = self.protocol == Protocol::Tcp && self.at != NEVER;
         known.then_some(KernelTime(self.at))
+    }
+
+    /// What an audit counts of it, if it has counted so much since its socket was opened.
+    pub(crate) fn for_audit(&self, counted: Counted) -> ForAudit {
+        let goes_on = self.before.is_some();
+        ForAudit {
+            netns: self.netns,
+            protocol: self.protocol,
+            direction: self.direction,
+            is_new: !self.has(PRE_EXISTING) && !goes_on,
+            total: Counters::from(counted).since(self.before()).0,
+        }
     }
 
     /// What was counted before tracing began.

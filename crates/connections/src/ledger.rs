@@ -28,6 +28,30 @@ pub(crate) struct Sums {
     pub(crate) tcp_received_bytes: u64,
 }
 
+/// What an audit counts of one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForAudit {
+    pub(crate) netns: u32,
+    pub(crate) protocol: Protocol,
+    pub(crate) direction: Direction,
+    /// It is not older than the tracer, and does not go on under another name: that has counted already.
+    pub(crate) is_new: bool,
+    pub(crate) total: Counters,
+}
+
+impl ForAudit {
+    fn of(connection: &Connection) -> Self {
+        let Connection { tuple, direction, pre_existing, before, total, .. } = connection;
+        Self {
+            netns: tuple.netns,
+            protocol: tuple.protocol,
+            direction: *direction,
+            is_new: !pre_existing && *before == Counters::default(),
+            total: *total,
+        }
+    }
+}
+
 /// Sums of the connections that ended, by inode number of the namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -40,7 +64,7 @@ impl Ledger {
     /// Adds a connection that has ended.
     pub(crate) fn add_closed(&mut self, connection: &Connection) {
         if let Some(sums) = self.sums_of(connection.tuple.netns) {
-            sums.add(connection);
+            sums.add(ForAudit::of(connection));
         }
     }
 
@@ -65,10 +89,10 @@ impl Ledger {
     }
 
     /// The sums of every namespace, with those that live. Looks at all.
-    pub(crate) fn with(&self, live: impl Iterator<Item = Connection>) -> HashMap<u32, Sums, RandomState> {
+    pub(crate) fn with(&self, live: impl Iterator<Item = ForAudit>) -> HashMap<u32, Sums, RandomState> {
         let mut all = self.ended.clone();
         for connection in live {
-            all.entry(connection.tuple.netns).or_default().add(&connection);
+            all.entry(connection.netns).or_default().add(connection);
         }
         all
     }
@@ -85,13 +109,12 @@ impl Ledger {
 }
 
 impl Sums {
-    fn add(&mut self, connection: &Connection) {
-        let protocol = connection.tuple.protocol;
-        self.add_counters(protocol, connection.total);
-        // What goes on under another name has counted already, and a connect that sent nothing never does for the kernel.
-        let goes_on = connection.before != Counters::default();
-        if !connection.pre_existing && !goes_on && connection.total.sent_packets > 0 {
-            self.add_opened(protocol, connection.direction, 1);
+    fn add(&mut self, connection: ForAudit) {
+        let ForAudit { netns: _, protocol, direction, is_new, total } = connection;
+        self.add_counters(protocol, total);
+        // A connect that sent nothing never counts for the kernel.
+        if is_new && total.sent_packets > 0 {
+            self.add_opened(protocol, direction, 1);
         }
     }
 

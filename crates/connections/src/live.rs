@@ -17,6 +17,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::details::Details;
 use crate::entry::Entry;
+use crate::ledger::ForAudit;
 use crate::listeners::Listeners;
 use crate::news::{News, Told};
 use crate::owners::Owners;
@@ -70,6 +71,15 @@ impl Live {
     /// All of them, in no order.
     pub(crate) fn connections(&self) -> impl Iterator<Item = Connection> {
         (0..).zip(&self.seen).filter(|(_, seen)| **seen != NOT_IN_USE).filter_map(|(place, _)| self.at(place))
+    }
+
+    /// What an audit counts of them.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = ForAudit> {
+        let places = (0..).zip(&self.seen).filter(|(_, seen)| **seen != NOT_IN_USE);
+        places.filter_map(|(place, _)| {
+            let counted = self.tallies.get(place)?.counted;
+            Some(self.details.get(place)?.for_audit(counted))
+        })
     }
 
     /// What is told to a client that is told everything now.
@@ -169,7 +179,7 @@ impl Live {
         for (place, seen) in (0..).zip(&self.seen).filter(|(_, seen)| unread(**seen)) {
             let since = *self.missing.get(&place).unwrap_or(&at);
             missing.insert(place, since);
-            let is_gone = pass.wrapping_sub(*seen) >= PASSES_MISSED_MAX
+            let is_gone = passes_since(*seen, pass) >= PASSES_MISSED_MAX
                 && at.nanoseconds_since(since) >= MISSING_NS_MIN;
             if is_gone {
                 gone.extend(self.details.get(place).map(|at| at.id));
@@ -230,5 +240,24 @@ impl Live {
             *self.tallies.get_mut(place)? = new;
         }
         Some(())
+    }
+}
+
+/// Passes from one to another. Their numbers go up to [`NOT_IN_USE`], and not further.
+fn passes_since(seen: u16, pass: u16) -> u16 {
+    match pass.checked_sub(seen) {
+        Some(passes) => passes,
+        None => NOT_IN_USE - seen + pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_are_counted_over_the_end_of_their_numbers() {
+        assert_eq!((passes_since(7, 7), passes_since(7, 10)), (0, 3));
+        assert_eq!((passes_since(65_534, 0), passes_since(65_533, 1)), (1, 3));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::closed::Place;
-use crate::column::{Chunk, position};
+use crate::column::{CHUNK, Chunk, position};
 use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::details::Details;
@@ -22,16 +22,34 @@ pub struct Told {
 /// The live connections with news, as they were at one moment, and what was told of them before.
 #[derive(Debug, Clone, Default)]
 pub struct News {
+    /// Where many have news.
     chunks: Vec<NewsChunk>,
+    /// The others, copied: so they keep nobody else in memory.
+    few: Vec<Copied>,
 }
 
-/// Connections at neighbouring places, one of which has news at least.
+/// Connections at neighbouring places, of which more than [`FEW_MAX`] have news.
 #[derive(Debug, Clone)]
 struct NewsChunk {
     tallies: Chunk<Tally>,
     details: Chunk<Details>,
     told: Option<Chunk<Tally>>,
 }
+
+/// One connection with news: 320 bytes.
+#[derive(Debug, Clone)]
+struct Copied {
+    tally: Tally,
+    details: Details,
+    told: Tally,
+}
+
+/// Of a chunk so many are copied at most, half of what the chunk takes. More share it with the table, and the table copies
+/// the chunk when it changes before the answer is gone.
+const FEW_MAX: usize = 24;
+
+/// What was told of places of which nothing was told.
+static NOTHING: [Tally; CHUNK] = [Tally::NONE; CHUNK];
 
 /// A connection with news.
 #[derive(Debug, Clone, Copy)]
@@ -65,35 +83,79 @@ impl News {
         let told = told.tallies.iter().map(Some).chain(std::iter::repeat(None));
         let chunks = tallies.iter().zip(details).zip(told);
         let changed = chunks.filter(|((now, _), told)| told.is_none_or(|told| !Arc::ptr_eq(now, told)));
-        let chunks = changed.map(|((tallies, details), told)| NewsChunk {
-            tallies: Arc::clone(tallies),
-            details: Arc::clone(details),
-            told: told.cloned(),
+        let mut news = Self::default();
+        for ((tallies, details), told) in changed {
+            news.add(tallies, details, told);
+        }
+        news
+    }
+
+    fn add(&mut self, tallies: &Chunk<Tally>, details: &Chunk<Details>, told: Option<&Chunk<Tally>>) {
+        let before = told.map_or(&NOTHING, |told| told);
+        if news_of(tallies, details, before, 0).nth(FEW_MAX).is_some() {
+            let (tallies, details) = (Arc::clone(tallies), Arc::clone(details));
+            self.chunks.push(NewsChunk { tallies, details, told: told.cloned() });
+            return;
+        }
+        let copied = news_of(tallies, details, before, 0).map(|(_, news)| Copied {
+            tally: *news.tally,
+            details: news.details.clone(),
+            told: *news.told,
         });
-        Self { chunks: chunks.collect() }
+        self.few.extend(copied);
     }
 
     /// Each connection with news.
     pub fn iter(&self) -> impl Iterator<Item = NewsOf<'_>> {
-        self.chunks.iter().flat_map(NewsChunk::iter)
+        let mut chunks = self.chunks.iter();
+        let (mut chunk, mut index) = (chunks.next(), 0);
+        let of_chunks = std::iter::from_fn(move || {
+            loop {
+                if let Some((at, news)) = chunk?.next_from(index) {
+                    index = at + 1;
+                    return Some(news);
+                }
+                (chunk, index) = (chunks.next(), 0);
+            }
+        });
+        let few = self.few.iter().map(|Copied { tally, details, told }| NewsOf { tally, details, told });
+        of_chunks.chain(few)
     }
 
-    /// The memory that this keeps at most, in bytes, if nobody shares it any more.
+    /// The memory that this has for itself, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.chunks.len()
-            * (2 * size_of::<[Tally; crate::column::CHUNK]>() + size_of::<[Details; crate::column::CHUNK]>())
+    pub fn own_bytes(&self) -> usize {
+        size_of_val(&self.few[..])
+    }
+
+    /// The memory that this shares with all other news of the same moment, and with the table while that does not change, in
+    /// bytes. What was told before is not counted: whoever was told has it anyway.
+    #[must_use]
+    pub fn shared_bytes(&self) -> usize {
+        self.chunks.len() * (size_of::<[Tally; CHUNK]>() + size_of::<[Details; CHUNK]>())
     }
 }
 
 impl NewsChunk {
-    fn iter(&self) -> impl Iterator<Item = NewsOf<'_>> {
-        static NOTHING: Tally = Tally::NONE;
-        let told = self.told.iter().flat_map(|told| told.iter()).chain(std::iter::repeat(&NOTHING));
-        let places = self.tallies.iter().zip(self.details.iter()).zip(told);
-        let news = places.filter(|((tally, _), told)| tally.generation != 0 && tally != told);
-        news.map(|((tally, details), told)| NewsOf { tally, details, told })
+    /// The next connection with news from a place of this chunk on.
+    fn next_from(&self, index: usize) -> Option<(usize, NewsOf<'_>)> {
+        let told = self.told.as_deref().unwrap_or(&NOTHING);
+        news_of(&self.tallies, &self.details, told, index).next()
     }
+}
+
+/// The connections with news from a place of a chunk on, each with its place in it.
+fn news_of<'a>(
+    tallies: &'a [Tally; CHUNK],
+    details: &'a [Details; CHUNK],
+    told: &'a [Tally; CHUNK],
+    index: usize,
+) -> impl Iterator<Item = (usize, NewsOf<'a>)> {
+    (index..CHUNK).filter_map(move |at| {
+        let (tally, told) = (tallies.get(at)?, told.get(at)?);
+        let is_news = tally.generation != 0 && tally != told;
+        is_news.then_some((at, NewsOf { tally, details: details.get(at)?, told }))
+    })
 }
 
 impl NewsOf<'_> {

@@ -33,6 +33,8 @@ pub struct Table {
     ledger: Ledger,
     audits: Audits,
     pass: u64,
+    /// How many events were applied.
+    moment: u64,
     /// Connections for which the running pass found no room.
     without_room: u64,
     live_max: usize,
@@ -73,6 +75,7 @@ impl Table {
             ledger: Ledger::default(),
             audits: Audits::default(),
             pass: 0,
+            moment: 0,
             without_room: 0,
             live_max,
             counts: TableCounts::default(),
@@ -81,6 +84,7 @@ impl Table {
 
     /// Applies one event.
     pub fn apply(&mut self, event: Event) {
+        self.moment += 1;
         match event {
             Event::Adopted(observation) => self.adopt(&observation),
             Event::Read(observation) => self.read(&observation),
@@ -90,7 +94,7 @@ impl Table {
             Event::ListenerClosed(listener) => self.listeners.closed(listener),
             Event::RolledUp(name) => self.name_rolled_up(name),
             Event::RollUp(rollup) => self.roll_up(rollup),
-            Event::AuditPassEnded => self.audits.note(&self.ledger, self.live.connections()),
+            Event::AuditPassEnded => self.audits.note(&self.ledger, self.live.counted()),
             Event::Audited(reading) => self.audits.compare(&reading, &mut self.ledger),
             Event::PassEnded { at } => self.end_pass(at),
         }
@@ -109,10 +113,16 @@ impl Table {
     }
 
     /// What is news of the live connections to a client that was told so much: a counter has grown, or the state, the
-    /// failure or the way in which the owner was learnt is another one. Other facts go along with that.
+    /// failure, the direction or the way in which the owner was learnt is another one. Other facts go along with that.
     #[must_use]
     pub fn news_since(&self, told: &Told) -> News {
         self.live.news_since(told)
+    }
+
+    /// Another number whenever something may have changed: what is taken from the table at one moment shares its memory.
+    #[must_use]
+    pub fn moment(&self) -> u64 {
+        self.moment
     }
 
     /// How many connections are live.
@@ -204,7 +214,8 @@ impl Table {
         }
         let id = self.live.of_socket(observation.id.cookie)?;
         let (entry, place) = self.live.remove(&id)?;
-        let counted = entry.since_opened;
+        // What comes next begins with the 32 bits of the kernel.
+        let counted = entry.since_opened.in_kernel_width();
         self.counts.close_not_seen.add(0);
         self.bury(entry, Some(place), observation.id.claimed_at);
         Some(counted)

@@ -3,12 +3,12 @@
 //! Owns the difference between that and what there is now. Does not know the polls (`polls`), nor what is kept of closed
 //! connections (`ended`).
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use connections::{Audit, Closed, Counters, KernelTime, Loss, RollUp, Told};
-use foldhash::fast::RandomState;
+use connections::{Audit, Closed, KernelTime, Loss, RollUp, Told};
 
 use crate::delta::{Coverage, Health};
+use crate::roll_ups::{Offsets, without};
 
 /// What a client has as of one answer.
 #[derive(Debug)]
@@ -26,16 +26,9 @@ pub(crate) struct Baseline {
     /// The same in the log of roll-ups of the kernel side.
     pub(crate) of_kernel: u64,
     /// By position of roll-ups that were not told: what of them was told already, of connections while they lived.
-    offsets: HashMap<u64, Offset, RandomState>,
+    pub(crate) offsets: Arc<Offsets>,
     /// What was lost and is not told yet.
     pub(crate) lost: Loss,
-}
-
-/// What is told already of a roll-up.
-#[derive(Debug, Clone, Copy, Default)]
-struct Offset {
-    told: Counters,
-    established: u64,
 }
 
 impl Baseline {
@@ -48,7 +41,7 @@ impl Baseline {
             told: Told::default(),
             closed,
             of_kernel,
-            offsets: HashMap::default(),
+            offsets: Arc::default(),
             lost: Loss::default(),
         }
     }
@@ -77,8 +70,8 @@ impl Baseline {
         let Some(told) = closed.told_in(&self.told) else {
             return closed.total().payload_bytes();
         };
-        let offset = self.offsets.entry(merged).or_default();
-        offset.told = offset.told.plus(told.total);
+        let offset = Arc::make_mut(&mut self.offsets).entry(merged).or_default();
+        offset.total = offset.total.plus(told.total);
         offset.established += u64::from(told.established);
         closed.total().since(told.total).0.payload_bytes()
     }
@@ -91,14 +84,20 @@ impl Baseline {
         untold
     }
 
-    /// The roll-up at `position` without what of it is told already.
-    pub(crate) fn news_of(&self, position: u64, rollup: &RollUp) -> RollUp {
-        let Offset { told, established } = self.offsets.get(&position).copied().unwrap_or_default();
-        RollUp {
-            total: rollup.total.since(told).0,
-            established: rollup.established.map(|count| count.saturating_sub(established)),
-            ..rollup.clone()
+    /// The roll-up at `merged` is lost. Gives the bytes of it that were not told.
+    pub(crate) fn note_lost_merged(&mut self, merged: u64, rollup: &RollUp) -> u64 {
+        let told = self.offsets.get(&merged).copied();
+        if told.is_some() {
+            Arc::make_mut(&mut self.offsets).remove(&merged);
         }
+        self.note_lost_roll_up(&without(rollup, told.as_ref()))
+    }
+
+    /// A roll-up of which nothing was told is lost. Gives the bytes of it.
+    pub(crate) fn note_lost_roll_up(&mut self, rollup: &RollUp) -> u64 {
+        let bytes = rollup.total.payload_bytes();
+        self.lost = self.lost.plus(Loss { connections: rollup.connections, bytes });
+        bytes
     }
 }
 

@@ -26,24 +26,29 @@ pub struct Change {
     pub newly_established: bool,
 }
 
-/// One of them.
+/// A changed connection as it is kept: [`ChangeOf::change`] makes half a kilobyte of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum One<'a> {
+pub struct ChangeOf<'a>(Kept<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Kept<'a> {
     Live(NewsOf<'a>),
     /// With what was told of it while it lived.
     Closed(&'a Closed, &'a Told),
     Listed(&'a Change),
 }
 
-impl One<'_> {
-    pub(crate) fn change(&self) -> Change {
-        match self {
-            One::Live(news) => Change {
+impl ChangeOf<'_> {
+    /// The connection, and by how much it has changed.
+    #[must_use]
+    pub fn change(&self) -> Change {
+        match self.0 {
+            Kept::Live(news) => Change {
                 connection: news.connection(),
                 delta: news.growth(),
                 newly_established: news.is_newly_established(),
             },
-            One::Closed(closed, told) => {
+            Kept::Closed(closed, told) => {
                 let told = closed.told_in(told).unwrap_or_default();
                 Change {
                     connection: closed.connection(),
@@ -51,22 +56,24 @@ impl One<'_> {
                     newly_established: closed.was_established() && !told.established,
                 }
             }
-            One::Listed(change) => **change,
+            Kept::Listed(change) => *change,
         }
     }
 
     /// True when it is closed, and nothing of it was told while it lived.
     pub(crate) fn is_closed_and_new(&self) -> bool {
-        match self {
-            One::Live(_) => false,
-            One::Closed(closed, told) => closed.told_in(told).is_none(),
-            One::Listed(change) => change.connection.closed_at.is_some(),
+        match self.0 {
+            Kept::Live(_) => false,
+            Kept::Closed(closed, told) => closed.told_in(told).is_none(),
+            Kept::Listed(change) => change.connection.closed_at.is_some(),
         }
     }
 }
 
 impl Changes {
-    pub(crate) fn new(live: News, closed: Slice<Closed>, told: Told) -> Self {
+    pub(crate) fn new(live: News, closed: Slice<Closed>, told: &Told) -> Self {
+        // Nobody asks for the rest of it.
+        let told = if closed.is_empty() { Told::default() } else { told.clone() };
         Self { live, closed, told, listed: Vec::new() }
     }
 
@@ -75,11 +82,11 @@ impl Changes {
         self.each().map(|one| one.change())
     }
 
-    /// Each of them, not yet unpacked.
-    pub(crate) fn each(&self) -> impl Iterator<Item = One<'_>> {
-        let live = self.live.iter().map(One::Live);
-        let closed = self.closed.iter().map(|(_, closed)| One::Closed(closed, &self.told));
-        live.chain(closed).chain(self.listed.iter().map(One::Listed))
+    /// Each of them, in the same order, not yet unpacked.
+    pub fn each(&self) -> impl Iterator<Item = ChangeOf<'_>> {
+        let live = self.live.iter().map(Kept::Live);
+        let closed = self.closed.iter().map(|(_, closed)| Kept::Closed(closed, &self.told));
+        live.chain(closed).chain(self.listed.iter().map(Kept::Listed)).map(ChangeOf)
     }
 
     /// How many they are. Looks at all of them.
@@ -88,9 +95,19 @@ impl Changes {
         self.each().count()
     }
 
-    /// The memory that they keep at most, in bytes, when nobody shares it.
-    pub(crate) fn bytes(&self) -> usize {
-        self.live.bytes() + self.closed.bytes() + size_of_val(&self.listed[..])
+    /// The memory that they have for themselves, in bytes.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.live.own_bytes() + size_of_val(&self.listed[..])
+    }
+
+    /// The memory that it takes at most to tell short-lived ones together, in bytes.
+    pub(crate) fn view_bytes(&self) -> usize {
+        self.closed.iter().count() * crate::records::VIEW_BYTES
+    }
+
+    /// The memory that they share with all others of one moment, in bytes.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.live.shared_bytes() + self.closed.bytes()
     }
 }
 

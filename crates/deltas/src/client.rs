@@ -1,14 +1,17 @@
 //! One client: what it has, and the answer that is on its way to it. Its polls are in `polls`.
 
-use connections::{Closed, KernelTime, Loss, RollUp, Table};
+use std::sync::Arc;
+
+use connections::{Closed, KernelTime, RollUp, Table};
 
 use crate::baseline::Baseline;
 use crate::changes::Changes;
 use crate::client_id::Peer;
-use crate::delta::{Coverage, Health, RollUpId};
-use crate::ended::Ended;
+use crate::delta::{Coverage, Health};
+use crate::ended::{Ended, Merged};
 use crate::polls::Flight;
 use crate::registration::View;
+use crate::roll_ups::RollUps;
 
 /// A registered client.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) struct Client {
 /// An answer in the making: what to tell, and its coverage.
 pub(crate) struct Answer {
     pub(crate) changes: Changes,
-    pub(crate) roll_ups: Vec<(RollUpId, RollUp)>,
+    pub(crate) roll_ups: RollUps,
     pub(crate) coverage: Coverage,
     /// What the client has when it arrives.
     pub(crate) baseline: Baseline,
@@ -68,18 +71,13 @@ impl Client {
         let news = table.news_since(&baseline.told);
         let closed = ended.closed.from(baseline.closed);
         let merged = ended.merged_from(baseline.closed);
-        let merged = merged
-            .iter()
-            .map(|(position, merged)| (RollUpId::Log(position), baseline.news_of(position, &merged.rollup)));
-        let mut roll_ups: Vec<_> = merged.collect();
-        let mut coverage = baseline.coverage(&health, to);
-        coverage.rolled_up += roll_ups.iter().map(|(_, rollup)| rollup.connections).sum::<u64>();
         let of_kernel = ended.of_kernel.from(baseline.of_kernel);
-        roll_ups
-            .extend(of_kernel.iter().map(|(position, rollup)| (RollUpId::Kernel(position), rollup.clone())));
+        let roll_ups = RollUps::new(merged, Arc::clone(&baseline.offsets), of_kernel);
+        let mut coverage = baseline.coverage(&health, to);
+        coverage.rolled_up += roll_ups.merged_connections();
         let mut arrived = Baseline::empty(to, ended.closed.end(), ended.of_kernel.end());
         (arrived.sequence, arrived.health, arrived.told) = (self.sequence + 1, health, table.told());
-        let changes = Changes::new(news, closed, baseline.told.clone());
+        let changes = Changes::new(news, closed, &baseline.told);
         Answer { changes, roll_ups, coverage, baseline: arrived }
     }
 
@@ -126,10 +124,17 @@ impl Client {
         (self.baseline.closed <= position).then(|| note(&mut self.baseline))
     }
 
-    /// A roll-up of the kernel side could not be kept.
-    pub(crate) fn note_lost_roll_up(&mut self, loss: Loss) {
+    /// The roll-up at `position` is given up. As before.
+    pub(crate) fn note_lost_merged(&mut self, position: u64, merged: &Merged) -> Option<u64> {
+        self.note(merged.first, |baseline| baseline.note_lost_merged(position, &merged.rollup))
+    }
+
+    /// The roll-up of the kernel side at `position` is given up.
+    pub(crate) fn note_lost_of_kernel(&mut self, position: u64, rollup: &RollUp) {
         for baseline in std::iter::once(&mut self.baseline).chain(&mut self.pending) {
-            baseline.lost = baseline.lost.plus(loss);
+            if baseline.of_kernel <= position {
+                baseline.note_lost_roll_up(rollup);
+            }
         }
     }
 }

@@ -23,7 +23,8 @@ pub struct ClientLimits {
     pub clients_per_user: usize,
     /// Closed connections kept one by one until every client has been told; beyond, they are rolled up.
     pub closed_records: usize,
-    /// Roll-ups kept until every client has been told; beyond, closed connections are lost.
+    /// Roll-ups kept until every client has been told, of the process and of the kernel side so many each; beyond, the oldest
+    /// are lost. With 0 what is closed and has no room is lost at once.
     pub rollups: usize,
     /// Bytes of all answers that are being encoded and sent. One is possible however large it is.
     pub answer_bytes: usize,
@@ -54,6 +55,8 @@ pub struct Clients {
     limits: ClientLimits,
     began_at: KernelTime,
     generation: u64,
+    /// The largest number that an answer has had.
+    pub(crate) newest: u64,
     expired: u64,
     refused: u64,
     rolled_up: u64,
@@ -71,11 +74,19 @@ impl Clients {
             limits,
             began_at,
             generation: 0,
+            newest: 0,
             expired: 0,
             refused: 0,
             rolled_up: 0,
             given_up: Loss::default(),
         }
+    }
+
+    /// Gives answers numbers above this one: those of an earlier run of the tracer, which a client may still have, are then
+    /// none of this run.
+    #[must_use]
+    pub fn numbered_above(self, sequence: u64) -> Self {
+        Self { newest: sequence, ..self }
     }
 
     /// Registers a client, or puts off the expiry of a known one; either way with these settings.
@@ -103,6 +114,8 @@ impl Clients {
         // What ends from now on is to be told, and nothing before.
         let start = Baseline::empty(self.began_at, self.ended.closed.end(), self.ended.of_kernel.end());
         let mut client = Client::new(peer, self.generation, self.limits.ttl_ns, now, start);
+        // An answer to an earlier registration has another number than all of this one.
+        client.sequence = self.newest;
         client.set(settings);
         self.clients.insert(key, client);
         Ok(Registration::New)
@@ -139,7 +152,10 @@ impl Clients {
         if self.clients.values().any(|client| client.reads_from(position)) {
             self.ended.seal();
         }
-        let merged = self.ended.merge(position, closed);
+        let merged = self.ended.merge(position, closed).or_else(|| {
+            self.give_up_merged();
+            self.ended.merge(position, closed)
+        });
         let untold = self.clients.values_mut().filter_map(|client| match merged {
             Some(merged) => client.note_rolled_up(position, merged, closed),
             None => client.note_lost(position, closed),
@@ -156,11 +172,23 @@ impl Clients {
         if self.clients.is_empty() {
             return;
         }
-        let loss = Loss { connections: rollup.connections, bytes: rollup.total.payload_bytes() };
-        if !self.ended.keep_roll_up(rollup) {
-            self.given_up = self.given_up.plus(loss);
-            self.clients.values_mut().for_each(|client| client.note_lost_roll_up(loss));
+        if let Some((position, oldest)) = self.ended.make_room_of_kernel() {
+            let (connections, bytes) = (oldest.connections, oldest.total.payload_bytes());
+            self.given_up = self.given_up.plus(Loss { connections, bytes });
+            self.clients.values_mut().for_each(|client| client.note_lost_of_kernel(position, &oldest));
         }
+        self.ended.of_kernel.append(rollup);
+    }
+
+    /// Makes room for another roll-up; the oldest is lost to the clients that were not told of it.
+    fn give_up_merged(&mut self) {
+        let Some((position, oldest)) = self.ended.give_up_merged() else {
+            return;
+        };
+        let untold =
+            self.clients.values_mut().filter_map(|client| client.note_lost_merged(position, &oldest));
+        let (connections, bytes) = (oldest.rollup.connections, untold.max().unwrap_or(0));
+        self.given_up = self.given_up.plus(Loss { connections, bytes });
     }
 
     /// Removes the clients from which nothing was heard for their time to live.

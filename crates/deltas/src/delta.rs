@@ -2,19 +2,20 @@
 
 use std::fmt;
 
-use connections::{Audit, ConnectionId, KernelTime, Losses, RollUp};
+use connections::{Audit, ConnectionId, KernelTime, Losses};
 
 use crate::changes::Changes;
 use crate::client_id::ClientId;
 use crate::in_flight::Share;
 use crate::registration::View;
+use crate::roll_ups::RollUps;
 
 /// What a client has not seen yet.
 #[derive(Debug)]
 pub struct Delta {
     /// The client.
     pub client: ClientId,
-    /// Number of this answer; increases with each answer to this client.
+    /// Number of this answer; increases with each answer to this client, and is none of an earlier registration.
     pub sequence: u64,
     /// Number of the newest answer that the client is known to have; 0 for none.
     pub acknowledged: u64,
@@ -29,7 +30,7 @@ pub struct Delta {
     /// Live and closed connections that changed, each once; a closed one is told as closed exactly once.
     pub changes: Changes,
     /// Closed connections of which only sums are known, each told in full and once.
-    pub roll_ups: Vec<(RollUpId, RollUp)>,
+    pub roll_ups: RollUps,
     /// The memory of this answer, which is limited for all of them together.
     pub share: Share,
 }

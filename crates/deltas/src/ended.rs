@@ -1,8 +1,8 @@
 //! What is kept of connections that have ended until every client has been told: one copy for all clients.
 //!
 //! Owns the limits of that. Up to the first each connection is kept by itself. Beyond it the oldest ones, which the slowest
-//! clients were not told of, are added up with those that differ only in the ephemeral port; beyond the second they are
-//! lost. Who was told what is the clients' business.
+//! clients were not told of, are added up with those that differ only in the ephemeral port; beyond the second the oldest of
+//! those sums are lost. Who was told what is the clients' business.
 
 use std::collections::HashMap;
 
@@ -29,14 +29,15 @@ pub(crate) struct Ended {
 #[derive(Debug, Clone)]
 pub(crate) struct Merged {
     /// Position in that log of the first of them. Clients that were told of it were told of all of them.
-    first: u64,
+    pub(crate) first: u64,
     pub(crate) rollup: RollUp,
 }
 
 const _: () = assert!(size_of::<Merged>() <= 320, "as the limits say");
 
 impl Ended {
-    /// Nothing yet; room for so many closed connections and roll-ups.
+    /// Nothing yet; room for so many closed connections, and so many roll-ups of each origin: what a slow client needs takes
+    /// no room from what the kernel side tells all.
     pub(crate) fn new(closed_max: usize, roll_ups_max: usize) -> Self {
         Self {
             closed: Log::default(),
@@ -60,12 +61,13 @@ impl Ended {
         self.open.shrink_to(1024);
     }
 
-    /// Adds a connection to the roll-up of its kind; gives the position of that, or nothing if there is no room.
+    /// Adds a connection to the roll-up of its kind; gives the position of that, or nothing if there is no room for another.
     pub(crate) fn merge(&mut self, position: u64, closed: &Closed) -> Option<u64> {
         let connection = closed.connection();
         let key = RollUpKey::of(&connection);
-        let known = self.open.get(&key).copied();
-        if known.is_none() && self.rollups_kept() >= self.roll_ups_max {
+        // One that was given up is not there any more.
+        let known = self.open.get(&key).copied().filter(|merged| *merged >= self.merged.first());
+        if known.is_none() && self.merged.len() >= self.roll_ups_max {
             return None;
         }
         let merged = known.unwrap_or_else(|| {
@@ -83,13 +85,14 @@ impl Ended {
         self.merged.from(self.merged.position_of(|merged| merged.first >= position))
     }
 
-    /// Keeps a roll-up of the kernel side; false when there is no room for it.
-    pub(crate) fn keep_roll_up(&mut self, rollup: RollUp) -> bool {
-        let room = self.rollups_kept() < self.roll_ups_max;
-        if room {
-            self.of_kernel.append(rollup);
-        }
-        room
+    /// Takes out the oldest of those roll-ups, with its position.
+    pub(crate) fn give_up_merged(&mut self) -> Option<(u64, Merged)> {
+        self.merged.take_first()
+    }
+
+    /// Takes the oldest roll-up of the kernel side out, with its position, if there is no room for another one.
+    pub(crate) fn make_room_of_kernel(&mut self) -> Option<(u64, RollUp)> {
+        if self.of_kernel.len() < self.roll_ups_max.max(1) { None } else { self.of_kernel.take_first() }
     }
 
     /// Roll-ups that are kept.

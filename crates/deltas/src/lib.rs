@@ -21,8 +21,9 @@ mod polls;
 mod records;
 mod refusal;
 mod registration;
+mod roll_ups;
 
-pub use changes::{Change, Changes};
+pub use changes::{Change, ChangeOf, Changes};
 pub use client_id::{ClientId, InvalidClientId, Peer};
 pub use clients::{ClientLimits, Clients};
 pub use delta::{Coverage, Delta, Health, RollUpId};
@@ -31,3 +32,4 @@ pub use polls::{Ask, Begun, Ticket};
 pub use records::Record;
 pub use refusal::Refusal;
 pub use registration::{ClientState, Registration, Settings, TTL_NS_MAX, TTL_NS_MIN, View};
+pub use roll_ups::RollUps;

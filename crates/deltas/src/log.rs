@@ -46,6 +46,11 @@ impl<T: Clone> Log<T> {
         usize::try_from(self.end - self.first).unwrap_or(usize::MAX)
     }
 
+    /// The position of the oldest record that somebody still needs.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// How many of the records from `position` on somebody still needs.
     pub(crate) fn len_from(&self, position: u64) -> u64 {
         self.end - position.clamp(self.first, self.end)
@@ -130,8 +135,12 @@ impl<T> Slice<T> {
         all.skip(index(self.from.saturating_sub(self.begin)))
     }
 
-    /// The memory that this keeps at most, in bytes, if the log does not share it any more. Not counted is what the
-    /// records themselves refer to.
+    /// True when there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The memory that this shares with the log, in bytes. Not counted is what the records themselves refer to.
     pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK * size_of::<T>()
     }

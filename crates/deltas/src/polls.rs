@@ -109,9 +109,11 @@ impl Clients {
         // There is one only if this poll was answered before.
         client.roll_back();
         let Answer { changes, roll_ups, coverage, baseline } = client.answer(table, &self.ended, to, health);
-        let bytes = changes.bytes() + size_of_val(&roll_ups[..]);
-        let share = self.in_flight.take(bytes).ok_or(Refusal::AnswersTooLarge)?;
+        let own = changes.own_bytes() + if view == View::Ports { changes.view_bytes() } else { 0 };
+        let shared = changes.shared_bytes() + roll_ups.shared_bytes();
+        let share = self.in_flight.take(own, table.moment(), shared).ok_or(Refusal::AnswersTooLarge)?;
         client.send(baseline);
+        self.newest = self.newest.max(client.sequence);
         Ok(Delta {
             client: ticket.key.id().clone(),
             sequence: client.sequence,

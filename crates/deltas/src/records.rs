@@ -9,19 +9,23 @@ use std::hash::BuildHasher;
 use connections::{Connection, ConnectionId, Direction, RollUp, RollUpKey};
 use foldhash::fast::RandomState;
 
-use crate::changes::{Change, One};
+use crate::changes::{Change, ChangeOf};
 use crate::delta::{Delta, RollUpId};
 use crate::registration::View;
 
 /// A connection that lived for less is short-lived, in nanoseconds: two minutes.
 const SHORT_LIVED_NS: u64 = 120_000_000_000;
 
+/// What it takes for each closed connection at most to tell short-lived ones together: half as many sums, in a map that is
+/// half full at worst, and hashes.
+pub(crate) const VIEW_BYTES: usize = size_of::<(RollUpKey, Group)>() + 48;
+
 /// One record of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and there is one at a time")]
-pub enum Record {
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Record<'a> {
     /// One connection.
-    One(Change),
+    One(ChangeOf<'a>),
     /// Several of which only sums are told.
     Several(RollUpId, RollUp),
 }
@@ -42,7 +46,7 @@ struct Group {
 impl Delta {
     /// What it tells: connections, then roll-ups. The order is the same every time, and means nothing. With
     /// [`View::Ports`] it looks at all changes twice, and keeps what it adds up until the end.
-    pub fn records(&self) -> impl Iterator<Item = Record> {
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let repeated = match self.view {
             View::Each => Repeated::default(),
             View::Ports => Repeated::of(self),
@@ -52,15 +56,14 @@ impl Delta {
         let mut sums = None;
         let records = std::iter::from_fn(move || {
             for one in changes.by_ref() {
-                let change = one.change();
-                match repeated.kind(&change.connection, one.is_closed_and_new()) {
-                    Some(key) => add(&mut groups, key, &change),
-                    None => return Some(Record::One(change)),
+                match repeated.kind(&one) {
+                    Some((key, change)) => add(&mut groups, key, &change),
+                    None => return Some(Record::One(one)),
                 }
             }
             sums.get_or_insert_with(|| in_order(std::mem::take(&mut groups))).next()
         });
-        let kept = self.roll_ups.iter().map(|(id, rollup)| Record::Several(*id, rollup.clone()));
+        let kept = self.roll_ups.iter().map(|(id, rollup)| Record::Several(id, rollup));
         records.chain(kept)
     }
 }
@@ -70,7 +73,7 @@ impl Repeated {
         let hasher = RandomState::default();
         let mut once = HashSet::<u64, RandomState>::default();
         let mut hashes = HashSet::<u64, RandomState>::default();
-        for one in delta.changes.each().filter(One::is_closed_and_new) {
+        for one in delta.changes.each().filter(ChangeOf::is_closed_and_new) {
             let connection = one.change().connection;
             if is_short_lived(&connection) {
                 let hash = hasher.hash_one(RollUpKey::of(&connection));
@@ -82,14 +85,16 @@ impl Repeated {
         Self { hasher, hashes }
     }
 
-    /// The kind of a connection that is to be added up with others.
-    fn kind(&self, connection: &Connection, is_closed_and_new: bool) -> Option<RollUpKey> {
+    /// The kind of a connection that is to be added up with others, and all about it.
+    fn kind(&self, one: &ChangeOf<'_>) -> Option<(RollUpKey, Change)> {
         // One that was told while it lived is told as closed by its name.
-        if self.hashes.is_empty() || !is_closed_and_new || !is_short_lived(connection) {
+        if self.hashes.is_empty() || !one.is_closed_and_new() {
             return None;
         }
-        let key = RollUpKey::of(connection);
-        self.hashes.contains(&self.hasher.hash_one(key)).then_some(key)
+        let change = one.change();
+        let key = RollUpKey::of(&change.connection);
+        let together = is_short_lived(&change.connection) && self.hashes.contains(&self.hasher.hash_one(key));
+        together.then_some((key, change))
     }
 }
 
@@ -111,7 +116,7 @@ fn add(groups: &mut HashMap<RollUpKey, Group, RandomState>, key: RollUpKey, chan
     group.rollup.add(connection, *delta, *newly_established);
 }
 
-fn in_order(groups: HashMap<RollUpKey, Group, RandomState>) -> impl Iterator<Item = Record> {
+fn in_order<'a>(groups: HashMap<RollUpKey, Group, RandomState>) -> impl Iterator<Item = Record<'a>> {
     let mut groups: Vec<Group> = groups.into_values().collect();
     groups.sort_unstable_by_key(|group| group.first);
     groups.into_iter().map(|Group { first, rollup }| Record::Several(RollUpId::Ports(first), rollup))

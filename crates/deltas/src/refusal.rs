@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A refused request. Nothing was changed.
+/// A refused request. Nothing was changed, but that a poll that had begun has acknowledged or dropped what was pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// No such client is registered, or it has expired.

@@ -49,7 +49,7 @@ pub struct ClientState {
     pub id: ClientId,
     /// The user that it belongs to.
     pub owner: Peer,
-    /// Number of the last answer made.
+    /// Number of the last answer made; before the first, the number above which they will be.
     pub sequence: u64,
     /// Number of the acknowledged answer.
     pub acknowledged: u64,

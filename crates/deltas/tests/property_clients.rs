@@ -92,18 +92,21 @@ fn answers(
         let answered = world.answered == Some(of);
         let pending = world.readers[of].as_ref().and_then(|reader| reader.pending.as_ref());
         if let Some(delta) = pending.filter(|_| answered) {
-            answers.push(told(delta));
+            answers.push(told(delta, world.readers[of].as_ref().map_or(0, |reader| reader.first)));
         }
     }
     Ok(answers)
 }
 
-fn told(delta: &Delta) -> Told {
-    let Delta { sequence, acknowledged, coverage, .. } = *delta;
+/// Numbers count from `first`.
+fn told(delta: &Delta, first: u64) -> Told {
+    let coverage = delta.coverage;
+    let [sequence, acknowledged] =
+        [delta.sequence, delta.acknowledged].map(|number| number.saturating_sub(first));
     let mut changes: Vec<_> = delta.changes.iter().collect();
     changes.sort_by_key(|change| change.connection.id);
     let mut rolled_up = HashMap::new();
-    for (_, rollup) in &delta.roll_ups {
+    for (_, rollup) in delta.roll_ups.iter() {
         let (connections, established, total) =
             rolled_up.entry(rollup.key).or_insert((0, None, Counters::default()));
         *connections += rollup.connections;

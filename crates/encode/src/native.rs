@@ -90,7 +90,7 @@ impl Serialize for Connections<'_> {
         for record in self.delta.records() {
             match record {
                 Record::One(change) => {
-                    sequence.serialize_element(&ConnectionWire::new(&change, self.wall))?;
+                    sequence.serialize_element(&ConnectionWire::new(&change.change(), self.wall))?;
                 }
                 Record::Several(id, rollup) => {
                     sequence.serialize_element(&RollUpWire::new(id, &rollup, self.wall))?;

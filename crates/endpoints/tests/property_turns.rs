@@ -45,8 +45,10 @@ fn outcomes(steps: &[Step], of: usize, acts: impl Fn(usize) -> bool) -> Vec<Outc
         let step = if step.client().is_none_or(&acts) { *step } else { Step::Wait(0) };
         world.take(step);
     }
-    let polls = world.polls.into_iter().filter(|poll| poll.client == of);
-    polls.map(|poll| poll.outcome).collect()
+    let World { polls, readers, .. } = world;
+    let first = |registration: usize| readers.get(registration).map_or(0, |reader| reader.first);
+    let polls = polls.into_iter().filter(|poll| poll.client == of);
+    polls.map(|poll| poll.outcome.counted_from(first(poll.registration))).collect()
 }
 
 fn config() -> ProptestConfig {

@@ -86,7 +86,7 @@ impl StateThread {
         let wall = Wall::new(wall_offset());
         let state = State {
             table: Table::new(limits.live_connections),
-            clients: Clients::new(limits.clients, began_at),
+            clients: Clients::new(limits.clients, began_at).numbered_above(first_number(began_at)),
             turns: Turns::default(),
             requests,
             waiting: Vec::new(),
@@ -384,4 +384,10 @@ impl State {
             polls_waiting: self.waiting_count(),
         }
     }
+}
+
+/// Answers have larger numbers: the milliseconds since 1970 when tracing began. At less than 1000 answers a second no number
+/// of an earlier run comes again, unless the wall clock was set back.
+fn first_number(began_at: KernelTime) -> u64 {
+    u64::try_from(wall_offset().unix_nanoseconds(began_at) / 1_000_000).unwrap_or(0)
 }

@@ -87,6 +87,7 @@ impl World {
 #[test]
 fn a_poll_that_waited_for_another_gets_a_pass_that_begins_after_that() {
     let world = World::new();
+    let before = world.client().sequence;
     let first = world.poll(None);
     let mut second = world.poll(None);
     world.client();
@@ -103,9 +104,9 @@ fn a_poll_that_waited_for_another_gets_a_pass_that_begins_after_that() {
     assert!(second.answer.try_recv().is_err(), "that pass had begun before");
     world.end_pass(passes + 1);
     let second = world.answered(second);
-    assert_eq!((second.delta.sequence, second.delta.acknowledged), (2, 1));
+    assert_eq!((second.delta.sequence, second.delta.acknowledged), (before + 2, before + 1));
     world.resolve(second);
-    assert_eq!((world.client().acknowledged, world.client().in_flight), (2, false));
+    assert_eq!((world.client().acknowledged, world.client().in_flight), (before + 2, false));
 }
 
 #[test]
@@ -116,11 +117,12 @@ fn a_poll_that_is_superseded_while_it_waits_for_a_pass_is_told_at_once() {
     world.client();
     world.end_pass(world.requests.request());
     let mut answer = world.answered(second);
-    let third = world.poll(Some(1));
+    let second = answer.delta.sequence;
+    let third = world.poll(Some(second));
     world.client();
     assert_eq!(answer.superseded.try_recv(), Ok(()), "that its answer is of no use any more");
     world.end_pass(world.requests.request());
-    assert_eq!(world.answered(third).delta.acknowledged, 1);
+    assert_eq!(world.answered(third).delta.acknowledged, second);
 }
 
 #[test]
@@ -137,6 +139,7 @@ fn an_answer_that_nobody_waits_for_ends_its_poll() {
 #[test]
 fn when_the_kernel_side_fails_no_poll_is_left_waiting() {
     let world = World::new();
+    let before = world.client().sequence;
     let (first, second) = (world.poll(None), world.poll(None));
     world.client();
     let _ = world.state.sink()(Report::Failed(CollectError::NoBtf));
@@ -144,7 +147,7 @@ fn when_the_kernel_side_fails_no_poll_is_left_waiting() {
         assert!(world.wait(poll.answer).is_err(), "there is no answer");
     }
     let client = world.client();
-    assert_eq!((client.in_flight, client.pending, client.sequence), (false, None, 0));
+    assert_eq!((client.in_flight, client.pending, client.sequence), (false, None, before));
 }
 
 #[test]
@@ -157,4 +160,28 @@ fn a_poll_in_line_is_refused_when_its_client_is_removed() {
     assert_eq!(world.wait(second.answer).expect("an answer").err(), Some(Refusal::UnknownClient));
     world.end_pass(world.requests.request());
     assert_eq!(world.wait(first.answer).expect("an answer").err(), Some(Refusal::UnknownClient));
+}
+
+#[test]
+fn no_answer_has_the_number_of_one_of_an_earlier_run() {
+    let world = World::new();
+    let poll = world.poll(None);
+    world.client();
+    world.end_pass(world.requests.request());
+    let earlier = world.answered(poll).delta.sequence;
+    drop(world);
+    let begun_in_the_same_millisecond = |world: &World| world.client().sequence < earlier;
+    let world = until_later(begun_in_the_same_millisecond);
+    let refused = world.wait(world.poll(Some(earlier)).answer).expect("an answer").err();
+    assert_eq!(refused, Some(Refusal::OutOfSequence { acknowledged: 0, pending: None }));
+}
+
+/// A run that did not begin in the millisecond of the one before, as no process can.
+fn until_later(is_too_early: impl Fn(&World) -> bool) -> World {
+    loop {
+        let world = World::new();
+        if !is_too_early(&world) {
+            return world;
+        }
+    }
 }

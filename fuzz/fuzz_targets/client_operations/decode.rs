@@ -4,6 +4,10 @@
 //! who is concerned in the lower three, so that a changed bit changes one thing. Steps that say more have one byte more.
 //! What is missing at the end is zero.
 
+use std::fmt;
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
+
 use crate::model::host::{BUSY, Bounds, READERS, UNBOUNDED};
 use crate::model::step::{After, Step};
 
@@ -13,15 +17,37 @@ const CLOSED_RECORDS: [usize; 8] = [UNBOUNDED, 1, 2, 3, 4, 63, 64, 130];
 const ROLLUPS: [usize; 8] = [UNBOUNDED, 0, 1, 2, 3, 5, 64, 70];
 
 /// The limits and the steps.
-pub(crate) fn input(bytes: &[u8]) -> (Bounds, Vec<Step>) {
-    let mut bytes = bytes.iter().copied();
-    let limits = usize::from(bytes.next().unwrap_or(0));
-    let bounds = Bounds { closed_records: CLOSED_RECORDS[limits % 8], rollups: ROLLUPS[limits / 8 % 8] };
-    let mut steps = Vec::new();
-    while let Some(byte) = bytes.next() {
-        steps.push(step(byte, &mut bytes));
+pub(crate) struct Input {
+    pub(crate) bounds: Bounds,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl From<&[u8]> for Input {
+    fn from(bytes: &[u8]) -> Self {
+        let mut bytes = bytes.iter().copied();
+        let limits = usize::from(bytes.next().unwrap_or(0));
+        let bounds = Bounds { closed_records: CLOSED_RECORDS[limits % 8], rollups: ROLLUPS[limits / 8 % 8] };
+        let mut steps = Vec::new();
+        while let Some(byte) = bytes.next() {
+            steps.push(step(byte, &mut bytes));
+        }
+        Self { bounds, steps }
     }
-    (bounds, steps)
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let all = bytes.len();
+        Ok(Self::from(bytes.bytes(all)?))
+    }
+}
+
+/// As one writes them in a test, however it is to be printed.
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}", self.bounds)?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "Step::{step:?},"))
+    }
 }
 
 /// The step of one byte. What happens often has several kinds, what happens to all sockets is one of those of the rest.

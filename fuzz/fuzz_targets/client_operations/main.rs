@@ -13,25 +13,23 @@ mod fixtures;
 #[allow(dead_code, reason = "the property tests use more of it")]
 mod model;
 
+use decode::Input;
 use libfuzzer_sys::fuzz_target;
-use model::host::Bounds;
-use model::step::Step;
 use model::world::World;
 use proptest::test_runner::TestCaseError;
 
-fuzz_target!(|bytes: &[u8]| {
-    let (bounds, steps) = decode::input(bytes);
-    if let Err((done, error)) = run(bounds, &steps) {
-        let steps: Vec<_> = steps[..done].iter().map(|step| format!("    Step::{step:?},\n")).collect();
-        panic!("{bounds:?}, steps:\n{}then: {error}", steps.concat());
+fuzz_target!(|input: Input| {
+    if let Err((done, error)) = run(&input) {
+        // cargo-fuzz prints the steps below that, as it does when something else panics.
+        panic!("after {done} of {} steps: {error}", input.steps.len());
     }
 });
 
 /// Takes the steps, and lets all clients catch up. Gives how many were taken when something was wrong, and what.
-fn run(bounds: Bounds, steps: &[Step]) -> Result<(), (usize, TestCaseError)> {
-    let mut world = World::new(bounds);
-    for (index, step) in steps.iter().enumerate() {
+fn run(input: &Input) -> Result<(), (usize, TestCaseError)> {
+    let mut world = World::new(input.bounds);
+    for (index, step) in input.steps.iter().enumerate() {
         world.take(*step).map_err(|error| (index + 1, error))?;
     }
-    world.settle().map_err(|error| (steps.len(), error))
+    world.settle().map_err(|error| (input.steps.len(), error))
 }

@@ -182,18 +182,42 @@ fn a_roll_up_is_told_once_to_each_client_and_again_when_the_answer_was_lost() {
     world.roll_up(2, 20);
     let again = world.poll("a");
     assert_eq!(rolled_up(&again), [(5, 500), (2, 20)]);
-    assert_eq!(again.roll_ups.first(), lost.roll_ups.first(), "under the same number");
+    assert_eq!(again.roll_ups.iter().next(), lost.roll_ups.iter().next(), "under the same number");
     world.acknowledge(&again);
     assert_eq!(rolled_up(&world.poll("a")), []);
     assert_eq!(rolled_up(&world.poll("b")), [(5, 500), (2, 20)]);
 }
 
 #[test]
-fn a_roll_up_of_the_kernel_side_for_which_there_is_no_room_is_lost_with_all_its_connections() {
+fn of_the_roll_ups_of_the_kernel_side_the_oldest_is_lost_to_those_who_were_not_told() {
     let mut world = World::with_bounds(1, 1);
-    world.register("a");
+    world.register("slow");
+    world.register("quick");
     world.roll_up(1, 10);
+    assert_eq!(lost(&mut world, "quick"), Loss::default());
+    let pending = world.poll("quick");
     world.roll_up(5, 500);
-    assert_eq!(lost(&mut world, "a"), Loss { connections: 5, bytes: 500 });
-    assert_eq!(world.clients.given_up(), Loss { connections: 5, bytes: 500 });
+    world.acknowledge(&pending);
+    let delta = world.poll("quick");
+    assert_eq!((rolled_up(&delta), delta.coverage.losses.closed_log_full), (vec![(5, 500)], Loss::default()));
+    let delta = world.poll("slow");
+    let loss = Loss { connections: 1, bytes: 10 };
+    assert_eq!((rolled_up(&delta), delta.coverage.losses.closed_log_full), (vec![(5, 500)], loss));
+    assert_eq!(world.clients.given_up(), loss);
+}
+
+#[test]
+fn what_a_slow_client_needs_takes_no_room_from_the_roll_ups_of_the_kernel_side() {
+    let mut world = World::with_bounds(1, 1);
+    world.register("slow");
+    world.register("quick");
+    for cookie in 1..=4 {
+        world.close(cookie, 10);
+        world.tell("quick");
+    }
+    world.roll_up(5, 50);
+    world.close(5, 10);
+    let delta = world.poll("quick");
+    assert_eq!(rolled_up(&delta), [(5, 50)]);
+    assert!(delta.coverage.complete());
 }

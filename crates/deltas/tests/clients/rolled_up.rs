@@ -9,7 +9,7 @@ use crate::world::{Told, World, told};
 /// Connections and bytes of each roll-up, and the other records, of an answer.
 fn sums(delta: &Delta) -> (Vec<(u64, u64)>, Vec<Told>) {
     let of = |rollup: &RollUp| (rollup.connections, rollup.total.sent_bytes);
-    (delta.roll_ups.iter().map(|(_, rollup)| of(rollup)).collect(), told(delta))
+    (delta.roll_ups.iter().map(|(_, rollup)| of(&rollup)).collect(), told(delta))
 }
 
 /// The next answer of the client, which it acknowledges.
@@ -51,7 +51,7 @@ fn connections_between_two_polls_that_differ_only_in_the_ephemeral_port_are_one_
         world.close(cookie, 10);
     }
     let delta = world.poll("a");
-    let rollup = delta.roll_ups.first().map(|(_, rollup)| rollup).expect("a roll-up");
+    let rollup = delta.roll_ups.iter().next().map(|(_, rollup)| rollup).expect("a roll-up");
     let common = rollup.key.common.expect("they have much in common");
     assert_eq!(common.ends, Some((([10, 0, 0, 1], 0).into(), ([10, 0, 0, 2], 443).into())));
     assert_eq!((rollup.connections, rollup.total.sent_bytes, common.service_port), (3, 30, Some(443)));
@@ -144,23 +144,43 @@ fn that_connections_were_established_is_told_once() {
 }
 
 #[test]
-fn beyond_the_limit_of_roll_ups_the_rest_is_lost_and_counted() {
+fn beyond_the_limit_of_roll_ups_the_oldest_is_lost_to_those_who_were_not_told() {
     let mut world = World::with_bounds(1, 1);
-    world.register("a");
-    world.register("b");
+    world.register("slow");
+    world.register("quick");
+    world.read(1, 4);
+    world.tell("slow");
     world.close(1, 10);
     world.close(2, 20);
-    world.tell("b");
+    world.tell("quick");
     world.close(3, 30);
+    // It is where the other client is: another roll-up begins, and there is no room for two.
     world.close(4, 40);
-    // The poll has sealed the first roll-up, and there is no room for another.
-    let delta = world.poll("a");
-    assert_eq!(sums(&delta), (vec![(2, 30)], vec![(4, 40, true)]));
-    assert_eq!(delta.coverage.losses.closed_log_full, Loss { connections: 1, bytes: 30 });
+    let told = (vec![(1, 30)], vec![(4, 40, true)]);
+    let delta = world.poll("slow");
+    assert_eq!(sums(&delta), told);
+    // What it was told of the first while it lived is not lost.
+    let loss = Loss { connections: 2, bytes: 26 };
+    assert_eq!(delta.coverage.losses.closed_log_full, loss);
     assert!(!delta.coverage.complete());
-    let delta = world.poll("b");
-    assert_eq!(delta.coverage.losses.closed_log_full, Loss { connections: 1, bytes: 30 });
-    assert_eq!(world.clients.given_up(), Loss { connections: 1, bytes: 30 });
+    assert_eq!(tell(&mut world, "quick"), told);
+    assert_eq!(world.clients.given_up(), loss);
+}
+
+#[test]
+fn a_roll_up_that_was_given_up_is_not_added_to() {
+    let mut world = World::with_bounds(1, 1);
+    world.register("a");
+    for cookie in 1..=2 {
+        world.close(cookie, 10);
+    }
+    world.close_udp(3, 5);
+    world.close(4, 10);
+    // Of TCP, of UDP, and of TCP again.
+    world.close(5, 10);
+    let delta = world.poll("a");
+    assert_eq!(sums(&delta), (vec![(1, 10)], vec![(5, 10, true)]));
+    assert_eq!(delta.coverage.losses.closed_log_full, Loss { connections: 3, bytes: 25 });
 }
 
 #[test]
@@ -179,4 +199,23 @@ fn answers_on_their_way_are_limited_in_bytes_and_one_is_always_possible() {
     assert_eq!(world.clients.answer_bytes(), 0);
     let second = world.answer(begun).expect("now there is room");
     assert_eq!((second.sequence, told(&second)), (1, vec![(1, 10, false)]), "a refusal takes no number");
+}
+
+#[test]
+fn little_news_takes_little_of_what_answers_may_take_and_what_they_share_counts_once() {
+    let mut world = World::with(ClientLimits { answer_bytes: 300_000, ..ClientLimits::default() });
+    let clients: Vec<String> = (0..10).map(|number| format!("c{number}")).collect();
+    clients.iter().for_each(|client| world.register(client));
+    let all = |world: &mut World, sent_bytes, step| {
+        (0..900).step_by(step).for_each(|cookie| world.read(cookie, sent_bytes));
+        let answers: Vec<_> = clients.iter().map(|client| world.poll(client)).collect();
+        let bytes = world.clients.answer_bytes();
+        answers.iter().for_each(|answer| world.acknowledge(answer));
+        (answers.iter().map(|answer| told(answer).len()).sum::<usize>(), bytes)
+    };
+    // 15 chunks, of 64 connections of 240 bytes.
+    assert_eq!(all(&mut world, 1, 1), (10 * 900, 14 * 64 * 240 + 4 * 320 * 10));
+    // One of each chunk, copied for each answer.
+    assert_eq!(all(&mut world, 2, 64), (10 * 15, 10 * 15 * 320));
+    assert_eq!(world.clients.answer_bytes(), 0);
 }

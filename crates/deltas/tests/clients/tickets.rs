@@ -2,7 +2,7 @@
 
 use deltas::{Ask, Refusal};
 
-use crate::world::{USER, World, told};
+use crate::world::{USER, World, ask_after, told};
 
 #[test]
 fn a_poll_that_acknowledges_itself_is_refused_while_another_is_in_flight() {
@@ -81,7 +81,10 @@ fn the_ticket_of_an_earlier_registration_is_void() {
     world.register("a");
     assert_eq!(world.answer(of_earlier.ticket.clone()).err(), Some(Refusal::UnknownClient));
     let delta = world.poll("a");
-    assert_eq!(delta.sequence, of_earlier.sequence);
+    assert!(delta.sequence > of_earlier.sequence);
+    let stale = ask_after(of_earlier.sequence);
+    let refused = Refusal::OutOfSequence { acknowledged: 0, pending: Some(delta.sequence) };
+    assert_eq!(world.begin_as("a", USER, stale).err(), Some(refused), "of another registration");
     world.acknowledge(&of_earlier);
     world.roll_back(&of_earlier);
     assert_eq!(world.poll_as("a", USER).err(), Some(Refusal::Busy));

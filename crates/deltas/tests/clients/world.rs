@@ -8,7 +8,7 @@ use deltas::{
     Settings, Ticket,
 };
 
-use crate::fixtures::observation;
+use crate::fixtures::{datagrams, observation};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -70,6 +70,14 @@ impl World {
     pub(crate) fn close(&mut self, cookie: u64, sent_bytes: u64) {
         let ending = Ending { closed_at: self.now, state_before: State::LastAck, errno: 0 };
         self.table.apply(Event::Closed(observation(cookie, sent_bytes), ending));
+        for connection in self.table.take_closed() {
+            self.clients.keep_closed(connection);
+        }
+    }
+
+    pub(crate) fn close_udp(&mut self, cookie: u64, sent_bytes: u64) {
+        let ending = Ending { closed_at: self.now, state_before: State::Open, errno: 0 };
+        self.table.apply(Event::Closed(datagrams(cookie, sent_bytes), ending));
         for connection in self.table.take_closed() {
             self.clients.keep_closed(connection);
         }

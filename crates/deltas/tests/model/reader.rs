@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use connections::{ConnectionId, Counters, Failure, KernelTime, Loss, RollUp, RollUpKey, State};
+use connections::{Connection, ConnectionId, Counters, Failure, KernelTime, Loss, RollUp, RollUpKey, State};
 use deltas::{Change, Delta, Record, Refusal, RollUpId, Ticket, View};
 use proptest::prelude::*;
 
@@ -33,12 +33,18 @@ pub(crate) struct Reader {
     /// Of roll-ups, by kind.
     rolled_up: HashMap<RollUpKey, Sums>,
     told_roll_ups: BTreeSet<RollUpId>,
+    /// What ended since it was registered, until its pending answer, and until the acknowledged one.
+    ended: Ended,
+    pending_ended: Ended,
+    acknowledged_ended: Ended,
     /// Closed since it was registered.
     pub(crate) due: BTreeSet<ConnectionId>,
     /// What the kernel side added up since then.
     due_of_kernel: Sums,
     pub(crate) lost: Loss,
     pub(crate) sequence: u64,
+    /// The number above which its answers have theirs.
+    pub(crate) first: u64,
     pub(crate) acknowledged: u64,
     pub(crate) acknowledged_to: KernelTime,
     pub(crate) pending: Option<Delta>,
@@ -58,15 +64,38 @@ impl Default for Reader {
             established: BTreeSet::new(),
             rolled_up: HashMap::new(),
             told_roll_ups: BTreeSet::new(),
+            ended: Ended::default(),
+            pending_ended: Ended::default(),
+            acknowledged_ended: Ended::default(),
             due: BTreeSet::new(),
             due_of_kernel: Sums::default(),
             lost: Loss::default(),
             sequence: 0,
+            first: 0,
             acknowledged: 0,
             acknowledged_to: KernelTime(0),
             pending: None,
             undelivered: Vec::new(),
         }
+    }
+}
+
+/// How much has ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ended {
+    closed: usize,
+    /// Roll-ups of the kernel side.
+    of_kernel: usize,
+}
+
+impl Ended {
+    fn since(self, earlier: Self) -> Self {
+        Self { closed: self.closed - earlier.closed, of_kernel: self.of_kernel - earlier.of_kernel }
+    }
+
+    /// True when so much is kept, whatever else is.
+    fn have_room(self, bounds: Bounds) -> bool {
+        self.closed <= bounds.closed_records && self.of_kernel <= bounds.rollups
     }
 }
 
@@ -91,7 +120,14 @@ impl Sums {
 }
 
 impl Reader {
+    /// A new one, whose answers have larger numbers.
+    pub(crate) fn numbered_above(sequence: u64) -> Self {
+        Self { sequence, first: sequence, ..Self::default() }
+    }
+
     pub(crate) fn note_ends(&mut self, ends: &Ends) {
+        self.ended.closed += ends.closed.len();
+        self.ended.of_kernel += usize::from(ends.rolled_up.is_some());
         self.due.extend(&ends.closed);
         if let Some((connections, total)) = ends.rolled_up {
             self.due_of_kernel.add(connections, 0, total);
@@ -110,10 +146,16 @@ impl Reader {
     pub(crate) fn number(&self, after: After) -> Option<u64> {
         match after {
             After::Itself => None,
-            After::Pending => self.pending_sequence().or(Some(self.sequence)),
+            After::Pending => self.pending_sequence().or(Some(self.some_number(6))),
             After::Acknowledged => Some(self.acknowledged),
-            After::Number(number) => Some(number),
+            After::Number(number) => Some(self.some_number(number)),
         }
+    }
+
+    /// A number about that of the last answer; where there is none, one that no answer has.
+    fn some_number(&self, number: u64) -> u64 {
+        let some = (self.sequence + number).saturating_sub(6);
+        if some > self.first { some } else { u64::MAX - number }
     }
 
     /// Begins a poll: what becomes of the pending answer, or why it is refused.
@@ -161,7 +203,7 @@ impl Reader {
         host: &Host,
         bounds: Bounds,
     ) -> Result<(), TestCaseError> {
-        prop_assert_eq!(delta.sequence, self.sequence + 1);
+        prop_assert!(delta.sequence > self.sequence, "not fresh: {} after {}", delta.sequence, self.sequence);
         prop_assert_eq!(delta.acknowledged, self.acknowledged);
         prop_assert_eq!(delta.from, self.acknowledged_to);
         let mut told = BTreeMap::new();
@@ -179,10 +221,13 @@ impl Reader {
                 prop_assert_eq!(Some(connection), host.finals.get(&connection.id));
             }
         }
-        for (id, _) in &delta.roll_ups {
-            prop_assert!(!self.told_roll_ups.contains(id), "told again: {}", id);
+        for (id, _) in delta.roll_ups.iter() {
+            prop_assert!(!self.told_roll_ups.contains(&id), "told again: {}", id);
         }
-        check_records(delta)?;
+        self.check_records(delta)?;
+        if self.ended.since(self.acknowledged_ended).have_room(bounds) {
+            prop_assert_eq!(delta.coverage.losses.closed_log_full, Loss::default(), "it has kept up");
+        }
         if bounds.closed_records != UNBOUNDED || bounds.rollups != UNBOUNDED {
             return Ok(());
         }
@@ -198,7 +243,15 @@ impl Reader {
         Ok(())
     }
 
+    /// An answer was made.
+    pub(crate) fn answered(&mut self, delta: Delta) {
+        self.sequence = delta.sequence;
+        self.pending = Some(delta);
+        self.pending_ended = self.ended;
+    }
+
     fn take(&mut self, delta: &Delta) {
+        self.acknowledged_ended = self.pending_ended;
         for change in delta.changes.iter() {
             let sum = self.sums.entry(change.connection.id).or_default();
             *sum = sum.plus(change.delta);
@@ -206,9 +259,9 @@ impl Reader {
             self.failures.extend(change.connection.failure.map(|failure| (change.connection.id, failure)));
             self.established.extend(change.newly_established.then_some(change.connection.id));
         }
-        for (id, rollup) in &delta.roll_ups {
-            self.told_roll_ups.insert(*id);
-            self.rolled_up.entry(rollup.key).or_default().add_roll_up(rollup);
+        for (id, rollup) in delta.roll_ups.iter() {
+            self.told_roll_ups.insert(id);
+            self.rolled_up.entry(rollup.key).or_default().add_roll_up(&rollup);
         }
         self.lost = self.lost.plus(delta.coverage.losses.closed_log_full);
         (self.acknowledged, self.acknowledged_to) = (delta.sequence, delta.to);
@@ -258,26 +311,37 @@ impl Reader {
         prop_assert_eq!(self.lost, lost);
         Ok(())
     }
-}
 
-/// The view by ports tells the same sums.
-fn check_records(delta: &Delta) -> Result<(), TestCaseError> {
-    let (mut told, mut expected) = (Sums::default(), Sums::default());
-    delta.changes.iter().for_each(|change| expected.add(1, change.newly_established.into(), change.delta));
-    delta.roll_ups.iter().for_each(|(_, rollup)| expected.add_roll_up(rollup));
-    let mut kinds = HashSet::new();
-    for record in delta.records() {
-        match record {
-            Record::One(change) => told.add(1, change.newly_established.into(), change.delta),
-            Record::Several(id, rollup) => {
-                told.add_roll_up(&rollup);
-                if let RollUpId::Ports(_) = id {
-                    prop_assert!(delta.view == View::Ports && rollup.connections > 1);
-                    prop_assert!(kinds.insert(rollup.key), "one kind twice: {:?}", rollup);
+    /// The view by ports tells the same sums, and by its name what is live or was told while it lived.
+    fn check_records(&self, delta: &Delta) -> Result<(), TestCaseError> {
+        let (mut told, mut expected) = (Sums::default(), Sums::default());
+        for change in delta.changes.iter() {
+            expected.add(1, change.newly_established.into(), change.delta);
+        }
+        delta.roll_ups.iter().for_each(|(_, rollup)| expected.add_roll_up(&rollup));
+        let (mut kinds, mut names) = (HashSet::new(), BTreeSet::new());
+        for record in delta.records() {
+            match record {
+                Record::One(one) => {
+                    let change = one.change();
+                    told.add(1, change.newly_established.into(), change.delta);
+                    names.insert(change.connection.id);
+                }
+                Record::Several(id, rollup) => {
+                    told.add_roll_up(&rollup);
+                    if let RollUpId::Ports(_) = id {
+                        prop_assert!(delta.view == View::Ports && rollup.connections > 1);
+                        prop_assert!(kinds.insert(rollup.key), "one kind twice: {:?}", rollup);
+                    }
                 }
             }
         }
+        prop_assert_eq!(told, expected);
+        for change in delta.changes.iter() {
+            let Connection { id, state, .. } = change.connection;
+            let by_name = state != State::Closed || self.sums.contains_key(&id);
+            prop_assert!(!by_name || names.contains(&id), "not told by its name: {}", id);
+        }
+        Ok(())
     }
-    prop_assert_eq!(told, expected);
-    Ok(())
 }

@@ -48,11 +48,14 @@ impl World {
         let registered = self.readers.iter().flatten().count();
         prop_assert_eq!(self.host.clients.list().len(), registered, "registered after {:?}", step);
         prop_assert!(self.host.clients.closed_kept() <= self.bounds.closed_records);
-        prop_assert!(self.host.clients.rollups_kept() <= self.bounds.rollups);
+        prop_assert!(self.host.clients.rollups_kept() <= 2 * self.bounds.rollups.max(1));
         self.check_states()
     }
 
     fn check_states(&self) -> Result<(), TestCaseError> {
+        let waiting = self.host.clients.list().iter().map(|state| state.closed_waiting).max();
+        let kept = self.host.clients.closed_kept() as u64;
+        prop_assert_eq!(kept, waiting.unwrap_or(0), "kept for nobody");
         for state in self.host.clients.list() {
             let number = (0..READERS).find(|number| client(*number) == state.id);
             let reader = number.and_then(|number| self.readers[number].as_ref());
@@ -70,7 +73,10 @@ impl World {
         let registration = self.host.register(number, asks);
         let known = self.readers[number].is_some();
         prop_assert_eq!(registration, Ok(if known { Registration::Known } else { Registration::New }));
-        let reader = self.readers[number].get_or_insert_default();
+        // Numbers go on where those of all answers are.
+        let state = self.host.clients.state(&client(number), USER);
+        let sequence = state.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?.sequence;
+        let reader = self.readers[number].get_or_insert_with(|| Reader::numbered_above(sequence));
         reader.heard_at = self.host.now;
         if asks {
             reader.ttl = TTL_ASKED;
@@ -114,8 +120,7 @@ impl World {
         let answer = self.host.answer(&flight.ticket);
         let delta = answer.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
         reader.check_answer(&delta, &self.host, self.bounds)?;
-        reader.sequence = delta.sequence;
-        reader.pending = Some(delta);
+        reader.answered(delta);
         self.answered = Some(number);
         Ok(())
     }

@@ -66,8 +66,8 @@ impl Serialize for Conns<'_> {
 /// The first pass. An end that has no news says all the same where the other end is.
 fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
     let (mut keys, mut ends) = (Keys::default(), Ends::default());
-    for change in delta.changes.iter() {
-        let record = Record::of_change(&change);
+    for change in delta.changes.each() {
+        let record = Record::of_change(&change.change());
         ends.note(&record.key, record.global_id);
     }
     records(delta).for_each(|record| keys.note(&record.key));
@@ -77,7 +77,7 @@ fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
 /// What is worth telling, as the client wants it told: always in the same order.
 fn records(delta: &Delta) -> impl Iterator<Item = Record> {
     let all = delta.records().map(|record| match record {
-        deltas::Record::One(change) => Record::of_change(&change),
+        deltas::Record::One(change) => Record::of_change(&change.change()),
         deltas::Record::Several(_, rollup) => Record::of_roll_up(&rollup),
     });
     all.filter(|record| !record.sums.is_empty())

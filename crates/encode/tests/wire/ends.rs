@@ -83,7 +83,7 @@ fn records_become_one_when_the_other_end_tells_the_direction() {
 
 #[test]
 fn a_roll_up_has_no_end_that_could_be_here() {
-    let roll_ups = vec![(RollUpId::Kernel(1), world::rollup())];
+    let roll_ups = vec![(RollUpId::Kernel(1), world::rollup())].into();
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"intraHost\":false") && !text.contains("\"intraHost\":true"), "{text}");
 }

@@ -124,7 +124,7 @@ fn the_failures_of_all_connections_with_one_key_are_told() {
 fn one_errno_of_two_kinds_of_failure_is_counted_together_in_a_roll_up() {
     let failure = |kind, count| (Failure { kind, errno: Some(13) }, count);
     let failures = vec![failure(FailureKind::Unreachable, 2), failure(FailureKind::Aborted, 5_000_000_000)];
-    let roll_ups = vec![(RollUpId::Kernel(1), RollUp { failures, ..world::rollup() })];
+    let roll_ups = vec![(RollUpId::Kernel(1), RollUp { failures, ..world::rollup() })].into();
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"tcpFailuresByErrCode\":{\"13\":4294967295}"), "{text}");
 }
@@ -138,7 +138,7 @@ fn roll_ups_with_one_key_are_told_once_and_empty_ones_not_at_all() {
         ..world::rollup()
     };
     let roll_ups = [world::rollup(), world::rollup(), nothing];
-    let roll_ups = (1..).map(RollUpId::Kernel).zip(roll_ups).collect();
+    let roll_ups = (1..).map(RollUpId::Kernel).zip(roll_ups).collect::<Vec<_>>().into();
     let conns = told_of(&Delta { roll_ups, ..world::empty_delta() });
     assert_eq!(conns.len(), 1, "{conns:?}");
     assert_eq!((&conns[0]["lastTcpClosed"], &conns[0]["lastBytesSent"]), (&json!(34), &json!("3400")));

@@ -170,7 +170,8 @@ fn a_roll_up_of_one_pair_of_hosts_has_their_addresses_and_no_ephemeral_port() {
     if let Some(common) = &mut rollup.key.common {
         common.ends = Some((local, remote));
     }
-    let delta = || Delta { roll_ups: vec![(RollUpId::Log(0x1f), rollup.clone())], ..world::empty_delta() };
+    let delta =
+        || Delta { roll_ups: vec![(RollUpId::Log(0x1f), rollup.clone())].into(), ..world::empty_delta() };
     let native: Value =
         serde_json::from_str(&world::written(native::write_delta, &delta())).expect("it is JSON");
     let record = &native["connections"][0];

@@ -15,7 +15,7 @@ use crate::world::{self, FROM, change};
 fn delta() -> Delta {
     Delta {
         changes: vec![live(), closed(), older_and_failing()].into(),
-        roll_ups: vec![(RollUpId::Kernel(0x31), rollup())],
+        roll_ups: vec![(RollUpId::Kernel(0x31), rollup())].into(),
         ..world::empty_delta()
     }
 }
@@ -185,7 +185,7 @@ fn the_reference_dialect_counts_neither_opening_nor_failing_nor_closing_of_udp()
 #[test]
 fn a_failure_in_a_roll_up_of_udp_is_none_of_tcp_in_the_reference_dialect() {
     let failures = vec![(Failure { kind: FailureKind::Refused, errno: Some(111) }, 2)];
-    let roll_ups = vec![(RollUpId::Kernel(0x31), RollUp { failures, ..rollup() })];
+    let roll_ups = vec![(RollUpId::Kernel(0x31), RollUp { failures, ..rollup() })].into();
     let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["conns"][0]["tcpFailuresByErrCode"], serde_json::json!({}));

@@ -41,7 +41,7 @@ pub(crate) fn delta() -> Delta {
             not_counted: 0,
             audit: None,
         },
-        roll_ups: vec![(RollUpId::Kernel(0x2f), rollup()), (RollUpId::Kernel(0x30), rest())],
+        roll_ups: vec![(RollUpId::Kernel(0x2f), rollup()), (RollUpId::Kernel(0x30), rest())].into(),
         changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()].into(),
         ..empty_delta()
     }

@@ -33,6 +33,23 @@ pub(crate) enum Outcome {
     None,
 }
 
+impl Outcome {
+    /// With numbers that count from `first`.
+    pub(crate) fn counted_from(self, first: u64) -> Self {
+        let count = |number: u64| number.saturating_sub(first);
+        match self {
+            Self::Answer((sequence, acknowledged, changes)) => {
+                Self::Answer((count(sequence), count(acknowledged), changes))
+            }
+            Self::Refused(Refusal::OutOfSequence { acknowledged, pending }) => {
+                let (acknowledged, pending) = (count(acknowledged), pending.map(count));
+                Self::Refused(Refusal::OutOfSequence { acknowledged, pending })
+            }
+            other => other,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) client: usize,

@@ -14,6 +14,8 @@ pub(crate) struct Reader {
     /// What it has who has this answer and those that it goes on from.
     has: BTreeMap<u64, Connections>,
     pub(crate) sequence: u64,
+    /// The number above which its answers have theirs.
+    pub(crate) first: u64,
     pub(crate) acknowledged: u64,
     pub(crate) pending: Option<u64>,
 }
@@ -21,7 +23,11 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(owner: Peer, registered_at: KernelTime) -> Self {
         let has = BTreeMap::from([(0, Connections::new())]);
-        Self { owner, registered_at, has, sequence: 0, acknowledged: 0, pending: None }
+        Self { owner, registered_at, has, sequence: 0, first: 0, acknowledged: 0, pending: None }
+    }
+
+    pub(crate) fn number_above(&mut self, first: u64) {
+        (self.first, self.sequence) = (first, first);
     }
 
     /// A poll begins: what it says becomes of the pending answer.

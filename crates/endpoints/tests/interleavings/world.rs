@@ -154,7 +154,7 @@ impl World {
             Step::Remove { client, who } => self.remove(client, who.peer(client)),
             Step::Poll { client, who, after, create } => {
                 let peer = who.peer(client);
-                let after = self.number(client, after);
+                let after = self.after(client, after);
                 self.poll(client, peer, after, create);
             }
             Step::Pass => self.pass(|world, ticket, pass_at| {
@@ -200,14 +200,15 @@ impl World {
         all.get(place % all.len().max(1)).copied()
     }
 
-    fn number(&self, client: usize, after: After) -> Option<u64> {
+    fn after(&self, client: usize, after: After) -> Option<u64> {
         let reader = self.registered[client].map(|registration| &self.readers[registration]);
         let acknowledged = reader.map_or(0, |reader| reader.acknowledged);
         match after {
             After::Itself => None,
             After::Acknowledged => Some(acknowledged),
             After::Pending => Some(reader.and_then(|reader| reader.pending).unwrap_or(acknowledged)),
-            After::Number(number) => Some(number),
+            After::Number(0) => Some(0),
+            After::Number(number) => Some(reader.map_or(0, |reader| reader.first) + number),
         }
     }
 
@@ -245,7 +246,14 @@ impl World {
         if registered == Ok(Registration::New) {
             self.registered[client] = Some(self.readers.len());
             self.readers.push(Reader::new(peer, now));
+            self.number(client);
         }
+    }
+
+    /// The answers to a new registration have larger numbers than all before.
+    fn number(&mut self, client: usize) {
+        let state = self.clients.state(&Self::id(client), Peer::ROOT).expect("it was just registered");
+        self.readers.last_mut().expect("and noted").number_above(state.sequence);
     }
 
     fn remove(&mut self, client: usize, peer: Peer) {
@@ -283,6 +291,9 @@ impl World {
         let ask = Ask { after, ..Ask::default() };
         let poll = Poll { id: Self::id(client), peer, create, ask, begun, reply };
         self.turns.begin(&mut self.clients, poll, now);
+        if create && owner.is_none() {
+            self.number(client);
+        }
         let mut asked = Asked::new((client, registration), peer, after, has_begun, answer);
         if let Some(refusal) = refusal {
             asked.look();

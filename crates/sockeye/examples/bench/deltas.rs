@@ -115,9 +115,9 @@ impl Readings {
 
 fn look_at(delta: &Delta, connections: u32) -> anyhow::Result<()> {
     let (mut count, mut bytes) = (0, 0);
-    for change in delta.changes.iter() {
+    for change in delta.changes.each() {
         count += 1;
-        bytes += black_box(&change).delta.sent_bytes;
+        bytes += black_box(&change.change()).delta.sent_bytes;
     }
     let news = (count, bytes) == (connections, connections.into());
     news.then_some(()).context("not every connection had one byte of news")

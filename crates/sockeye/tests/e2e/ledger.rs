@@ -43,6 +43,8 @@ pub struct Ledger {
     id: String,
     way: Way,
     sequence: u64,
+    /// The number above which those of its answers are.
+    first: u64,
     /// End of the last whole answer.
     to: Value,
     complete: bool,
@@ -99,6 +101,7 @@ impl Ledger {
             id: id.to_owned(),
             way,
             sequence: 0,
+            first: number(&answer.json()["sequence"]),
             to: Value::Null,
             complete: true,
             told: BTreeMap::new(),
@@ -122,6 +125,11 @@ impl Ledger {
     /// Number of the last whole answer.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The number of the `nth` answer that is made to it.
+    pub fn nth(&self, nth: u64) -> u64 {
+        self.first + nth
     }
 
     /// True when every answer was complete.

@@ -22,7 +22,7 @@ fn an_answer_that_was_not_read_is_told_again_with_what_came_since() {
     let mut live: Vec<Pair> = exchange.open(1);
     live.iter_mut().for_each(|pair| pair.send(500));
     ledger.poll();
-    assert_eq!((ledger.of(&exchange.space).count(), ledger.sequence()), (2, 1));
+    assert_eq!((ledger.of(&exchange.space).count(), ledger.sequence()), (2, ledger.nth(1)));
 
     live.iter_mut().for_each(|pair| pair.send(60));
     exchange.run(3, BYTES);
@@ -33,7 +33,7 @@ fn an_answer_that_was_not_read_is_told_again_with_what_came_since() {
     exchange.run(2, BYTES);
     // The ledger checks that the first answer is the acknowledged one.
     let answer = ledger.poll();
-    assert_eq!(number(&answer["sequence"]), 3, "the second answer was made and lost");
+    assert_eq!(number(&answer["sequence"]), ledger.nth(3), "the second answer was made and lost");
     assert_eq!(ledger.closed(&exchange.space), 10);
     let near = ledger.find(&exchange.space, "local", live[0].near_port()).expect("it was told");
     assert_eq!((near.bytes(), near.answers), ((567, 0), 2));
@@ -73,7 +73,7 @@ fn an_answer_that_was_cut_in_the_middle_is_told_again_whole() {
     }
     exchange.run(1, BYTES);
     let answer = ledger.poll();
-    assert!(number(&answer["sequence"]) >= 4, "three answers were made and lost");
+    assert!(number(&answer["sequence"]) >= ledger.nth(4), "three answers were made and lost");
     let body = answer.to_string().len();
     assert!(body > 1 << 20, "{body} bytes fit into buffers, and nothing was cut");
     assert_eq!(ledger.closed(&exchange.space), 2 * (MANY + 1));
@@ -100,15 +100,18 @@ fn an_answer_that_was_read_and_not_kept_is_told_again_to_a_client_that_says_what
     // The one that nobody reads is no obstacle.
     let kept = ledger.add(get(&socket, &after(0)).json());
     drop(unread);
-    assert_eq!((number(&forgotten["sequence"]), number(&kept["sequence"])), (1, 3));
+    assert_eq!((number(&forgotten["sequence"]), number(&kept["sequence"])), (ledger.nth(1), ledger.nth(3)));
     assert_eq!(ledger.closed(&exchange.space), 10);
     exchange.run(1, BYTES);
-    ledger.add(get(&socket, &after(3)).json());
+    ledger.add(get(&socket, &after(ledger.nth(3))).json());
     assert_eq!(ledger.closed(&exchange.space), 12);
     check_sums(&ledger, &exchange);
-    let refused = get(&socket, &after(1));
+    let refused = get(&socket, &after(ledger.nth(1)));
     assert_eq!((refused.status, refused.problem().as_str()), (409, "/problems/out-of-sequence"));
-    assert_eq!((number(&refused.json()["acknowledged"]), number(&refused.json()["pending"])), (3, 4));
+    assert_eq!(
+        (number(&refused.json()["acknowledged"]), number(&refused.json()["pending"])),
+        (ledger.nth(3), ledger.nth(4))
+    );
 }
 
 /// Every closed connection of the namespace was told once, with the bytes that it carried.

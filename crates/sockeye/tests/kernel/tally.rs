@@ -67,10 +67,10 @@ impl Tally {
             assert_eq!(sum, connection.total, "the sum of deltas is the total: {connection:?}");
             judge(connection);
         }
-        for (position, rollup) in &delta.roll_ups {
+        for (position, rollup) in delta.roll_ups.iter() {
             let netns = rollup.key.common.map_or(0, |common| common.netns);
             if netns == 0 || self.namespaces.contains(&netns) {
-                assert!(self.roll_ups.insert(*position), "told twice: {rollup:?}");
+                assert!(self.roll_ups.insert(position), "told twice: {rollup:?}");
                 let sums = self.sums.entry(netns).or_default();
                 sums.rolled_up += rollup.connections;
                 sums.add(rollup.total);

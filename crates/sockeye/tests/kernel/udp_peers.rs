@@ -241,7 +241,7 @@ struct RolledUp {
 impl RolledUp {
     fn poll(&mut self, client: &mut Client<'_>, namespaces: &[&NetNs]) {
         let netns: Vec<u32> = namespaces.iter().map(|namespace| namespace.inode()).collect();
-        for (_, rollup) in client.poll().roll_ups {
+        for (_, rollup) in client.poll().roll_ups.iter() {
             let here = rollup.key.common.is_none_or(|common| netns.contains(&common.netns));
             if rollup.key.protocol == Protocol::Udp && here {
                 self.sum = self.sum.plus(rollup.total);
