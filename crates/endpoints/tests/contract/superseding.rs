@@ -282,3 +282,18 @@ async fn a_client_whose_poll_waits_is_not_forgotten() {
     world.state.release();
     assert_eq!(connections(&http.answer().await), 3);
 }
+
+#[tokio::test]
+async fn a_poll_of_one_client_does_not_wait_for_the_encoding_or_the_reader_of_another() {
+    let world = world(MANY).await;
+    world.register("b").await;
+    let slow = world.polling("a", "?after=0").await;
+    assert!(slow.waiting().await > 0, "the answer is larger than what is between");
+    let quick = world.poll("b", "").await;
+    assert_eq!(connections(&quick), 4000);
+    let state = world.ask("GET", "/v1/clients/a").await.json();
+    assert_eq!(state["polling"], true, "its answer is still being written");
+    assert!(slow.waiting().await > 0);
+    drop(slow);
+    assert_eq!(world.resolved(2).await, [true, false]);
+}
