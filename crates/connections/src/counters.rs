@@ -123,6 +123,7 @@ impl Counters {
 
     /// The difference to earlier totals, and how many fields would have been negative (they are 0).
     #[must_use]
+    #[inline]
     pub fn since(self, earlier: Self) -> (Self, u64) {
         let mut backwards = 0;
         let mut minus = |now: u64, then: u64| {

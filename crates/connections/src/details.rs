@@ -221,6 +221,7 @@ impl Details {
 
     /// The connection, with what it has counted since its socket was opened. It lives unless its state says otherwise;
     /// when it closed is not known here.
+    #[inline]
     pub(crate) fn unpack(&self, counted: Counted) -> Connection {
         let before = self.before();
         let pre_existing = self.has(PRE_EXISTING);

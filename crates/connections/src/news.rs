@@ -161,12 +161,14 @@ fn news_of<'a>(
 impl NewsOf<'_> {
     /// The connection.
     #[must_use]
+    #[inline]
     pub fn connection(&self) -> Connection {
         self.details.unpack(self.tally.counted)
     }
 
     /// What its counters have grown by since it was told; if it was not, its totals.
     #[must_use]
+    #[inline]
     pub fn growth(&self) -> Counters {
         let before = if self.was_told() { Counters::from(self.told.counted) } else { self.details.before() };
         Counters::from(self.tally.counted).since(before).0
@@ -174,6 +176,7 @@ impl NewsOf<'_> {
 
     /// True when it is established, or was, and that was not told.
     #[must_use]
+    #[inline]
     pub fn is_newly_established(&self) -> bool {
         self.tally.was_established() && !(self.was_told() && self.told.was_established())
     }

@@ -41,6 +41,7 @@ enum Kept<'a> {
 impl ChangeOf<'_> {
     /// The connection, and by how much it has changed.
     #[must_use]
+    #[inline]
     pub fn change(&self) -> Change {
         match self.0 {
             Kept::Live(news) => Change {
