@@ -25,10 +25,12 @@ fn both_forms_of_the_metrics_are_well_formed_while_programs_are_measured() {
     let daemon = Daemon::with(&[("SOCKEYE_COLLECT__COST_SAMPLE_MS", "60000")]);
     let socket = daemon.socket();
     let mut ledger = Ledger::register(daemon.socket(), "a");
-    until("a pass that saw programs run", || {
+    until("a pass that saw programs run, and an audit, which has families of its own", || {
         ledger.poll();
         let runs = ("sockeye_program_runs_sampled_total", [("program", "iter_connections")]);
-        (value(&scrape(&socket), runs.0, &runs.1) > 0.0).then_some(())
+        let families = scrape(&socket);
+        let audited = families.iter().any(|family| family.name.starts_with("sockeye_audit"));
+        (audited && value(&families, runs.0, &runs.1) > 0.0).then_some(())
     });
     let families = scrape(&socket);
     assert!(value(&families, "sockeye_program_sampled_seconds_total", &[]) > 0.0);
