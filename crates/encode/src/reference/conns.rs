@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use deltas::Delta;
+use deltas::{Delta, View};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -66,19 +66,33 @@ impl Serialize for Conns<'_> {
 /// The first pass. An end that has no news says all the same where the other end is.
 fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
     let (mut keys, mut ends) = (Keys::default(), Ends::default());
-    for change in delta.changes.each() {
-        let record = Record::of_change(&change.change());
-        ends.note(&record.key, record.global_id);
+    for told in delta.records() {
+        let record = made(&told);
+        if delta.view == View::Each && matches!(told, deltas::Record::One(_)) {
+            ends.note(&record.key, record.global_id);
+        }
+        if !record.sums.is_empty() {
+            keys.note(&record.key);
+        }
     }
-    records(delta).for_each(|record| keys.note(&record.key));
+    if delta.view == View::Ports {
+        // Those that are told together have ends too.
+        for change in delta.changes.each() {
+            let record = Record::of_change(&change.change());
+            ends.note(&record.key, record.global_id);
+        }
+    }
     (keys.shared(KEYS_AT_ONCE), ends.noted())
 }
 
 /// What is worth telling, as the client wants it told: always in the same order.
 fn records(delta: &Delta) -> impl Iterator<Item = Record> {
-    let all = delta.records().map(|record| match record {
+    delta.records().map(|told| made(&told)).filter(|record| !record.sums.is_empty())
+}
+
+fn made(told: &deltas::Record<'_>) -> Record {
+    match told {
         deltas::Record::One(change) => Record::of_change(&change.change()),
-        deltas::Record::Several(_, rollup) => Record::of_roll_up(&rollup),
-    });
-    all.filter(|record| !record.sums.is_empty())
+        deltas::Record::Several(_, rollup) => Record::of_roll_up(rollup),
+    }
 }
