@@ -57,7 +57,7 @@ impl Closed {
     /// Its final totals.
     #[must_use]
     pub fn total(&self) -> Counters {
-        Counters::from(self.counted).since(self.details.before()).0
+        self.details.total(self.counted)
     }
 
     /// All about it.
@@ -81,7 +81,7 @@ impl Closed {
     #[must_use]
     pub fn told_in(&self, told: &Told) -> Option<ToldOf> {
         let tally = told.at(self.place)?;
-        let total = Counters::from(tally.counted).since(self.details.before()).0;
+        let total = self.details.total(tally.counted);
         Some(ToldOf { total, established: tally.was_established() })
     }
 }

@@ -247,10 +247,7 @@ impl Details {
             established_at,
             closed_at: None,
             pre_existing,
-            total: match self.before {
-                None => counted.into(),
-                Some(_) => Counters::from(counted).since(before).0,
-            },
+            total: self.total(counted),
             before,
             facts: self.facts(),
             failure: self.failure.map(|kind| Failure { kind, errno }),
@@ -279,7 +276,16 @@ impl Details {
             protocol: self.protocol,
             direction: self.direction,
             is_new: !self.has(PRE_EXISTING) && !goes_on,
-            total: Counters::from(counted).since(self.before()).0,
+            total: self.total(counted),
+        }
+    }
+
+    /// The totals since tracing began, if it has counted so much since its socket was opened.
+    #[inline]
+    pub(crate) fn total(&self, counted: Counted) -> Counters {
+        match &self.before {
+            None => counted.into(),
+            Some(before) => Counters::from(counted).since(Counters::from(**before)).0,
         }
     }
 

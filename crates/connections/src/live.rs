@@ -70,13 +70,12 @@ impl Live {
 
     /// All of them, in no order.
     pub(crate) fn connections(&self) -> impl Iterator<Item = Connection> {
-        (0..).zip(&self.seen).filter(|(_, seen)| **seen != NOT_IN_USE).filter_map(|(place, _)| self.at(place))
+        self.in_use().filter_map(|place| self.at(place))
     }
 
     /// What an audit counts of them.
     pub(crate) fn counted(&self) -> impl Iterator<Item = ForAudit> {
-        let places = (0..).zip(&self.seen).filter(|(_, seen)| **seen != NOT_IN_USE);
-        places.filter_map(|(place, _)| {
+        self.in_use().filter_map(|place| {
             let counted = self.tallies.get(place)?.counted;
             Some(self.details.get(place)?.for_audit(counted))
         })
@@ -102,10 +101,7 @@ impl Live {
         // 0 is for places that are not in use.
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         let Entry { connection, since_opened } = entry;
-        let owner = connection.owner.map(|owner| self.owners.one(owner));
-        let has_before = connection.before != Counters::default();
-        let before = has_before.then(|| Arc::new(connection.before.into()));
-        let details = Details::pack(connection, owner, before);
+        let details = self.packed(connection);
         if let (Some(to), Some(tally)) = (self.details.get_mut(place), self.tallies.get_mut(place)) {
             *to = details;
             *tally = Tally::new(self.generation, (*since_opened).into(), connection.established_at.is_some());
@@ -191,11 +187,18 @@ impl Live {
 
     /// What is kept of a connection that has ended, and that was at `place` while it lived.
     pub(crate) fn closed(&mut self, entry: &Entry, place: Option<Place>) -> Closed {
-        let owner = entry.connection.owner.map(|owner| self.owners.one(owner));
-        let before = entry.connection.before;
-        let before = (before != Counters::default()).then(|| Arc::new(before.into()));
-        let details = Details::pack(&entry.connection, owner, before);
-        Closed::new(details, entry, place)
+        Closed::new(self.packed(&entry.connection), entry, place)
+    }
+
+    fn packed(&mut self, connection: &Connection) -> Details {
+        let owner = connection.owner.map(|owner| self.owners.one(owner));
+        let has_before = connection.before != Counters::default();
+        let before = has_before.then(|| Arc::new(connection.before.into()));
+        Details::pack(connection, owner, before)
+    }
+
+    fn in_use(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.seen).filter(|(_, seen)| **seen != NOT_IN_USE).map(|(place, _)| place)
     }
 
     fn find(&self, id: &ConnectionId) -> Option<u32> {

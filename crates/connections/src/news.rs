@@ -170,8 +170,10 @@ impl NewsOf<'_> {
     #[must_use]
     #[inline]
     pub fn growth(&self) -> Counters {
-        let before = if self.was_told() { Counters::from(self.told.counted) } else { self.details.before() };
-        Counters::from(self.tally.counted).since(before).0
+        match self.was_told() {
+            true => Counters::from(self.tally.counted).since(self.told.counted.into()).0,
+            false => self.details.total(self.tally.counted),
+        }
     }
 
     /// True when it is established, or was, and that was not told.

@@ -186,10 +186,8 @@ impl Host {
 
     /// A reading of a connection that has ended comes after its final record.
     fn read_late(&mut self, socket: usize) {
-        if let Some((socket, pass)) =
-            self.ended[socket].filter(|(_, pass)| self.pass - pass <= LATE_PASSES_MAX)
+        if let Some((socket, _)) = self.ended[socket].filter(|(_, pass)| self.pass - pass <= LATE_PASSES_MAX)
         {
-            let _ = pass;
             self.table.apply(Event::Read(observed(socket)));
         }
     }

@@ -39,9 +39,8 @@ impl Reader {
     /// Why a poll with this `after` is refused.
     pub(crate) fn refusal(&self, after: Option<u64>) -> Option<Refusal> {
         let Self { acknowledged, pending, .. } = *self;
-        let after = after.filter(|after| *after != acknowledged && Some(*after) != pending)?;
-        let _ = after;
-        Some(Refusal::OutOfSequence { acknowledged, pending })
+        let is_wrong = after.is_some_and(|after| after != acknowledged && Some(after) != pending);
+        is_wrong.then_some(Refusal::OutOfSequence { acknowledged, pending })
     }
 
     /// A poll that acknowledges itself has ended.
