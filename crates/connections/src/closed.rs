@@ -4,6 +4,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::details::Details;
 use crate::entry::Entry;
+use crate::ledger::ForAudit;
 use crate::news::Told;
 use crate::state::State;
 use crate::tally::Counted;
@@ -69,6 +70,10 @@ impl Closed {
             Protocol::Udp => connection.failed_at,
         };
         Connection { state: State::Closed, closed_at: Some(self.closed_at), failed_at, ..connection }
+    }
+
+    pub(crate) fn for_audit(&self) -> ForAudit {
+        self.details.for_audit(self.counted)
     }
 
     /// True when it was established, as far as that was seen.

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::direction::Direction;
 use crate::rollup::RollUp;
@@ -39,19 +38,6 @@ pub(crate) struct ForAudit {
     pub(crate) total: Counters,
 }
 
-impl ForAudit {
-    fn of(connection: &Connection) -> Self {
-        let Connection { tuple, direction, pre_existing, before, total, .. } = connection;
-        Self {
-            netns: tuple.netns,
-            protocol: tuple.protocol,
-            direction: *direction,
-            is_new: !pre_existing && *before == Counters::default(),
-            total: *total,
-        }
-    }
-}
-
 /// Sums of the connections that ended, by inode number of the namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -62,9 +48,9 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Adds a connection that has ended.
-    pub(crate) fn add_closed(&mut self, connection: &Connection) {
-        if let Some(sums) = self.sums_of(connection.tuple.netns) {
-            sums.add(ForAudit::of(connection));
+    pub(crate) fn add_closed(&mut self, connection: ForAudit) {
+        if let Some(sums) = self.sums_of(connection.netns) {
+            sums.add(connection);
         }
     }
 

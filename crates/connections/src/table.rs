@@ -286,8 +286,9 @@ impl Table {
         entry.resolve_direction(&self.listeners);
         self.tombstones.bury(entry.connection.id, self.pass);
         self.counts.closed += 1;
-        self.ledger.add_closed(&entry.connection);
-        self.closed.push(self.live.closed(&entry, place));
+        let closed = self.live.closed(&entry, place);
+        self.ledger.add_closed(closed.for_audit());
+        self.closed.push(closed);
     }
 
     fn end_pass(&mut self, at: KernelTime) {
