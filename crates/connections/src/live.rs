@@ -22,6 +22,7 @@ use crate::listeners::Listeners;
 use crate::news::{News, Told};
 use crate::owners::Owners;
 use crate::places::Places;
+use crate::remembered::Remembered;
 use crate::tally::Tally;
 use crate::time::KernelTime;
 
@@ -89,6 +90,11 @@ impl Live {
     /// What is news to a client that was told so much.
     pub(crate) fn news_since(&self, told: &Told) -> News {
         News::new(self.tallies.chunks(), self.details.chunks(), told)
+    }
+
+    /// What of that lives, with its names.
+    pub(crate) fn remembered(&self, told: &Told) -> Remembered {
+        Remembered::new(told.clone(), self.tallies.chunks(), self.details.chunks())
     }
 
     /// Adds a connection that this pass read for the first time.

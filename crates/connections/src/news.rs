@@ -70,6 +70,10 @@ impl Told {
         self.count
     }
 
+    pub(crate) fn chunks(&self) -> &[Chunk<Tally>] {
+        &self.tallies
+    }
+
     /// What was told of the connection that was at this place.
     pub(crate) fn at(&self, place: Place) -> Option<&Tally> {
         let (chunk, index) = position(place.number);

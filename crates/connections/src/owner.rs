@@ -39,6 +39,20 @@ pub enum OwnerSource {
     Send,
 }
 
+impl OwnerSource {
+    /// The name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            OwnerSource::Listener => "listener",
+            OwnerSource::Descriptor => "descriptor",
+            OwnerSource::Close => "close",
+            OwnerSource::Connect => "connect",
+            OwnerSource::Send => "send",
+        }
+    }
+}
+
 /// The name of a task: up to 15 bytes, padded with zeros, as the kernel keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Command(pub [u8; 16]);

@@ -15,6 +15,7 @@ use crate::listeners::Listeners;
 use crate::live::Live;
 use crate::loss::Loss;
 use crate::news::{News, Told};
+use crate::remembered::Remembered;
 use crate::rollup::{Named, RollUp, RolledUp, Settled};
 use crate::state::State;
 use crate::time::KernelTime;
@@ -110,6 +111,12 @@ impl Table {
     #[must_use]
     pub fn told(&self) -> Told {
         self.live.told()
+    }
+
+    /// What of that lives, with the names that the connections have.
+    #[must_use]
+    pub fn remembered(&self, told: &Told) -> Remembered {
+        self.live.remembered(told)
     }
 
     /// What is news of the live connections to a client that was told so much: a counter has grown, or the state, the

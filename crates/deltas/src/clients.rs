@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use connections::{Closed, KernelTime, Loss, RollUp};
+use connections::{Closed, KernelTime, Loss, Remembered, RollUp, Table};
 use foldhash::fast::RandomState;
 
 use crate::baseline::Baseline;
@@ -87,6 +87,11 @@ impl Clients {
     #[must_use]
     pub fn numbered_above(self, sequence: u64) -> Self {
         Self { newest: sequence, ..self }
+    }
+
+    /// When tracing began.
+    pub(crate) fn began_at(&self) -> KernelTime {
+        self.began_at
     }
 
     /// Registers a client, or puts off the expiry of a known one; either way with these settings.
@@ -227,6 +232,16 @@ impl Clients {
         let client = self.clients.get(&key).ok_or(Refusal::UnknownClient)?;
         allow(peer, client)?;
         Ok(client.describe(&key, &self.ended))
+    }
+
+    /// What one client was told of the connections that live, by the newest answer that it is known to have.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownClient`] or [`Refusal::NotOwner`].
+    pub fn remembered(&self, id: &ClientId, peer: Peer, table: &Table) -> Result<Remembered, Refusal> {
+        let client = self.clients.get(&ClientKey::new(id, peer)).ok_or(Refusal::UnknownClient)?;
+        allow(peer, client)?;
+        Ok(table.remembered(&client.baseline.told))
     }
 
     /// Closed connections kept for clients.

@@ -15,6 +15,7 @@ mod client_id;
 mod clients;
 mod delta;
 mod ended;
+mod everything;
 mod in_flight;
 mod log;
 mod polls;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod closed_log;
+mod everything;
 mod expiry;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
