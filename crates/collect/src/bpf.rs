@@ -8,6 +8,7 @@ mod cost;
 mod iterate;
 mod kernel_counts;
 mod load;
+mod maps;
 mod orders;
 mod programs;
 mod reading;
@@ -19,6 +20,7 @@ mod udp;
 pub(crate) use closed_records::ClosedRecords;
 pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
+pub use maps::KernelMaps;
 pub(crate) use programs::Programs;
 pub(crate) use storage::Storage;
 

@@ -19,7 +19,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
 use crate::audit::{Auditor, Next, thread_time};
-use crate::bpf::{ClosedRecords, CostMeter, ProgramCosts, Programs, Storage};
+use crate::bpf::{ClosedRecords, CostMeter, KernelMaps, ProgramCosts, Programs, Storage};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
@@ -80,6 +80,7 @@ pub enum Report {
 pub struct Collector {
     shared: Arc<Shared>,
     support: Support,
+    maps: Arc<KernelMaps>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -124,8 +125,14 @@ impl Collector {
             .name("collect".into())
             .spawn(move || run(limits, &of_thread, sink, &ready))
             .map_err(failed)?;
-        let support = started.recv().map_err(|_| failed(io::Error::other("it ended at once")))??;
-        Ok(Self { shared, support, thread: Some(thread) })
+        let (support, maps) = started.recv().map_err(|_| failed(io::Error::other("it ended at once")))??;
+        Ok(Self { shared, support, maps: Arc::new(maps), thread: Some(thread) })
+    }
+
+    /// The maps of the programs, to be looked at.
+    #[must_use]
+    pub fn maps(&self) -> &Arc<KernelMaps> {
+        &self.maps
     }
 
     /// What the kernel took.
@@ -175,7 +182,7 @@ impl Shared {
     }
 }
 
-type Ready = mpsc::SyncSender<Result<Support, CollectError>>;
+type Ready = mpsc::SyncSender<Result<(Support, KernelMaps), CollectError>>;
 
 fn run(
     limits: CollectLimits,
@@ -206,7 +213,7 @@ fn collect(
     let inbox = RefCell::new(Inbox::default());
     let closed_records = programs.closed_records(&inbox)?;
     // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
-    let _ = ready.try_send(Ok(programs.support()));
+    let _ = ready.try_send(Ok((programs.support(), programs.maps()?)));
     Passes::new(&programs, &closed_records, shared, limits).run(outlet)
 }
 

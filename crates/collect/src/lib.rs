@@ -23,7 +23,7 @@ mod record;
 mod rollup;
 mod udp_timeouts;
 
-pub use bpf::{ProgramCosts, ProgramRuns};
+pub use bpf::{KernelMaps, ProgramCosts, ProgramRuns};
 pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Report, Support};
 pub use counts::{KernelCounts, UdpCounts};

@@ -16,6 +16,7 @@ use super::cost::missed_runs;
 use super::iterate::read_all;
 use super::kernel_counts::kernel_counts;
 use super::load::load;
+use super::maps::KernelMaps;
 use super::orders::Orders;
 use super::reading::Reading;
 use super::rollups::{Taken, Turns};
@@ -141,6 +142,13 @@ impl<'a> Programs<'a> {
     pub(crate) fn loaded(&self) -> impl Iterator<Item = Program<'_>> {
         let of_tcp = self.skeleton.object().progs().filter(Program::autoload);
         of_tcp.chain(self.udp.iter().flat_map(Udp::loaded))
+    }
+
+    /// What can be read of the maps from outside.
+    pub(crate) fn maps(&self) -> Result<KernelMaps, CollectError> {
+        let failed = |source| CollectError::Map { operation: "open", map: "all", source };
+        let of_udp = self.udp.iter().map(Udp::object);
+        KernelMaps::of(std::iter::once(self.skeleton.object()).chain(of_udp)).map_err(failed)
     }
 
     /// The consumer of the ring buffer.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use connections::Event;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Link, OpenObject, Program, ProgramMut};
+use libbpf_rs::{Link, Object, OpenObject, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
@@ -111,6 +111,11 @@ impl<'a> Udp<'a> {
             _hooks: hooks,
             skeleton,
         })
+    }
+
+    /// All that was loaded.
+    pub(super) fn object(&self) -> &Object {
+        self.skeleton.object()
     }
 
     /// The programs that the kernel took, always in the same order.
