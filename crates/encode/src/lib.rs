@@ -10,6 +10,7 @@
 //!
 //! Nothing here does IO beyond the writer that is handed in, reads a clock or waits.
 
+mod address_text;
 mod answer;
 mod audit_view;
 mod client_view;
@@ -20,6 +21,7 @@ pub mod native;
 mod problem;
 pub mod reference;
 mod settings;
+mod stats;
 mod status;
 mod wall_time;
 
@@ -31,6 +33,7 @@ pub use loss_view::LossView;
 pub use metrics::{Form, metrics};
 pub use problem::{ErrorView, ProbeView, ProblemView};
 pub use settings::{InvalidSettings, SETTINGS_ALLOWED, read_settings};
+pub use stats::StatsView;
 pub use status::{Capability, DegradationView, Process, Program, RefusedView, Sampled, Status};
 pub use wall_time::WallTime;
 
@@ -55,4 +58,5 @@ impl View for ErrorView<'_> {}
 impl View for native::ListenersView<'_> {}
 impl View for ProbeView {}
 impl View for ProblemView<'_> {}
+impl View for StatsView {}
 impl View for Status {}

@@ -1,102 +1,170 @@
-//! Our own JSON form of a delta.
+//! Our own dialect: what a client is told, and what is live, as JSON, as lines of JSON and as protobuf.
 //!
-//! Facts that are unknown are absent, never 0. All integers are JSON numbers: a reader that keeps them as
+//! All three are written from the same messages, which are generated from `proto/sockeye_v1.proto`: what one form has, the
+//! others have. Facts that are unknown are absent, never 0. In JSON all integers are numbers: a reader that keeps them as
 //! 64-bit floats (JavaScript) is exact up to 2^53, which is 9 petabytes of one connection, and cgroup ids are
 //! inode numbers far below it.
 
 mod connection;
 mod counters;
 mod coverage;
+mod criteria;
+mod fields;
+mod json;
 mod listeners;
+mod listing;
+mod proto;
 mod rollup;
 mod tcp;
 mod udp;
 
 use std::io;
 
-use connections::WallOffset;
+use connections::{KernelTime, WallOffset};
 use deltas::{Delta, Record};
+use prost::Message;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use crate::answer::Answer;
-use crate::wall_time::WallTime;
-use connection::ConnectionWire;
-use coverage::CoverageWire;
-use rollup::RollUpWire;
 
+pub use criteria::{CRITERIA_ALLOWED, InvalidCriterion, read_criterion};
+pub use fields::{Fields, UnknownField};
 pub use listeners::ListenersView;
+pub use listing::{Listing, write_listing};
 
-/// Writes the delta as one JSON object, the connections last and one at a time.
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object, the connections in a list.
+    Json,
+    /// Lines of JSON: the head, each connection, and the end, which says how many there were.
+    Lines,
+    /// The messages of `proto/sockeye_v1.proto`, with an end that says how many connections there were.
+    Protobuf,
+}
+
+/// The kernel's clock, as answers call it.
+const CLOCK: &str = "monotonic";
+
+/// Numbers of the fields of `Answer` and `Listing` that are written one by one.
+const CONNECTIONS: u32 = 9;
+const END: u32 = 10;
+
+/// Writes the delta, the connections last and one at a time, of each the `fields`.
 ///
 /// `out` gets many small writes and should have a buffer.
 ///
 /// # Errors
-/// Those of `out`; nothing else can fail. What was written before is then an incomplete object.
-pub fn write_delta(out: &mut impl io::Write, answer: &Answer<'_>) -> io::Result<()> {
-    Ok(serde_json::to_writer(out, &DeltaWire::new(answer))?)
-}
-
-#[derive(Serialize)]
-struct DeltaWire<'a> {
-    client: &'a str,
-    instance: &'a str,
-    sequence: u64,
-    acknowledged: u64,
-    from: WallTime,
-    to: WallTime,
-    coverage: CoverageWire<'a>,
-    connections: Connections<'a>,
-}
-
-impl<'a> DeltaWire<'a> {
-    fn new(answer: &Answer<'a>) -> Self {
-        let Answer { delta, wall, instance, degradations } = *answer;
-        // How it is told is in its records.
-        let Delta {
-            client,
-            sequence,
-            acknowledged,
-            from,
-            to,
-            coverage,
-            view: _,
-            changes: _,
-            roll_ups: _,
-            share: _,
-        } = delta;
-        Self {
-            client: client.as_str(),
-            instance,
-            sequence: *sequence,
-            acknowledged: *acknowledged,
-            from: WallTime::of(*from, wall),
-            to: WallTime::of(*to, wall),
-            coverage: CoverageWire::new(coverage, degradations, wall),
-            connections: Connections { delta, wall },
+/// Those of `out`; nothing else can fail. What was written before shows that its end is missing.
+pub fn write_delta(
+    out: &mut impl io::Write,
+    answer: &Answer<'_>,
+    form: Form,
+    fields: Fields,
+) -> io::Result<()> {
+    let head = head(answer);
+    let told = Told { delta: answer.delta, wall: answer.wall, fields };
+    match form {
+        Form::Json => Ok(serde_json::to_writer(out, &AnswerJson { head, connections: told })?),
+        Form::Lines => {
+            write_line(out, "answer", &head)?;
+            let connections = told.each(|connection| write_line(out, "connection", connection))?;
+            write_line(out, "end", &proto::End { connections })
+        }
+        Form::Protobuf => {
+            out.write_all(&head.encode_to_vec())?;
+            let mut bytes = Vec::new();
+            let connections = told.each(|connection| {
+                bytes.clear();
+                prost::encoding::message::encode(CONNECTIONS, connection, &mut bytes);
+                out.write_all(&bytes)
+            })?;
+            bytes.clear();
+            prost::encoding::message::encode(END, &proto::End { connections }, &mut bytes);
+            out.write_all(&bytes)
         }
     }
 }
 
-/// What the delta tells, each record turned into its wire form when its turn comes.
-struct Connections<'a> {
-    delta: &'a Delta,
-    wall: WallOffset,
+fn head(answer: &Answer<'_>) -> proto::Answer {
+    let Answer { delta, wall, instance, degradations } = *answer;
+    // How it is told is in its records.
+    let Delta {
+        client,
+        sequence,
+        acknowledged,
+        from,
+        to,
+        coverage,
+        view: _,
+        changes: _,
+        roll_ups: _,
+        share: _,
+    } = delta;
+    proto::Answer {
+        client: client.as_str().to_owned(),
+        instance: instance.to_owned(),
+        sequence: *sequence,
+        acknowledged: *acknowledged,
+        from_unix_ns: unix_ns(*from, wall),
+        to_unix_ns: unix_ns(*to, wall),
+        clock: Some(proto::Clock { name: CLOCK.to_owned(), from_ns: from.0, to_ns: to.0 }),
+        coverage: Some(proto::Coverage::new(coverage, degradations, wall)),
+        connections: Vec::new(),
+        end: None,
+    }
 }
 
-impl Serialize for Connections<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut sequence = serializer.serialize_seq(None)?;
+/// The wall clock at a time of the kernel's, in nanoseconds since the Unix epoch. Beyond the years 1677 and 2262 it is the
+/// last time that can be said.
+fn unix_ns(time: KernelTime, wall: WallOffset) -> i64 {
+    let unix_ns = wall.unix_nanoseconds(time);
+    i64::try_from(unix_ns).unwrap_or(if unix_ns < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// One line: an object with one field, whose name says what it is.
+fn write_line(out: &mut impl io::Write, name: &str, value: &impl Serialize) -> io::Result<()> {
+    write!(out, "{{\"{name}\":")?;
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"}\n")
+}
+
+#[derive(Serialize)]
+struct AnswerJson<'a> {
+    #[serde(flatten)]
+    head: proto::Answer,
+    connections: Told<'a>,
+}
+
+/// What the delta tells, each record turned into its message when its turn comes.
+struct Told<'a> {
+    delta: &'a Delta,
+    wall: WallOffset,
+    fields: Fields,
+}
+
+impl Told<'_> {
+    /// Tells all, and gives how many there were.
+    fn each<E>(&self, mut tell: impl FnMut(&proto::Connection) -> Result<(), E>) -> Result<u64, E> {
+        let mut connections = 0;
         for record in self.delta.records() {
-            match record {
-                Record::One(change) => {
-                    sequence.serialize_element(&ConnectionWire::new(&change.change(), self.wall))?;
-                }
-                Record::Several(id, rollup) => {
-                    sequence.serialize_element(&RollUpWire::new(id, &rollup, self.wall))?;
-                }
-            }
+            let mut connection = match record {
+                Record::One(change) => proto::Connection::of_change(&change.change(), self.wall),
+                Record::Several(id, rollup) => proto::Connection::of_roll_up(id, &rollup, self.wall),
+            };
+            self.fields.keep(&mut connection);
+            tell(&connection)?;
+            connections += 1;
         }
-        sequence.end()
+        Ok(connections)
+    }
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        self.each(|connection| list.serialize_element(connection))?;
+        list.end()
     }
 }

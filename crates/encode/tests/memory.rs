@@ -1,5 +1,5 @@
-//! How much memory an answer of the reference's dialect takes beside its delta. One test alone, so that nobody else
-//! allocates meanwhile.
+//! How much memory an answer takes beside its delta, in every form. One test alone, so that nobody else allocates
+//! meanwhile.
 
 mod fixtures;
 
@@ -9,7 +9,7 @@ use connections::{
     Connection, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, State, WallOffset,
 };
 use deltas::Delta;
-use encode::{Answer, reference};
+use encode::{Answer, native, reference};
 use fixtures::{change, connection, empty_delta, owner};
 use peak_alloc::PeakAlloc;
 
@@ -18,6 +18,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const CHANGES: u32 = 100_000;
 const MOST: usize = 8 << 20;
+/// Of our own dialect, which makes each record once and keeps nothing of it.
+const MOST_NATIVE: usize = 64 << 10;
 
 /// Connections that were reset, each with a global id; of the tuples there are `tuples`.
 fn answer(tuples: u32) -> Delta {
@@ -43,18 +45,30 @@ fn answer(tuples: u32) -> Delta {
     Delta { changes: changes.into(), ..empty_delta() }
 }
 
-fn most_bytes_while_writing(delta: &Delta) -> usize {
+/// The most memory that is in use at once while the answer is written so.
+fn most_bytes_while_writing(delta: &Delta, write: impl Fn(&Answer<'_>) -> io::Result<()>) -> usize {
     let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
-    reference::write_connections(&mut io::sink(), &answer).expect("a sink takes everything");
+    write(&answer).expect("a sink takes everything");
     ALLOCATOR.peak_usage() - before
 }
 
 #[test]
 fn an_answer_of_100_000_connections_takes_less_than_8_mib_beside_its_delta() {
     for tuples in [CHANGES, CHANGES / 2] {
-        let most = most_bytes_while_writing(&answer(tuples));
-        assert!(most < MOST, "{tuples} tuples: {most}");
+        let delta = answer(tuples);
+        for form in [reference::Form::Json, reference::Form::Protobuf] {
+            let write = |answer: &Answer<'_>| reference::write_connections(&mut io::sink(), answer, form);
+            let most = most_bytes_while_writing(&delta, write);
+            assert!(most < MOST, "{tuples} tuples, {form:?}: {most}");
+        }
+    }
+    let delta = answer(CHANGES);
+    for form in [native::Form::Json, native::Form::Lines, native::Form::Protobuf] {
+        let write =
+            |answer: &Answer<'_>| native::write_delta(&mut io::sink(), answer, form, native::Fields::ALL);
+        let most = most_bytes_while_writing(&delta, write);
+        assert!(most < MOST_NATIVE, "{form:?}: {most}");
     }
 }

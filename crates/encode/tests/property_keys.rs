@@ -89,7 +89,8 @@ fn expected(changes: &[Change]) -> BTreeMap<Name, Sum> {
 fn told(delta: &Delta) -> Vec<Value> {
     let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
     let mut bytes = Vec::new();
-    reference::write_connections(&mut bytes, &answer).expect("a vector takes everything");
+    reference::write_connections(&mut bytes, &answer, reference::Form::Json)
+        .expect("a vector takes everything");
     let json: Value = serde_json::from_slice(&bytes).expect("it is JSON");
     json["conns"].as_array().expect("a list").clone()
 }

@@ -89,8 +89,8 @@ fn encode<B: Backend>(
     let identity = backend.identity();
     let answer = Answer { delta, wall, instance: &identity.instance, degradations: &identity.degradations };
     match dialect {
-        Dialect::Native => native::write_delta(out, &answer),
-        Dialect::Reference => reference::write_connections(out, &answer),
+        Dialect::Native => native::write_delta(out, &answer, native::Form::Json, native::Fields::ALL),
+        Dialect::Reference => reference::write_connections(out, &answer, reference::Form::Json),
     }
 }
 

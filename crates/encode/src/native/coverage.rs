@@ -1,57 +1,53 @@
-//! How far an answer can be trusted, in our own JSON form.
+//! How far an answer can be trusted, as a message of ours.
 
-use connections::{Loss, Losses, WallOffset};
+use connections::{Audit, Loss, WallOffset};
 use deltas::Coverage;
-use serde::{Serialize, Serializer};
 
-use crate::audit_view::AuditView;
-use crate::loss_view::LossView;
+use super::{proto, unix_ns};
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
-/// The coverage of one answer.
-#[derive(Serialize)]
-pub(super) struct CoverageWire<'a> {
-    interval_ms: u64,
-    lost: LostWire,
-    rolled_up: RolledUpWire,
-    untracked: u64,
-    anomalies: u64,
-    degradations: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit: Option<AuditView>,
-    complete: bool,
-}
-
-impl<'a> CoverageWire<'a> {
-    pub(super) fn new(coverage: &Coverage, degradations: &'a [String], wall: WallOffset) -> Self {
+impl proto::Coverage {
+    pub(super) fn new(coverage: &Coverage, degradations: &[String], wall: WallOffset) -> Self {
         // What was not counted shows in what the audit found.
         let Coverage { interval_ns, losses, untracked, rolled_up, anomalies, not_counted: _, audit } =
             *coverage;
+        let lost = losses.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
         Self {
             interval_ms: interval_ns / NANOSECONDS_PER_MILLISECOND,
-            lost: LostWire(losses),
-            rolled_up: RolledUpWire { connections: rolled_up },
+            lost: lost.map(|(cause, loss)| (cause.to_owned(), loss.into())).collect(),
+            rolled_up: Some(proto::RolledUp { connections: rolled_up }),
             untracked,
             anomalies,
-            degradations,
-            audit: audit.map(|audit| AuditView::new(audit, wall)),
+            degradations: degradations.to_vec(),
+            audit: audit.map(|audit| proto::Audit::new(audit, wall)),
             complete: coverage.complete(),
         }
     }
 }
 
-#[derive(Serialize)]
-struct RolledUpWire {
-    connections: u64,
+impl From<Loss> for proto::Loss {
+    fn from(loss: Loss) -> Self {
+        let Loss { connections, bytes } = loss;
+        Self { connections, bytes }
+    }
 }
 
-/// The causes by which something was lost; a cause without a loss is absent.
-struct LostWire(Losses);
-
-impl Serialize for LostWire {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let causes = self.0.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
-        serializer.collect_map(causes.map(|(cause, loss)| (cause, LossView::from(loss))))
+impl proto::Audit {
+    fn new(audit: Audit, wall: WallOffset) -> Self {
+        let Audit { at, audits, cpu_ns, namespaces, unread, sockets, missing, found, stale, drift } = audit;
+        let differing = drift.by_name().into_iter().filter(|(_, amount)| *amount != 0);
+        Self {
+            at_unix_ns: unix_ns(at, wall),
+            audits,
+            cpu_ns,
+            namespaces,
+            unread,
+            sockets,
+            missing,
+            found,
+            stale,
+            drift: differing.map(|(name, amount)| (name.to_owned(), amount)).collect(),
+        }
     }
 }

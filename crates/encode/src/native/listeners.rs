@@ -3,7 +3,7 @@
 use connections::{KernelTime, Listener, WallOffset};
 use serde::Serialize;
 
-use super::connection::{EndWire, OwnerWire};
+use super::proto;
 use crate::wall_time::WallTime;
 
 /// The answer of `GET /v1/listeners`.
@@ -11,13 +11,13 @@ use crate::wall_time::WallTime;
 pub struct ListenersView<'a> {
     instance: &'a str,
     at: WallTime,
-    listeners: Vec<ListenerWire<'a>>,
+    listeners: Vec<ListenerWire>,
 }
 
 impl<'a> ListenersView<'a> {
     /// The listeners as of a pass that began at `at`, in the order of namespace, port and address.
     #[must_use]
-    pub fn new(listeners: &'a [Listener], at: KernelTime, wall: WallOffset, instance: &'a str) -> Self {
+    pub fn new(listeners: &[Listener], at: KernelTime, wall: WallOffset, instance: &'a str) -> Self {
         let mut sorted: Vec<&Listener> = listeners.iter().collect();
         sorted.sort_by_key(|listener| {
             (listener.netns, listener.local.port(), listener.local.ip(), listener.id)
@@ -28,24 +28,24 @@ impl<'a> ListenersView<'a> {
 }
 
 #[derive(Serialize)]
-struct ListenerWire<'a> {
+struct ListenerWire {
     id: String,
     protocol: &'static str,
     netns: u32,
-    local: EndWire,
+    local: proto::Side,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<OwnerWire<'a>>,
+    owner: Option<proto::Owner>,
 }
 
-impl<'a> ListenerWire<'a> {
-    fn new(listener: &'a Listener) -> Self {
+impl ListenerWire {
+    fn new(listener: &Listener) -> Self {
         let Listener { id, netns, local, owner } = listener;
         Self {
             id: id.to_string(),
             protocol: "tcp",
             netns: *netns,
-            local: EndWire::new(*local),
-            owner: owner.as_ref().map(OwnerWire::new),
+            local: (*local).into(),
+            owner: owner.as_ref().map(proto::Owner::new),
         }
     }
 }

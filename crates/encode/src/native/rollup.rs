@@ -1,63 +1,18 @@
-//! A roll-up, several closed connections as one record, in our own JSON form.
+//! A roll-up, several closed connections as one record, as a message of ours.
 //!
 //! It stands among the connections and has their fields, as far as those in it have them in common.
 
 use std::net::SocketAddr;
 
-use connections::{Common, Counted, Failure, Protocol, RollUp, RollUpKey, WallOffset};
+use connections::{Common, Counted, Direction, Failure, Protocol, RollUp, RollUpKey, State, WallOffset};
 use deltas::RollUpId;
-use serde::Serialize;
 
-use super::connection::{AddressWire, OwnerWire};
-use super::counters::CountersWire;
-use crate::wall_time::WallTime;
+use super::connection::address;
+use super::{proto, unix_ns};
 
-#[derive(Serialize)]
-pub(super) struct RollUpWire<'a> {
-    id: String,
-    protocol: &'static str,
-    state: &'static str,
-    direction: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    netns: Option<u32>,
-    local: EndWire,
-    remote: EndWire,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<OwnerWire<'a>>,
-    /// When the last of them ended.
-    closed_at: WallTime,
-    total: CountersWire,
-    delta: CountersWire,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    failures: Vec<FailuresWire>,
-    rolled_up: u64,
-    /// How many of them were established; absent where that is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    established: Option<u64>,
-}
-
-/// One end: an address only where they have it in common, and a port only at the end that serves.
-#[derive(Serialize)]
-struct EndWire {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<AddressWire>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-}
-
-#[derive(Serialize)]
-struct FailuresWire {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errno: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'static str>,
-    connections: u64,
-}
-
-impl<'a> RollUpWire<'a> {
+impl proto::Connection {
     /// `id` tells it apart from the other roll-ups of this run.
-    pub(super) fn new(id: RollUpId, rollup: &'a RollUp, wall: WallOffset) -> Self {
+    pub(super) fn of_roll_up(id: RollUpId, rollup: &RollUp, wall: WallOffset) -> Self {
         let RollUp { key, owner, connections, established, total, counts_rtos, failures, last_closed_at } =
             rollup;
         let RollUpKey { protocol, common } = *key;
@@ -66,40 +21,52 @@ impl<'a> RollUpWire<'a> {
             Some(Common { netns, direction, service_port, owner: _, ends }) => {
                 (Some(netns), direction, service_port, ends)
             }
-            None => (None, connections::Direction::Unknown, None, None),
+            None => (None, Direction::Unknown, None, None),
         };
         let (local, remote) = ends.unzip();
         let counted =
             Counted { tcp: protocol == Protocol::Tcp, rtos: protocol == Protocol::Tcp && *counts_rtos };
-        let incoming = direction == connections::Direction::Incoming;
+        let incoming = direction == Direction::Incoming;
         Self {
             id: format!("rolled-up-{id}"),
-            protocol: protocol.name(),
-            state: connections::State::Closed.name(),
-            direction: direction.name(),
+            global_id: None,
+            protocol: Some(proto::Protocol::from(protocol).into()),
+            state: Some(proto::State::from(State::Closed).into()),
+            direction: Some(proto::Direction::from(direction).into()),
             netns,
-            local: EndWire::new(local, port.filter(|_| incoming)),
-            remote: EndWire::new(remote, port.filter(|_| !incoming)),
-            owner: owner.as_ref().map(OwnerWire::new),
-            closed_at: WallTime::of(*last_closed_at, wall),
-            total: CountersWire::new(*total, counted),
-            delta: CountersWire::new(*total, counted),
-            failures: failures.iter().map(FailuresWire::new).collect(),
-            rolled_up: *connections,
+            local: Some(side(local, port.filter(|_| incoming))),
+            remote: Some(side(remote, port.filter(|_| !incoming))),
+            owner: owner.as_ref().map(proto::Owner::new),
+            opened_at_unix_ns: None,
+            established_at_unix_ns: None,
+            closed_at_unix_ns: Some(unix_ns(*last_closed_at, wall)),
+            pre_existing: None,
+            total: Some(proto::Counters::new(*total, counted)),
+            delta: Some(proto::Counters::new(*total, counted)),
+            before: None,
+            tcp: None,
+            udp: None,
+            failure: None,
+            failures: failures.iter().map(proto::Failures::from).collect(),
+            rolled_up: Some(*connections),
             established: *established,
         }
     }
 }
 
-impl EndWire {
-    fn new(end: Option<SocketAddr>, port: Option<u16>) -> Self {
-        Self { address: end.map(AddressWire), port }
-    }
+/// An address only where they have it in common, and a port only at the end that serves.
+fn side(end: Option<SocketAddr>, port: Option<u16>) -> proto::Side {
+    proto::Side { address: end.map(address), port: port.map(u32::from) }
 }
 
-impl FailuresWire {
-    fn new((failure, connections): &(Failure, u64)) -> Self {
+impl From<&(Failure, u64)> for proto::Failures {
+    fn from((failure, connections): &(Failure, u64)) -> Self {
         let Failure { kind, errno } = *failure;
-        Self { kind: kind.name(), errno, name: failure.errno_name(), connections: *connections }
+        Self {
+            kind: proto::FailureKind::from(kind).into(),
+            errno: errno.map(u32::from),
+            name: failure.errno_name().map(str::to_owned),
+            connections: *connections,
+        }
     }
 }

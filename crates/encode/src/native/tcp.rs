@@ -1,38 +1,11 @@
-//! TCP facts in our own JSON form: what the kernel has no value for is absent.
+//! TCP facts as a message of ours: what the kernel has no value for is absent.
 
 use connections::TcpFacts;
-use serde::Serialize;
 
-#[derive(Serialize)]
-pub(super) struct TcpWire {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    srtt_us: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rttvar_us: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_rtt_us: Option<u32>,
-    cwnd_packets: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery_bytes_per_s: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery_app_limited: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    busy_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rwnd_limited_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sndbuf_limited_us: Option<u64>,
-    retransmitted_bytes: u64,
-    unsent_bytes: u32,
-    unacknowledged_bytes: u32,
-    unread_bytes: u32,
-    lost_packets: u32,
-    zero_window_probes_waiting: u8,
-    ecn_negotiated: bool,
-}
+use super::proto;
 
-impl TcpWire {
-    pub(super) fn new(facts: TcpFacts) -> Self {
+impl From<TcpFacts> for proto::TcpFacts {
+    fn from(facts: TcpFacts) -> Self {
         let TcpFacts {
             srtt_us,
             rttvar_us,
@@ -68,7 +41,7 @@ impl TcpWire {
             unacknowledged_bytes,
             unread_bytes,
             lost_packets,
-            zero_window_probes_waiting,
+            zero_window_probes_waiting: zero_window_probes_waiting.into(),
             ecn_negotiated,
         }
     }

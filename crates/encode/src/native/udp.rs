@@ -1,17 +1,11 @@
-//! UDP facts in our own JSON form.
+//! UDP facts as a message of ours.
 
 use connections::UdpFacts;
-use serde::Serialize;
 
-#[derive(Serialize)]
-pub(super) struct UdpWire {
-    /// Of the socket, all its peers together.
-    drops: u64,
-    assured: bool,
-}
+use super::proto;
 
-impl UdpWire {
-    pub(super) fn new(facts: UdpFacts) -> Self {
+impl From<UdpFacts> for proto::UdpFacts {
+    fn from(facts: UdpFacts) -> Self {
         let UdpFacts { drops, assured } = facts;
         Self { drops, assured }
     }

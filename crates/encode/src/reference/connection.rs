@@ -1,50 +1,18 @@
 //! One record as the reference's `Connection` message.
 
-use std::net::IpAddr;
-
 use connections::Counters;
-use serde::Serialize;
 
 use super::key::{ConnectionDirection, ConnectionFamily, ConnectionType, End, Key};
-use super::no_fact::NoFact;
-use super::record::{Failures, Sums, narrow};
-use super::text::Text;
+use super::proto::{self, Addr, Connection, EphemeralPortState, ProtocolStack};
+use super::record::{Sums, narrow};
+use crate::address_text::address_text;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ConnectionWire<'a> {
-    pid: i32,
-    laddr: Addr,
-    raddr: Addr,
-    family: ConnectionFamily,
-    #[serde(rename = "type")]
-    protocol: ConnectionType,
-    last_bytes_sent: Text<u64>,
-    last_bytes_received: Text<u64>,
-    last_retransmits: u32,
-    direction: ConnectionDirection,
-    #[serde(rename = "netNS")]
-    netns: u32,
-    rtt: u32,
-    rtt_var: u32,
-    intra_host: bool,
-    last_tcp_established: u32,
-    last_tcp_closed: u32,
-    last_packets_sent: Text<u64>,
-    last_packets_received: Text<u64>,
-    tcp_failures_by_err_code: &'a Failures,
-    last_tcp_rto_count: u32,
-    last_tcp_recovery_count: u32,
-    last_tcp_reord_seen: u32,
-    last_tcp_rcv_ooo_pack: u32,
-    last_tcp_delivered_ce: u32,
-    tcp_ecn_negotiated: bool,
-    #[serde(flatten)]
-    no_fact: NoFact,
-}
+/// An index into a list of the message that points nowhere.
+const NOWHERE: i32 = -1;
 
-impl<'a> ConnectionWire<'a> {
-    pub(super) fn new(key: &Key, sums: &'a Sums) -> Self {
+impl Connection {
+    /// Every field is named, so that a new one of the schema does not compile until someone decides about it.
+    pub(super) fn new(key: &Key, sums: &Sums) -> Self {
         let Key { pid, protocol, netns, local, remote, direction } = *key;
         let Sums { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated, intra_host } =
             sums;
@@ -62,45 +30,102 @@ impl<'a> ConnectionWire<'a> {
         } = *counters;
         Self {
             pid,
-            laddr: Addr::new(local),
-            raddr: Addr::new(remote),
-            family: key.family(),
-            protocol,
-            last_bytes_sent: Text(sent_bytes),
-            last_bytes_received: Text(received_bytes),
+            laddr: Some(Addr::new(local)),
+            raddr: Some(Addr::new(remote)),
+            family: proto::ConnectionFamily::from(key.family()).into(),
+            r#type: proto::ConnectionType::from(protocol).into(),
+            last_bytes_sent: sent_bytes,
+            last_bytes_received: received_bytes,
             last_retransmits: narrow(retransmits),
-            direction,
-            netns,
+            direction: proto::ConnectionDirection::from(direction).into(),
+            net_ns: netns,
             rtt: rtt_us.value(),
             rtt_var: rttvar_us.value(),
             intra_host: *intra_host,
             last_tcp_established: narrow(*established),
             last_tcp_closed: narrow(*closed),
-            last_packets_sent: Text(sent_packets),
-            last_packets_received: Text(received_packets),
-            tcp_failures_by_err_code: failures,
+            last_packets_sent: sent_packets,
+            last_packets_received: received_packets,
+            tcp_failures_by_err_code: failures.by_errno(),
             last_tcp_rto_count: narrow(rtos),
             last_tcp_recovery_count: narrow(recoveries),
             last_tcp_reord_seen: narrow(reordering),
             last_tcp_rcv_ooo_pack: narrow(out_of_order),
             last_tcp_delivered_ce: narrow(delivered_ce),
             tcp_ecn_negotiated: *ecn_negotiated,
-            no_fact: NoFact::default(),
+            // The kernel keeps no total of these probes.
+            last_tcp_probe0_count: 0,
+            // What follows is not known.
+            ip_translation: None,
+            dns_successful_responses: 0,
+            dns_failed_responses: 0,
+            dns_timeouts: 0,
+            dns_success_latency_sum: 0,
+            dns_failure_latency_sum: 0,
+            dns_count_by_rcode: Default::default(),
+            dns_stats_by_domain: Default::default(),
+            dns_stats_by_domain_by_query_type: Default::default(),
+            route_idx: NOWHERE,
+            resolv_conf_idx: NOWHERE,
+            is_local_port_ephemeral: EphemeralPortState::EphemeralUnspecified.into(),
+            protocol: Some(ProtocolStack { stack: Vec::new() }),
+            http_aggregations: Vec::new(),
+            http2_aggregations: Vec::new(),
+            data_streams_aggregations: Vec::new(),
+            database_aggregations: Vec::new(),
+            tags: Vec::new(),
+            tags_checksum: 0,
+            state_index: 0,
+            // The daemon talks to its clients over unix sockets, and over TCP only if it is told to.
+            system_probe_conn: false,
+            // What follows is filled by the client of the reference.
+            dns_stats_by_domain_offset_by_query_type: Default::default(),
+            remote_network_id: String::new(),
+            route_target_idx: 0,
+            tags_idx: 0,
+            remote_ecs_task: String::new(),
+            local_container_tags_index: 0,
+            remote_service_tags_idx: 0,
         }
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Addr {
-    ip: IpAddr,
-    port: i32,
-    container_id: &'static str,
-    host_name: &'static str,
-}
-
 impl Addr {
     fn new(end: End) -> Self {
-        Self { ip: end.ip, port: end.port.into(), container_id: "", host_name: "" }
+        let End { ip, port } = end;
+        Self {
+            ip: address_text(ip),
+            port: port.into(),
+            container_id: String::new(),
+            host_name: String::new(),
+        }
+    }
+}
+
+impl From<ConnectionFamily> for proto::ConnectionFamily {
+    fn from(family: ConnectionFamily) -> Self {
+        match family {
+            ConnectionFamily::V4 => Self::V4,
+            ConnectionFamily::V6 => Self::V6,
+        }
+    }
+}
+
+impl From<ConnectionType> for proto::ConnectionType {
+    fn from(protocol: ConnectionType) -> Self {
+        match protocol {
+            ConnectionType::Tcp => Self::Tcp,
+            ConnectionType::Udp => Self::Udp,
+        }
+    }
+}
+
+impl From<ConnectionDirection> for proto::ConnectionDirection {
+    fn from(direction: ConnectionDirection) -> Self {
+        match direction {
+            ConnectionDirection::Unspecified => Self::Unspecified,
+            ConnectionDirection::Incoming => Self::Incoming,
+            ConnectionDirection::Outgoing => Self::Outgoing,
+        }
     }
 }

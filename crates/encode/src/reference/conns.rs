@@ -6,12 +6,10 @@
 use std::collections::BTreeMap;
 
 use deltas::{Delta, View};
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
 
-use super::connection::ConnectionWire;
 use super::key::Key;
 use super::other_ends::{Ends, OtherEnds};
+use super::proto::Connection;
 use super::record::{Record, Sums};
 use super::shared_keys::{Keys, SharedKeys};
 
@@ -26,42 +24,40 @@ const KEYS_AT_ONCE: usize = 4096;
 ///
 /// Memory for 100 000 connections, with what growing vectors keep to spare:
 ///
-/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow.
+/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow; and up to 8 to find them, 1 MiB.
 /// - Keys: 8 bytes for each record, 1 MiB, given back after the first pass.
 /// - Shared keys: 16 bytes for each, of which there are at most half as many as records, 1 MiB.
 /// - Sums: up to 256 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the
 ///   answer.
 ///
-/// So it is at most 5 MiB at any time.
-pub(super) struct Conns<'a>(pub(super) &'a Delta);
-
-const _: () = assert!(size_of::<(Key, Sums)>() <= 256);
-
-impl Serialize for Conns<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        let (mut shared, ends) = looked_through(self.0);
-        for batch in 0..shared.batches().max(1) {
-            let mut together: BTreeMap<Key, Sums> = BTreeMap::new();
-            for mut record in records(self.0) {
-                let its_batch = shared.batch(&record.key);
-                if its_batch.unwrap_or(0) != batch {
-                    continue;
-                }
-                ends.consult(&mut record);
-                let Record { key, global_id: _, sums } = record;
-                match its_batch {
-                    Some(_) => together.entry(key).or_default().add(&sums),
-                    None => list.serialize_element(&ConnectionWire::new(&key, &sums))?,
-                }
+/// So it is at most 6 MiB at any time.
+///
+/// # Errors
+/// Those of `tell`.
+pub(super) fn each<E>(delta: &Delta, mut tell: impl FnMut(&Connection) -> Result<(), E>) -> Result<(), E> {
+    let (mut shared, ends) = looked_through(delta);
+    for batch in 0..shared.batches().max(1) {
+        let mut together: BTreeMap<Key, Sums> = BTreeMap::new();
+        for mut record in records(delta) {
+            let its_batch = shared.batch(&record.key);
+            if its_batch.unwrap_or(0) != batch {
+                continue;
             }
-            for (key, sums) in &together {
-                list.serialize_element(&ConnectionWire::new(key, sums))?;
+            ends.consult(&mut record);
+            let Record { key, global_id: _, sums } = record;
+            match its_batch {
+                Some(_) => together.entry(key).or_default().add(&sums),
+                None => tell(&Connection::new(&key, &sums))?,
             }
         }
-        list.end()
+        for (key, sums) in &together {
+            tell(&Connection::new(key, sums))?;
+        }
     }
+    Ok(())
 }
+
+const _: () = assert!(size_of::<(Key, Sums)>() <= 256);
 
 /// The first pass. An end that has no news says all the same where the other end is.
 fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {

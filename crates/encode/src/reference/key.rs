@@ -5,7 +5,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use connections::{Connection, Direction, Owner, Protocol, Tuple};
-use serde::Serialize;
 
 /// The names of one connection. The dialect has neither sockets nor times of connections, and of an owner the process
 /// id alone, so that a tuple that was used twice has one key. The same tuple in two network namespaces has two.
@@ -26,23 +25,20 @@ pub(super) struct End {
     pub(super) port: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum ConnectionType {
     Tcp,
     Udp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum ConnectionDirection {
     Unspecified,
     Incoming,
     Outgoing,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionFamily {
     V4,
     V6,

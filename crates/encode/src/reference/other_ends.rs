@@ -31,6 +31,10 @@ pub(super) struct OtherEnds {
     names: Names,
     /// In ascending order, each once.
     noted: Vec<u64>,
+    /// By the upper bits of a name, where those begin that have them: of evenly spread names one or two.
+    starts: Vec<u32>,
+    /// How many bits of a name are not among those.
+    shift: u32,
 }
 
 impl Ends {
@@ -46,11 +50,28 @@ impl Ends {
         self.noted.sort_unstable();
         // Of one tuple there can be many; this leaves the ways in which they differ.
         self.noted.dedup();
-        OtherEnds { names: self.names, noted: self.noted }
+        OtherEnds::new(self.names, self.noted)
     }
 }
 
 impl OtherEnds {
+    fn new(names: Names, noted: Vec<u64>) -> Self {
+        let bits = noted.len().max(2).ilog2();
+        let shift = u64::BITS - bits;
+        let mut starts = vec![0; 1 << bits];
+        for name in &noted {
+            if let Some(start) = starts.get_mut(place(*name, shift) + 1) {
+                *start += 1;
+            }
+        }
+        let mut start: u32 = 0;
+        for begin in &mut starts {
+            start += *begin;
+            *begin = start;
+        }
+        Self { names, noted, starts, shift }
+    }
+
     /// Adds to a record what its other end says: that it is on this host, and which of them began where that was not
     /// known of this one.
     pub(super) fn consult(&self, record: &mut Record) {
@@ -81,11 +102,18 @@ impl OtherEnds {
 
     /// All that were noted with this name, whatever the bits beside it say.
     fn alike(&self, name: u64) -> &[u64] {
-        let from = self.noted.partition_point(|noted| *noted < name);
-        let rest = self.noted.get(from..).unwrap_or_default();
+        let start = self.starts.get(place(name, self.shift)).copied().unwrap_or_default();
+        let rest = self.noted.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let before = rest.iter().take_while(|noted| **noted < name).count();
+        let rest = rest.get(before..).unwrap_or_default();
         let alike = rest.iter().take_while(|noted| **noted & !(DIRECTION | HAS_ID) == name).count();
         rest.get(..alike).unwrap_or_default()
     }
+}
+
+/// The upper bits of a name.
+fn place(name: u64, shift: u32) -> usize {
+    usize::try_from(name >> shift).unwrap_or(usize::MAX)
 }
 
 /// Names of ends: hashes with room for the bits.

@@ -3,8 +3,9 @@
 //! Owns how two records with one key become one. Does not know where records come from (`change`, `rollup`), which of
 //! them have one key (`shared_keys`), and how they are written (`connection`).
 
+use std::collections::BTreeMap;
+
 use connections::{Counters, GlobalId};
-use serde::{Serialize, Serializer};
 
 use super::key::Key;
 
@@ -95,6 +96,11 @@ impl Mean {
 pub(super) struct Failures(Vec<(u16, u32)>);
 
 impl Failures {
+    /// How often each errno struck.
+    pub(super) fn by_errno(&self) -> BTreeMap<u32, u32> {
+        self.0.iter().map(|(errno, count)| (u32::from(*errno), *count)).collect()
+    }
+
     pub(super) fn add(&mut self, errno: u16, count: u64) {
         match self.0.binary_search_by_key(&errno, |(errno, _)| *errno) {
             Ok(place) => {
@@ -104,12 +110,6 @@ impl Failures {
             }
             Err(place) => self.0.insert(place, (errno, narrow(count))),
         }
-    }
-}
-
-impl Serialize for Failures {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().copied())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use connections::{Connection, Counters, Direction, Facts, GlobalId, Protocol, Tuple, UdpFacts};
 use deltas::{Change, Delta, RollUpId};
-use encode::reference;
+
 use serde_json::Value;
 
 use crate::world::{self, change};
@@ -25,7 +25,7 @@ fn udp(change: Change) -> Change {
 /// Of each connection that is told, whether it stays on the host, and its direction.
 fn told(changes: Vec<Change>) -> Vec<(bool, String)> {
     let delta = Delta { changes: changes.into(), ..world::empty_delta() };
-    let text = world::written(reference::write_connections, &delta);
+    let text = world::written(world::reference_json, &delta);
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     let told = |conn: &Value| {
         let direction = conn["direction"].as_str().expect("a name");
@@ -84,6 +84,6 @@ fn records_become_one_when_the_other_end_tells_the_direction() {
 #[test]
 fn a_roll_up_has_no_end_that_could_be_here() {
     let roll_ups = vec![(RollUpId::Kernel(1), world::rollup())].into();
-    let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
+    let text = world::written(world::reference_json, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"intraHost\":false") && !text.contains("\"intraHost\":true"), "{text}");
 }

@@ -4,20 +4,63 @@
 
 use std::path::Path;
 
-use encode::{native, reference};
+use connections::Criteria;
+use encode::native::{Fields, Form, Listing, write_listing};
 
 use crate::world;
 
 #[test]
 fn the_native_dialect_is_as_written_down() {
-    let text = world::written(native::write_delta, &world::delta());
+    let text = world::written(world::native_json, &world::delta());
     assert_golden("native.json", &text);
 }
 
 #[test]
+fn the_lines_and_the_protobuf_of_the_native_dialect_are_as_written_down() {
+    assert_golden("native.ndjson", &world::written(world::native(Form::Lines), &world::delta()));
+    let protobuf = world::written_bytes(world::native(Form::Protobuf), &world::delta());
+    assert_golden_bytes("native.pb", &protobuf);
+}
+
+#[test]
+fn a_listing_is_as_written_down() {
+    for (form, name) in
+        [(Form::Json, "listing.json"), (Form::Lines, "listing.ndjson"), (Form::Protobuf, "listing.pb")]
+    {
+        let criteria = Criteria { port: Some(0..=443), ..Criteria::default() };
+        let delta = world::delta();
+        let listing = Listing {
+            delta: &delta,
+            wall: world::WALL,
+            instance: "4c1d-1795341595",
+            criteria: &criteria,
+            fields: Fields::ALL,
+            limit: Some(2),
+        };
+        let mut bytes = Vec::new();
+        write_listing(&mut bytes, &listing, form).expect("a vector takes everything");
+        assert_golden_bytes(name, &bytes);
+    }
+}
+
+#[test]
 fn the_reference_dialect_is_as_written_down() {
-    let text = world::written(reference::write_connections, &world::delta());
+    let text = world::written(world::reference_json, &world::delta());
     assert_golden("reference.json", &text);
+}
+
+#[test]
+fn the_protobuf_of_the_reference_dialect_is_as_written_down() {
+    let bytes = world::written_bytes(world::reference_protobuf, &world::delta());
+    assert_golden_bytes("reference.pb", &bytes);
+}
+
+pub(crate) fn assert_golden_bytes(name: &str, bytes: &[u8]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, bytes).expect("the golden file is writable");
+    }
+    assert!(bytes == std::fs::read(&path).expect("the golden file is there"), "{}", path.display());
 }
 
 pub(crate) fn assert_golden(name: &str, text: &str) {

@@ -5,7 +5,7 @@ use connections::{
     TcpFacts, Tuple,
 };
 use deltas::{Change, Delta, RollUpId};
-use encode::reference;
+
 use serde_json::{Value, json};
 
 use crate::world::{self, FROM, change};
@@ -17,7 +17,7 @@ fn told(changes: Vec<Change>) -> Vec<Value> {
 }
 
 fn told_of(delta: &Delta) -> Vec<Value> {
-    let text = world::written(reference::write_connections, delta);
+    let text = world::written(world::reference_json, delta);
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     json["conns"].as_array().expect("a list").clone()
 }
@@ -125,7 +125,7 @@ fn one_errno_of_two_kinds_of_failure_is_counted_together_in_a_roll_up() {
     let failure = |kind, count| (Failure { kind, errno: Some(13) }, count);
     let failures = vec![failure(FailureKind::Unreachable, 2), failure(FailureKind::Aborted, 5_000_000_000)];
     let roll_ups = vec![(RollUpId::Kernel(1), RollUp { failures, ..world::rollup() })].into();
-    let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
+    let text = world::written(world::reference_json, &Delta { roll_ups, ..world::empty_delta() });
     assert!(text.contains("\"tcpFailuresByErrCode\":{\"13\":4294967295}"), "{text}");
 }
 

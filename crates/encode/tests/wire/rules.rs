@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::world;
 
 fn native_json() -> Value {
-    let text = world::written(native::write_delta, &world::delta());
+    let text = world::written(world::native_json, &world::delta());
     serde_json::from_str(&text).expect("it is JSON")
 }
 
 fn reference_json() -> Value {
-    let text = world::written(reference::write_connections, &world::delta());
+    let text = world::written(world::reference_json, &world::delta());
     serde_json::from_str(&text).expect("it is JSON")
 }
 
@@ -115,8 +115,8 @@ fn establishing_and_closing_are_told_once_in_the_reference_dialect() {
 #[test]
 fn an_answer_without_news_is_whole_in_both_dialects() {
     let delta = world::empty_delta();
-    let native = world::written(native::write_delta, &delta);
-    let reference = world::written(reference::write_connections, &delta);
+    let native = world::written(world::native_json, &delta);
+    let reference = world::written(world::reference_json, &delta);
     assert!(native.ends_with("\"complete\":true},\"connections\":[]}"), "{native}");
     assert!(reference.starts_with("{\"conns\":[],\"dns\":{},\"connTelemetry\":null,"), "{reference}");
 }
@@ -134,9 +134,10 @@ fn an_error_of_the_writer_is_reported() {
     }
     let delta = world::delta();
     let answer = encode::Answer { delta: &delta, wall: world::WALL, instance: "", degradations: &[] };
-    let error = native::write_delta(&mut Full, &answer).expect_err("the writer fails");
+    let error = native::write_delta(&mut Full, &answer, native::Form::Json, native::Fields::ALL)
+        .expect_err("the writer fails");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-    assert!(reference::write_connections(&mut Full, &answer).is_err());
+    assert!(reference::write_connections(&mut Full, &answer, reference::Form::Json).is_err());
 }
 
 #[test]
@@ -173,14 +174,14 @@ fn a_roll_up_of_one_pair_of_hosts_has_their_addresses_and_no_ephemeral_port() {
     let delta =
         || Delta { roll_ups: vec![(RollUpId::Log(0x1f), rollup.clone())].into(), ..world::empty_delta() };
     let native: Value =
-        serde_json::from_str(&world::written(native::write_delta, &delta())).expect("it is JSON");
+        serde_json::from_str(&world::written(world::native_json, &delta())).expect("it is JSON");
     let record = &native["connections"][0];
     assert_eq!(record["id"], "rolled-up-log-1f");
     assert_eq!(record["local"], json!({"address": "fe80::1%3"}));
     assert_eq!(record["remote"], json!({"address": "fe80::2%3", "port": 443}));
     assert_eq!((&record["rolled_up"], &record["established"]), (&json!(17), &json!(9)));
     let reference: Value =
-        serde_json::from_str(&world::written(reference::write_connections, &delta())).expect("it is JSON");
+        serde_json::from_str(&world::written(world::reference_json, &delta())).expect("it is JSON");
     let conn = &reference["conns"][0];
     assert_eq!((&conn["laddr"]["ip"], &conn["laddr"]["port"]), (&json!("fe80::1"), &json!(0)));
     assert_eq!((&conn["raddr"]["ip"], &conn["raddr"]["port"]), (&json!("fe80::2"), &json!(443)));
@@ -201,14 +202,14 @@ fn both_dialects_tell_short_connections_together_where_the_client_wants_that() {
     let changes = vec![short(1, "10.0.0.1:40000"), short(2, "10.0.0.1:40001"), short(3, "10.0.0.9:40001")];
     let delta = Delta { view: View::Ports, changes: changes.into(), ..world::empty_delta() };
     let native: Value =
-        serde_json::from_str(&world::written(native::write_delta, &delta)).expect("it is JSON");
+        serde_json::from_str(&world::written(world::native_json, &delta)).expect("it is JSON");
     let records = native["connections"].as_array().expect("a list");
     let told: Vec<_> =
         records.iter().map(|record| (&record["rolled_up"], &record["delta"]["sent_bytes"])).collect();
     assert_eq!(told, [(&json!(1), &json!(30)), (&json!(2), &json!(30))]);
     assert_eq!(records[1]["local"], json!({"address": "10.0.0.1"}));
     let reference: Value =
-        serde_json::from_str(&world::written(reference::write_connections, &delta)).expect("it is JSON");
+        serde_json::from_str(&world::written(world::reference_json, &delta)).expect("it is JSON");
     let conns = reference["conns"].as_array().expect("a list");
     let told: Vec<_> = conns.iter().map(|conn| (&conn["laddr"]["port"], &conn["lastTcpClosed"])).collect();
     assert_eq!(told, [(&json!(40_001), &json!(1)), (&json!(0), &json!(2))]);

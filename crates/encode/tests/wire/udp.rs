@@ -6,7 +6,7 @@ use connections::{
     Protocol, RollUp, RollUpKey, State, UdpFacts,
 };
 use deltas::{Change, Delta, RollUpId};
-use encode::{native, reference};
+
 use serde_json::Value;
 
 use crate::golden::assert_golden;
@@ -21,11 +21,11 @@ fn delta() -> Delta {
 }
 
 fn native_json() -> Value {
-    serde_json::from_str(&world::written(native::write_delta, &delta())).expect("it is JSON")
+    serde_json::from_str(&world::written(world::native_json, &delta())).expect("it is JSON")
 }
 
 fn reference_json() -> Value {
-    serde_json::from_str(&world::written(reference::write_connections, &delta())).expect("it is JSON")
+    serde_json::from_str(&world::written(world::reference_json, &delta())).expect("it is JSON")
 }
 
 /// A server has answered more than once.
@@ -101,8 +101,8 @@ fn datagrams(sent_bytes: u64, sent_packets: u64, received_bytes: u64, received_p
 
 #[test]
 fn both_dialects_of_udp_are_as_written_down() {
-    assert_golden("native_udp.json", &world::written(native::write_delta, &delta()));
-    assert_golden("reference_udp.json", &world::written(reference::write_connections, &delta()));
+    assert_golden("native_udp.json", &world::written(world::native_json, &delta()));
+    assert_golden("reference_udp.json", &world::written(world::reference_json, &delta()));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_was_before_tracing_is_absent_for_udp_unless_there_was_something() {
         let Change { connection, delta, .. } = older_and_failing();
         let older = change(Connection { before, ..connection }, delta);
         let text = world::written(
-            native::write_delta,
+            world::native_json,
             &Delta { changes: vec![older].into(), ..world::empty_delta() },
         );
         let json: Value = serde_json::from_str(&text).expect("it is JSON");
@@ -186,7 +186,7 @@ fn the_reference_dialect_counts_neither_opening_nor_failing_nor_closing_of_udp()
 fn a_failure_in_a_roll_up_of_udp_is_none_of_tcp_in_the_reference_dialect() {
     let failures = vec![(Failure { kind: FailureKind::Refused, errno: Some(111) }, 2)];
     let roll_ups = vec![(RollUpId::Kernel(0x31), RollUp { failures, ..rollup() })].into();
-    let text = world::written(reference::write_connections, &Delta { roll_ups, ..world::empty_delta() });
+    let text = world::written(world::reference_json, &Delta { roll_ups, ..world::empty_delta() });
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["conns"][0]["tcpFailuresByErrCode"], serde_json::json!({}));
 }

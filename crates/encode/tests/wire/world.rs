@@ -7,7 +7,7 @@ use connections::{
     Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
 };
 use deltas::{Change, Coverage, Delta, RollUpId};
-use encode::Answer;
+use encode::{Answer, native, reference};
 
 pub(crate) use crate::fixtures::{FROM, change, connection, empty_delta, owner};
 
@@ -18,11 +18,19 @@ pub(crate) fn written(
     write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
     delta: &Delta,
 ) -> String {
+    String::from_utf8(written_bytes(write, delta)).expect("JSON is UTF-8")
+}
+
+/// The same for what is no text.
+pub(crate) fn written_bytes(
+    write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
+    delta: &Delta,
+) -> Vec<u8> {
     let degradations = ["tcp_owner".to_owned()];
     let answer = Answer { delta, wall: WALL, instance: "4c1d-1795341595", degradations: &degradations };
     let mut bytes = Vec::new();
     write(&mut bytes, &answer).expect("a vector takes everything");
-    String::from_utf8(bytes).expect("JSON is UTF-8")
+    bytes
 }
 
 pub(crate) fn delta() -> Delta {
@@ -181,4 +189,24 @@ fn counters(sent_bytes: u64) -> Counters {
         out_of_order: 8,
         delivered_ce: 9,
     }
+}
+
+/// The reference's dialect in JSON.
+pub(crate) fn reference_json(out: &mut Vec<u8>, answer: &Answer<'_>) -> std::io::Result<()> {
+    reference::write_connections(out, answer, reference::Form::Json)
+}
+
+/// The reference's dialect in protobuf.
+pub(crate) fn reference_protobuf(out: &mut Vec<u8>, answer: &Answer<'_>) -> std::io::Result<()> {
+    reference::write_connections(out, answer, reference::Form::Protobuf)
+}
+
+/// Our own dialect in this form.
+pub(crate) fn native(form: native::Form) -> impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()> {
+    move |out, answer| native::write_delta(out, answer, form, native::Fields::ALL)
+}
+
+/// Our own dialect in JSON.
+pub(crate) fn native_json(out: &mut Vec<u8>, answer: &Answer<'_>) -> std::io::Result<()> {
+    native::write_delta(out, answer, native::Form::Json, native::Fields::ALL)
 }

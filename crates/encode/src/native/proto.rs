@@ -1,0 +1,7 @@
+//! Our own messages, generated from `proto/sockeye_v1.proto`: prost writes them as protobuf, serde as JSON.
+//!
+//! Owns nothing but the place where the generated code is.
+
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::redundant_clone, reason = "generated")]
+
+include!(concat!(env!("OUT_DIR"), "/sockeye.v1.rs"));
