@@ -14,6 +14,7 @@ use crate::limits::HttpLimits;
 use crate::link::Link;
 use crate::problem::Problem;
 use crate::query::{Backend, Query, Reply, Unavailable};
+use crate::readers::Readers;
 use crate::tasks::Tasks;
 
 /// Shared by all requests.
@@ -22,6 +23,7 @@ pub(crate) struct Api<B> {
     pub(crate) limits: HttpLimits,
     pub(crate) admission: Arc<Admission>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) readers: Arc<Readers>,
     /// Polls until the fate of their answer is known.
     pub(crate) polls: Tasks,
 }
@@ -29,7 +31,9 @@ pub(crate) struct Api<B> {
 impl<B: Backend> Api<B> {
     pub(crate) fn new(backend: B, limits: HttpLimits) -> Arc<Self> {
         let admission = Admission::new(limits.polls, limits.polls_per_client);
-        Arc::new(Self { backend, limits, admission, counts: Arc::default(), polls: Tasks::default() })
+        let (counts, polls) = (Arc::<Counts>::default(), Tasks::default());
+        let readers = Readers::new(limits.slow_read, Arc::clone(&counts));
+        Arc::new(Self { backend, limits, admission, counts, readers, polls })
     }
 
     /// Asks the state and waits for its reply.

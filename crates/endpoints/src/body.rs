@@ -14,7 +14,9 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::coding::{Coded, Coding};
 use crate::link::Link;
+use crate::readers::{Readers, Reading};
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -36,18 +38,47 @@ enum Chunk {
 pub(crate) async fn stream(
     link: Arc<Link>,
     flushed: oneshot::Sender<()>,
-    encode: impl FnOnce(&mut ChunkWriter) -> io::Result<()> + Send + 'static,
+    reading: Arc<Reading>,
+    coding: Coding,
+    encode: impl FnOnce(&mut Coded<ChunkWriter>) -> io::Result<()> + Send + 'static,
 ) -> Result<AnswerBody, Truncated> {
     let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
+    let read = Arc::clone(&reading);
     tokio::task::spawn_blocking(move || {
-        let mut out = ChunkWriter { sender, buffer: BytesMut::new() };
-        if let Err(error) = encode(&mut out).and_then(|()| out.finish()) {
+        let out = ChunkWriter { sender, buffer: BytesMut::new() };
+        if let Err(error) = written(out, coding, encode) {
             // Mostly because the client went away; the poll is told again in any case.
             tracing::debug!(%error, "the encoding of an answer was given up");
         }
+        // Only now that what it was made from is given back.
+        drop(read);
     });
     let first = chunks.recv().await.ok_or(Truncated)?;
-    Ok(AnswerBody { first: Some(first), chunks, end: Some((link, flushed)) })
+    Ok(AnswerBody { first: Some(first), chunks, reading, end: Some((link, flushed)) })
+}
+
+/// The same for what is no answer to a poll: nobody waits for its end.
+///
+/// # Errors
+/// Those of [`stream`].
+pub(crate) async fn stream_apart(
+    readers: &Arc<Readers>,
+    link: &Arc<Link>,
+    coding: Coding,
+    encode: impl FnOnce(&mut Coded<ChunkWriter>) -> io::Result<()> + Send + 'static,
+) -> Result<AnswerBody, Truncated> {
+    let (flushed, _) = oneshot::channel();
+    stream(Arc::clone(link), flushed, readers.begin(Arc::clone(link)), coding, encode).await
+}
+
+fn written(
+    out: ChunkWriter,
+    coding: Coding,
+    encode: impl FnOnce(&mut Coded<ChunkWriter>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut coded = Coded::new(coding, out)?;
+    encode(&mut coded)?;
+    coded.finish()?.finish()
 }
 
 /// Where the encoding goes.
@@ -91,6 +122,7 @@ impl io::Write for ChunkWriter {
 pub(crate) struct AnswerBody {
     first: Option<Chunk>,
     chunks: mpsc::Receiver<Chunk>,
+    reading: Arc<Reading>,
     /// Taken at the end.
     end: Option<(Arc<Link>, oneshot::Sender<()>)>,
 }
@@ -108,8 +140,15 @@ impl Body for AnswerBody {
         }
         let chunk = match self.first.take() {
             Some(first) => Some(first),
-            None => ready!(self.chunks.poll_recv(cx)),
+            None => {
+                let chunk = self.chunks.poll_recv(cx);
+                if chunk.is_pending() {
+                    self.reading.waits();
+                }
+                ready!(chunk)
+            }
         };
+        self.reading.took();
         Poll::Ready(Some(match chunk {
             Some(Chunk::Part(bytes)) => Ok(Frame::data(bytes)),
             Some(Chunk::Last(bytes)) => {
@@ -150,6 +189,7 @@ impl std::error::Error for Truncated {}
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::Duration;
 
     use http_body_util::BodyExt;
     use tokio::net::UnixStream;
@@ -158,12 +198,13 @@ mod tests {
     use super::*;
 
     async fn collected(
-        encode: impl FnOnce(&mut ChunkWriter) -> io::Result<()> + Send + 'static,
+        encode: impl FnOnce(&mut Coded<ChunkWriter>) -> io::Result<()> + Send + 'static,
     ) -> (Option<u64>, Result<Bytes, Truncated>, Result<(), TryRecvError>) {
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
         let link = Link::new(&ours).expect("a link");
         let (flushed, mut is_flushed) = oneshot::channel();
-        let body = match stream(Arc::clone(&link), flushed, encode).await {
+        let reading = Readers::new(Duration::ZERO, Arc::default()).begin(Arc::clone(&link));
+        let body = match stream(Arc::clone(&link), flushed, reading, Coding::Identity, encode).await {
             Ok(body) => body,
             Err(truncated) => return (None, Err(truncated), is_flushed.try_recv()),
         };

@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     polls_refused: PollsRefused,
     polls_superseded: Number,
     polls_out_of_sequence: Number,
+    answers_gave_way: Number,
+    answers_too_slow: Number,
 }
 
 /// Answered requests by the class of their status.
@@ -107,8 +109,18 @@ impl Counts {
         self.polls_out_of_sequence.add_one();
     }
 
+    /// A slow reader was cut, because somebody else needed what its answer held.
+    pub(crate) fn answer_gave_way(&self) {
+        self.answers_gave_way.add_one();
+    }
+
+    /// The answer to a poll was cut, because it was not in the socket in time.
+    pub(crate) fn answer_too_slow(&self) {
+        self.answers_too_slow.add_one();
+    }
+
     /// Everything, for the status.
-    pub(crate) fn list(&self) -> [Count; 11] {
+    pub(crate) fn list(&self) -> [Count; 13] {
         let Self {
             connections,
             connections_waited,
@@ -116,6 +128,8 @@ impl Counts {
             polls_refused,
             polls_superseded,
             polls_out_of_sequence,
+            answers_gave_way,
+            answers_too_slow,
         } = self;
         let Requests { successful, client_errors, server_errors } = requests;
         let PollsRefused { of_client, in_all, waited_too_long, answers_too_large } = polls_refused;
@@ -150,6 +164,18 @@ impl Counts {
                 "sockeye_polls_out_of_sequence",
                 "Polls refused with 409, because their client has an answer that is neither pending nor acknowledged.",
                 polls_out_of_sequence.get(),
+            ),
+            Count::total(
+                "answers_gave_way",
+                "sockeye_answers_gave_way",
+                "Answers that were cut because their reader was slow, and another needed their place or memory.",
+                answers_gave_way.get(),
+            ),
+            Count::total(
+                "answers_too_slow",
+                "sockeye_answers_too_slow",
+                "Answers to polls that were cut because their reader had not taken them in 5 minutes.",
+                answers_too_slow.get(),
             ),
         ]
     }

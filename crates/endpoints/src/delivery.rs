@@ -25,23 +25,37 @@ pub(crate) enum Fate {
     Lost,
     /// A later poll has put an end to it before.
     Superseded,
+    /// It was not in the socket in time.
+    TooSlow,
 }
 
-/// Waits for the fate of the answer whose end `flushed` announces: delivered when the other end has read all of it
-/// within `limit` from there; lost when `flushed` is dropped, which is how every other ending shows. When it is
-/// `superseded` before, its connection is cut, so that what is missing of it shows.
-pub(crate) async fn fate(
+/// Waits until all of the answer is in the socket, which `flushed` tells. It is dropped where that does not come to pass,
+/// which is how every other ending shows. When the answer is `superseded` before, or takes longer than `limit`, its connection
+/// is cut, so that what is missing of it shows.
+///
+/// # Errors
+/// Its fate, when it is decided before.
+pub(crate) async fn sent(
     link: &Link,
     flushed: oneshot::Receiver<()>,
     limit: Duration,
     superseded: impl Future<Output = ()>,
-) -> Fate {
-    let mut superseded = std::pin::pin!(superseded);
+) -> Result<(), Fate> {
     tokio::select! {
         biased;
-        flushed = flushed => if flushed.is_err() { return Fate::Lost },
-        () = superseded.as_mut() => return cut(link),
+        flushed = flushed => flushed.map_err(|_| Fate::Lost),
+        () = superseded => Err(cut(link, Fate::Superseded)),
+        () = sleep(limit) => Err(cut(link, Fate::TooSlow)),
     }
+}
+
+/// Waits for the fate of an answer that is in the socket: delivered when the other end has read all of it within `limit`.
+/// When it is `superseded` before, its connection is cut.
+pub(crate) async fn read(
+    link: &Link,
+    limit: Duration,
+    mut superseded: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Fate {
     let deadline = Instant::now() + limit;
     let mut pause = PAUSE_FIRST;
     loop {
@@ -57,14 +71,14 @@ pub(crate) async fn fate(
             // Who has read it and asks for the next one on another connection keeps this one.
             () = superseded.as_mut() => match link.progress() {
                 Progress::Arrived => return Fate::Delivered,
-                _ => return cut(link),
+                _ => return cut(link, Fate::Superseded),
             },
         }
         pause = (pause * 2).min(PAUSE_LONGEST);
     }
 }
 
-fn cut(link: &Link) -> Fate {
+fn cut(link: &Link, fate: Fate) -> Fate {
     link.shut_down();
-    Fate::Superseded
+    fate
 }

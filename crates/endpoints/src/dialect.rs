@@ -12,6 +12,10 @@ pub(crate) enum Dialect {
 impl Dialect {
     /// The dialect of a path.
     pub(crate) fn of(path: &str) -> Self {
-        if path.starts_with("/network_tracer/") { Dialect::Reference } else { Dialect::Native }
+        let of_reference = ["/network_tracer/", "/debug/"].iter().any(|start| path.starts_with(start));
+        match of_reference || ["/config", "/telemetry"].contains(&path) {
+            true => Dialect::Reference,
+            false => Dialect::Native,
+        }
     }
 }

@@ -14,10 +14,13 @@ mod accept;
 mod admission;
 mod api;
 mod body;
+mod coding;
 mod counts;
+mod debug;
 mod delivery;
 mod dialect;
 mod error;
+mod forms;
 mod limits;
 mod link;
 mod link_io;
@@ -26,6 +29,7 @@ mod polls;
 mod probes;
 mod problem;
 mod query;
+mod readers;
 mod registrations;
 mod request;
 mod response;
@@ -38,8 +42,8 @@ mod turns;
 pub use error::EndpointError;
 pub use limits::HttpLimits;
 pub use query::{
-    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Poll, PollAnswer, Query, Registered,
-    Reply, Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Poll, PollAnswer, Query,
+    Registered, Reply, Unavailable,
 };
 pub use serve::{Drained, serve};
 pub use socket::BoundSocket;

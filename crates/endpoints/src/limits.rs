@@ -19,7 +19,12 @@ pub struct HttpLimits {
     /// Longest time in which the other end reads nothing of an answer; then the connection is cut. Also the
     /// time to read the last of it once all is in the socket's queue.
     pub write_stall: Duration,
-    /// Polls at once, in all.
+    /// Longest time from the start of an answer until all of it is in the socket; then the connection is cut.
+    pub answer: Duration,
+    /// A reader that has room for nothing for so long, though there is something, is slow: its connection is cut when
+    /// others need the place or the memory of its answer.
+    pub slow_read: Duration,
+    /// Polls and listings at once, in all, until their answer is in the socket.
     pub polls: usize,
     /// Polls at once per client and user: one is in flight, the others wait for it or put an end to it.
     pub polls_per_client: usize,
@@ -39,6 +44,8 @@ impl Default for HttpLimits {
             body_read: Duration::from_secs(5),
             body_bytes: 64 * 1024,
             write_stall: Duration::from_secs(30),
+            answer: Duration::from_secs(300),
+            slow_read: Duration::from_secs(1),
             polls: 32,
             polls_per_client: 2,
             poll_wait: Duration::from_secs(2),

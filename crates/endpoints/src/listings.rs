@@ -2,13 +2,67 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use encode::native::ListenersView;
+use connections::WallOffset;
+use deltas::{Delta, Peer, Refusal};
+use encode::native::{ListenersView, Listing, write_listing};
 
-use crate::api::Call;
+use crate::admission::{Crowded, Place, PlaceKey};
+use crate::api::{Api, Call, Caller};
+use crate::body::{ChunkWriter, stream_apart};
+use crate::coding::{Coded, Coding};
+use crate::forms;
 use crate::problem::Problem;
-use crate::query::{Backend, ListenersAnswer, Query};
-use crate::request;
-use crate::response::json;
+use crate::query::{Backend, Everything, ListenersAnswer, Query};
+use crate::request::{self, Listed, refuse_head};
+use crate::response::{json, streamed};
+
+/// All that lives, of one moment.
+pub(crate) struct Snapshot {
+    /// It is a delta of no client.
+    pub(crate) delta: Delta,
+    pub(crate) wall: WallOffset,
+    /// To be held as long as the delta.
+    pub(crate) place: Place,
+}
+
+/// What lives as of a pass that begins after the request.
+///
+/// # Errors
+/// The problem of too many polls and listings at once, of too much memory, or of an unavailable state.
+pub(crate) async fn snapshot<B: Backend>(api: &Api<B>, peer: Peer) -> Result<Snapshot, Problem> {
+    let key = PlaceKey { client: None, peer };
+    let place = api.admission.admit_before_slow(key, &api.readers).await;
+    let place = place.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
+    let mut everything = api.ask(|reply| Query::Everything { reply }).await?;
+    if matches!(everything, Err(Refusal::AnswersTooLarge)) && api.readers.make_room().await {
+        everything = api.ask(|reply| Query::Everything { reply }).await?;
+    }
+    if matches!(everything, Err(Refusal::AnswersTooLarge)) {
+        api.counts.poll_crowded(Crowded::AnswersTooLarge);
+    }
+    let Everything { delta, wall } = everything?;
+    Ok(Snapshot { delta, wall, place })
+}
+
+/// `GET /v1/connections`.
+pub(crate) async fn connections<B: Backend>(call: Call<B>) -> Result<Response, Problem> {
+    refuse_head(&call.parts)?;
+    let Listed { criteria, fields, limit } = request::listed(&call.parts)?;
+    let (form, content_type) = forms::native_form(&call.parts.headers)?;
+    let Call { api, caller: Caller { link, .. }, parts, .. } = call;
+    let Snapshot { delta, wall, place } = snapshot(&api, link.peer()).await?;
+    let backend = api.backend.clone();
+    let encode = move |out: &mut Coded<ChunkWriter>| {
+        let instance = &backend.identity().instance;
+        let listing = Listing { delta: &delta, wall, instance, criteria: &criteria, fields, limit };
+        let written = write_listing(out, &listing, form);
+        drop((delta, place));
+        written
+    };
+    let coding = Coding::accepted(&parts.headers);
+    let body = stream_apart(&api.readers, &link, coding, encode).await?;
+    Ok(streamed(body, content_type, coding))
+}
 
 /// `GET /v1/listeners`.
 pub(crate) async fn listeners<B: Backend>(call: Call<B>) -> Result<Response, Problem> {

@@ -7,91 +7,73 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use connections::WallOffset;
 use deltas::{Ask, ClientId, Delta, Refusal};
-use encode::{Answer, native, reference};
+use encode::Answer;
+use encode::native::Fields;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::admission::{Crowded, Place, PollKey};
+use crate::admission::{Crowded, Place, PlaceKey};
 use crate::api::{Api, Call, Caller};
 use crate::body::{ChunkWriter, stream};
-use crate::delivery::{Fate, fate};
+use crate::coding::Coded;
+use crate::delivery::{Fate, read, sent};
 use crate::dialect::Dialect;
+use crate::forms::{self, Form};
 use crate::link::Link;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::query::{Backend, Poll, PollAnswer, Query, Unavailable};
-use crate::request;
+use crate::request::{self, refuse_head};
+use crate::response::streamed;
 
 /// `GET /v1/clients/{id}/connections`.
 pub(crate) async fn native<B: Backend>(mut call: Call<B>) -> Result<Response, Problem> {
-    refuse_head(&call)?;
+    refuse_head(&call.parts)?;
     let id = request::client_in_path(&mut call.parts).await?;
     let ask = request::native_ask(&call.parts)?;
-    request::accepts_json(&call.parts.headers)?;
-    answer(call, id, ask, Dialect::Native).await
+    let fields = request::fields(&call.parts)?;
+    let form = forms::native(&call.parts.headers)?;
+    answer(call, id, ask, form, fields).await
 }
 
 /// `GET /network_tracer/connections`.
 pub(crate) async fn reference<B: Backend>(call: Call<B>) -> Result<Response, Problem> {
-    refuse_head(&call)?;
+    refuse_head(&call.parts)?;
     let id = request::client_in_query(&call.parts)?;
     let ask = request::reference_ask(&call.parts)?;
-    request::refuse_protobuf(&call.parts.headers)?;
-    answer(call, id, ask, Dialect::Reference).await
-}
-
-/// The answer to a `HEAD` has no body, so it could tell nothing and would be made in vain.
-fn refuse_head<B>(call: &Call<B>) -> Result<(), Problem> {
-    if call.parts.method == Method::HEAD {
-        return Err(Problem::method_not_allowed(Method::GET.to_string()));
-    }
-    Ok(())
+    let form = forms::reference(&call.parts.headers);
+    answer(call, id, ask, form, Fields::ALL).await
 }
 
 async fn answer<B: Backend>(
     call: Call<B>,
     id: ClientId,
     ask: Ask,
-    dialect: Dialect,
+    form: Form,
+    fields: Fields,
 ) -> Result<Response, Problem> {
-    let Call { api, caller: Caller { link, .. }, .. } = call;
-    let admitted = api.admission.admit(PollKey { id: id.clone(), peer: link.peer() });
-    let place = admitted.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
+    let Call { api, caller: Caller { link, .. }, parts, .. } = call;
+    let key = PlaceKey { client: Some(id.clone()), peer: link.peer() };
+    let place = api.admission.admit_before_slow(key, &api.readers).await;
+    let place = place.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
     let (made, outcome) = oneshot::channel();
-    let poll = Admitted { id, ask, create: dialect == Dialect::Reference, link: Arc::clone(&link), place };
+    let create = form.dialect() == Dialect::Reference;
+    let poll = Admitted { id, ask, create, link: Arc::clone(&link), place };
     api.polls.spawn(poll.run(Arc::clone(&api), made));
     // The task ends without a word only when the API does.
     let made = outcome.await.map_err(|_| Problem::from(Unavailable))??;
     let Made { delta, wall, flushed } = made;
     let backend = api.backend.clone();
-    let encode = move |out: &mut ChunkWriter| encode(out, &backend, &delta, wall, dialect);
-    let body = stream(link, flushed, encode)
-        .await
-        .map_err(|_| Problem::new(Kind::EncodingFailed, "the answer could not be encoded"))?;
-    let mut response = Response::new(Body::new(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
-fn encode<B: Backend>(
-    out: &mut ChunkWriter,
-    backend: &B,
-    delta: &Delta,
-    wall: WallOffset,
-    dialect: Dialect,
-) -> std::io::Result<()> {
-    let identity = backend.identity();
-    let answer = Answer { delta, wall, instance: &identity.instance, degradations: &identity.degradations };
-    match dialect {
-        Dialect::Native => native::write_delta(out, &answer, native::Form::Json, native::Fields::ALL),
-        Dialect::Reference => reference::write_connections(out, &answer, reference::Form::Json),
-    }
+    let encode = move |out: &mut Coded<ChunkWriter>| {
+        let identity = backend.identity();
+        let (instance, degradations) = (&identity.instance, &identity.degradations);
+        form.write(out, &Answer { delta: &delta, wall, instance, degradations }, fields)
+    };
+    let reading = api.readers.begin(Arc::clone(&link));
+    let coding = form.coding(&parts.headers);
+    Ok(streamed(stream(link, flushed, reading, coding, encode).await?, form.content_type(), coding))
 }
 
 /// A poll that has a place.
@@ -111,7 +93,7 @@ struct Made {
 }
 
 impl Admitted {
-    async fn run<B: Backend>(self, api: Arc<Api<B>>, mut made: oneshot::Sender<Result<Made, Problem>>) {
+    async fn run<B: Backend>(mut self, api: Arc<Api<B>>, mut made: oneshot::Sender<Result<Made, Problem>>) {
         let turn = self.link.turn().await;
         let PollAnswer { ticket, delta, wall, superseded } = match self.ask(&api, &mut made).await {
             Ok(answer) => answer,
@@ -126,10 +108,18 @@ impl Admitted {
         let (flushed, is_flushed) = oneshot::channel();
         // When the client went away the answer comes back here and is dropped, which resolves it as lost.
         let _ = made.send(Ok(Made { delta, wall, flushed }));
-        let superseded = told(superseded);
-        let fate = fate(&self.link, is_flushed, api.limits.write_stall, superseded).await;
-        if fate == Fate::Superseded {
-            api.counts.poll_superseded();
+        let mut superseded = std::pin::pin!(told(superseded));
+        let fate = match sent(&self.link, is_flushed, api.limits.answer, superseded.as_mut()).await {
+            Err(fate) => fate,
+            Ok(()) => {
+                self.place.sent();
+                read(&self.link, api.limits.write_stall, superseded).await
+            }
+        };
+        match fate {
+            Fate::Superseded => api.counts.poll_superseded(),
+            Fate::TooSlow => api.counts.answer_too_slow(),
+            Fate::Delivered | Fate::Lost => {}
         }
         let delivered = fate == Fate::Delivered;
         // A state that has ended has nothing to resolve.
@@ -137,13 +127,26 @@ impl Admitted {
         drop((turn, self.place));
     }
 
-    /// Asks the state, and waits for its answer for as long as it takes; but not for another poll of the client.
-    /// Who asks is gone when `made` is closed.
+    /// Asks the state; once more, when slow readers had to give way before there was memory for the answer.
     async fn ask<B: Backend>(
         &self,
         api: &Api<B>,
         made: &mut oneshot::Sender<Result<Made, Problem>>,
     ) -> Result<PollAnswer, Problem> {
+        let mut answered = self.ask_once(api, made).await?;
+        if matches!(answered, Err(Refusal::AnswersTooLarge)) && api.readers.make_room().await {
+            answered = self.ask_once(api, made).await?;
+        }
+        Ok(answered.inspect_err(|refusal| count(api, refusal))?)
+    }
+
+    /// Asks the state, and waits for its answer for as long as it takes; but not for another poll of the client.
+    /// Who asks is gone when `made` is closed.
+    async fn ask_once<B: Backend>(
+        &self,
+        api: &Api<B>,
+        made: &mut oneshot::Sender<Result<Made, Problem>>,
+    ) -> Result<Result<PollAnswer, Refusal>, Problem> {
         let ((begun, has_begun), (reply, mut answer)) = (oneshot::channel(), oneshot::channel());
         let (id, peer, ask) = (self.id.clone(), self.link.peer(), self.ask);
         api.backend.ask(Query::Poll(Poll { id, peer, create: self.create, ask, begun, reply })).await?;
@@ -152,18 +155,14 @@ impl Admitted {
         {
             // From here on the state can send no answer; one that it has sent before is not lost.
             answer.close();
-            return match answer.try_recv() {
-                Ok(answered) => Ok(answered.inspect_err(|refusal| count(api, refusal))?),
-                Err(_) => {
-                    if !made.is_closed() {
-                        api.counts.poll_crowded(Crowded::WaitedTooLong);
-                    }
-                    Err(problem)
+            return answer.try_recv().map_err(|_| {
+                if !made.is_closed() {
+                    api.counts.poll_crowded(Crowded::WaitedTooLong);
                 }
-            };
+                problem
+            });
         }
-        let answered = answer.await.map_err(|_| Problem::from(Unavailable))?;
-        Ok(answered.inspect_err(|refusal| count(api, refusal))?)
+        answer.await.map_err(|_| Unavailable.into())
     }
 }
 
@@ -236,6 +235,10 @@ mod tests {
         fn ready(&self) -> bool {
             true
         }
+
+        fn write_maps(&self, _: &[String], _: &mut dyn std::io::Write) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     fn answer_to(id: &ClientId, peer: Peer) -> PollAnswer {
@@ -252,13 +255,14 @@ mod tests {
     /// gone; gives whether an answer came, and what the state was asked.
     async fn leave_line(is_there: bool) -> (bool, mpsc::UnboundedReceiver<Query>) {
         let (queries, asked) = mpsc::unbounded_channel();
-        let identity = Identity { instance: "test".to_owned(), degradations: Vec::new() };
+        let identity =
+            Identity { instance: "test".to_owned(), degradations: Vec::new(), config: String::new() };
         let limits = HttpLimits { poll_wait: Duration::ZERO, ..HttpLimits::default() };
         let api = Api::new(Quiet { identity, queries }, limits);
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
         let link = Link::new(&ours).expect("a link");
         let id = ClientId::parse("a").expect("a valid id");
-        let key = PollKey { id: id.clone(), peer: link.peer() };
+        let key = PlaceKey { client: Some(id.clone()), peer: link.peer() };
         let place = api.admission.admit(key).expect("there is a place");
         let (made, outcome) = oneshot::channel();
         let poll = Admitted { id, ask: Ask::default(), create: false, link, place };

@@ -14,6 +14,7 @@ use deltas::Refusal;
 use encode::{ErrorView, Json, ProblemView};
 
 use crate::admission::Crowded;
+use crate::body::Truncated;
 use crate::dialect::Dialect;
 use crate::query::Unavailable;
 
@@ -194,6 +195,12 @@ impl From<Crowded> for Problem {
             Crowded::AnswersTooLarge => "the answers that are on their way take as much memory as they may",
         };
         Self::new(Kind::TooManyPolls, detail)
+    }
+}
+
+impl From<Truncated> for Problem {
+    fn from(_: Truncated) -> Self {
+        Self::new(Kind::EncodingFailed, "the answer could not be encoded")
     }
 }
 

@@ -3,7 +3,9 @@
 //! The state is owned by one thread that takes one [`Query`] after the other; what a query does to it is not
 //! decided here.
 
-use connections::{KernelTime, Listener, WallOffset};
+use std::io;
+
+use connections::{KernelTime, Listener, Remembered, WallOffset};
 use deltas::{Ask, ClientId, ClientState, Delta, Peer, Refusal, Registration, Settings, Ticket};
 use encode::Status;
 use tokio::sync::oneshot;
@@ -64,6 +66,20 @@ pub enum Query {
     Listeners {
         /// The answer.
         reply: Reply<ListenersAnswer>,
+    },
+    /// All live connections, from a pass that begins after the question. No sign of life of any client.
+    Everything {
+        /// The answer.
+        reply: Reply<Result<Everything, Refusal>>,
+    },
+    /// What a client was told of the connections that live. No sign of life of it.
+    Remembered {
+        /// The client.
+        id: ClientId,
+        /// Who asks.
+        peer: Peer,
+        /// What it was told.
+        reply: Reply<Result<Remembered, Refusal>>,
     },
     /// The state of the tracer.
     Status {
@@ -132,6 +148,15 @@ pub struct PollAnswer {
     pub superseded: oneshot::Receiver<()>,
 }
 
+/// All live connections.
+#[derive(Debug)]
+pub struct Everything {
+    /// What a client would be told that is new.
+    pub delta: Delta,
+    /// Distance of the kernel's clock to the wall clock.
+    pub wall: WallOffset,
+}
+
 /// The listening sockets of the host.
 #[derive(Debug)]
 pub struct ListenersAnswer {
@@ -150,6 +175,8 @@ pub struct Identity {
     pub instance: String,
     /// Names of what it cannot do.
     pub degradations: Vec<String>,
+    /// The configuration that holds, as TOML, without secrets.
+    pub config: String,
 }
 
 /// The state takes no queries any more.
@@ -170,4 +197,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// True when polls are answered from a tracer that has begun.
     fn ready(&self) -> bool;
+
+    /// Writes what is in the maps of the kernel with these names, without names in all, for a person. Blocks.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()>;
 }

@@ -2,10 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use connections::Criteria;
 use deltas::{Ask, ClientId, InvalidClientId, Settings, View};
+use encode::native::{CRITERIA_ALLOWED, Fields, InvalidCriterion, UnknownField, read_criterion};
 use encode::{Form, InvalidSettings, ROLLUP_ALLOWED, SETTINGS_ALLOWED, read_settings, view_named};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
@@ -33,18 +35,71 @@ pub(crate) fn client_in_query(parts: &Parts) -> Result<ClientId, Problem> {
     ClientId::parse(text.unwrap_or(ClientId::DEFAULT)).map_err(|_| invalid_id())
 }
 
+/// The texts of a parameter that has several, separated by commas; none when it is missing.
+///
+/// # Errors
+/// The problem of an unreadable query.
+pub(crate) fn list_in_query(parts: &Parts, name: &str) -> Result<Vec<String>, Problem> {
+    let parameters = Parameters::of(parts)?;
+    let texts = parameters.get(name)?.unwrap_or_default().split(',').map(str::trim);
+    Ok(texts.filter(|text| !text.is_empty()).map(str::to_owned).collect())
+}
+
 /// What a native poll says. A parameter that is not known is refused: ignoring it would break what it asks for.
 ///
 /// # Errors
 /// The problem of an invalid parameter or an unreadable query.
 pub(crate) fn native_ask(parts: &Parts) -> Result<Ask, Problem> {
     let parameters = Parameters::of(parts)?;
-    let unknown = parameters.0.iter().find(|(name, _)| !matches!(name.as_str(), "after" | "rollup"));
+    let unknown =
+        parameters.0.iter().find(|(name, _)| !matches!(name.as_str(), "after" | "rollup" | "fields"));
     if let Some((name, _)) = unknown {
-        return Err(unknown_parameter(name, "after and rollup"));
+        return Err(unknown_parameter(name, "after, rollup and fields"));
     }
-    let after = parameters.get("after")?.map(|text| number(text).ok_or_else(|| invalid_after(text)));
+    let after =
+        parameters.get("after")?.map(|text| number(text).ok_or_else(|| invalid_number("after", text)));
     Ok(Ask { after: after.transpose()?, view: parameters.view()? })
+}
+
+/// Which fields of connections are asked for; all, unless something is said.
+///
+/// # Errors
+/// The problem of an unknown field or an unreadable query.
+pub(crate) fn fields(parts: &Parts) -> Result<Fields, Problem> {
+    Parameters::of(parts)?.fields()
+}
+
+/// What a listing is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) criteria: Criteria,
+    pub(crate) fields: Fields,
+    pub(crate) limit: Option<u64>,
+}
+
+/// What a listing is asked for. A parameter that is not known is refused: ignoring it would list what was not asked for.
+///
+/// # Errors
+/// The problem of an invalid parameter or an unreadable query.
+pub(crate) fn listed(parts: &Parts) -> Result<Listed, Problem> {
+    let parameters = Parameters::of(parts)?;
+    let mut criteria = Criteria::default();
+    for (name, value) in &parameters.0 {
+        // One that is there twice says two things.
+        parameters.get(name)?;
+        if matches!(name.as_str(), "fields" | "limit") {
+            continue;
+        }
+        read_criterion(name, value, &mut criteria).map_err(|invalid| match invalid {
+            InvalidCriterion::Unknown => {
+                unknown_parameter(name, &format!("{CRITERIA_ALLOWED}, fields and limit"))
+            }
+            InvalidCriterion::Value { allowed } => invalid_parameter(name, &format!("{value:?}"), &allowed),
+        })?;
+    }
+    let limit =
+        parameters.get("limit")?.map(|text| number(text).ok_or_else(|| invalid_number("limit", text)));
+    Ok(Listed { criteria, fields: parameters.fields()?, limit: limit.transpose()? })
 }
 
 /// What a poll on the reference's path says. What is not known there is ignored, as in the reference.
@@ -53,6 +108,17 @@ pub(crate) fn native_ask(parts: &Parts) -> Result<Ask, Problem> {
 /// The problem of an invalid parameter or an unreadable query.
 pub(crate) fn reference_ask(parts: &Parts) -> Result<Ask, Problem> {
     Ok(Ask { after: None, view: Parameters::of(parts)?.view()? })
+}
+
+/// The answer to a `HEAD` has no body: what is streamed could tell nothing, and would be made in vain.
+///
+/// # Errors
+/// The problem of a method that this path does not know.
+pub(crate) fn refuse_head(parts: &Parts) -> Result<(), Problem> {
+    match parts.method {
+        Method::HEAD => Err(Problem::method_not_allowed(Method::GET.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the answer may be JSON: nothing is said, or `application/json` or a wildcard that holds it.
@@ -81,18 +147,6 @@ pub(crate) fn metrics_form(headers: &HeaderMap) -> Result<Form, Problem> {
             "this path answers text/plain version 0.0.4 and application/openmetrics-text version 1.0.0";
         Problem::new(Kind::NotAcceptable, detail)
     })
-}
-
-/// Refuses a request for protobuf, by the reference's own rule: the header contains the text.
-///
-/// # Errors
-/// The problem of an answer that would not be acceptable.
-pub(crate) fn refuse_protobuf(headers: &HeaderMap) -> Result<(), Problem> {
-    if accepted(headers).contains("application/protobuf") {
-        let detail = "application/protobuf is not supported yet; ask for application/json";
-        return Err(Problem::new(Kind::NotAcceptable, detail));
-    }
-    Ok(())
 }
 
 /// Reads the body of a registration: nothing, or its settings as a JSON object.
@@ -138,6 +192,13 @@ impl Parameters {
         }
     }
 
+    fn fields(&self) -> Result<Fields, Problem> {
+        let Some(text) = self.get("fields")? else { return Ok(Fields::ALL) };
+        let allowed = format!("a list, separated by commas, of {}", Fields::allowed());
+        Fields::parse(text)
+            .map_err(|UnknownField { name }| invalid_parameter("fields", &format!("{name:?}"), &allowed))
+    }
+
     fn view(&self) -> Result<Option<View>, Problem> {
         let named = |text: &str| {
             let invalid = || invalid_parameter("rollup", &format!("{text:?}"), ROLLUP_ALLOWED);
@@ -152,8 +213,8 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn invalid_after(text: &str) -> Problem {
-    invalid_parameter("after", &format!("{text:?}"), &format!("a decimal number up to {}", u64::MAX))
+fn invalid_number(name: &str, text: &str) -> Problem {
+    invalid_parameter(name, &format!("{text:?}"), &format!("a decimal number up to {}", u64::MAX))
 }
 
 fn invalid_parameter(name: &str, value: &str, allowed: &str) -> Problem {
@@ -181,7 +242,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// All that the request accepts, in lower case. A header that is no text accepts nothing known.
-fn accepted(headers: &HeaderMap) -> String {
+pub(crate) fn accepted(headers: &HeaderMap) -> String {
     let values = headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or("unreadable"));
     values.collect::<Vec<_>>().join(",").to_ascii_lowercase()
 }

@@ -9,18 +9,21 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 
 use crate::api::{Api, Call, Caller};
+use crate::coding::Coding;
 use crate::dialect::Dialect;
 use crate::problem::{Kind, Problem};
 use crate::query::Backend;
-use crate::{listings, polls, probes, registrations};
+use crate::response::compressed;
+use crate::{debug, listings, polls, probes, registrations};
 
 /// Every route.
-static ROUTES: [Route; 12] = [
+static ROUTES: [Route; 30] = [
     Route { method: Method::PUT, path: "/v1/clients/{id}", endpoint: Endpoint::PutClient },
     Route { method: Method::GET, path: "/v1/clients/{id}", endpoint: Endpoint::GetClient },
     Route { method: Method::DELETE, path: "/v1/clients/{id}", endpoint: Endpoint::DeleteClient },
     Route { method: Method::GET, path: "/v1/clients", endpoint: Endpoint::ListClients },
     Route { method: Method::GET, path: "/v1/clients/{id}/connections", endpoint: Endpoint::Poll },
+    Route { method: Method::GET, path: "/v1/connections", endpoint: Endpoint::Connections },
     Route { method: Method::GET, path: "/v1/listeners", endpoint: Endpoint::Listeners },
     Route { method: Method::GET, path: "/v1/status", endpoint: Endpoint::Status },
     Route { method: Method::GET, path: "/metrics", endpoint: Endpoint::Metrics },
@@ -28,7 +31,29 @@ static ROUTES: [Route; 12] = [
     Route { method: Method::GET, path: "/readyz", endpoint: Endpoint::Ready },
     Route { method: Method::GET, path: "/network_tracer/register", endpoint: Endpoint::ReferenceRegister },
     Route { method: Method::GET, path: "/network_tracer/connections", endpoint: Endpoint::ReferencePoll },
+    Route { method: Method::GET, path: "/network_tracer/debug/net_maps", endpoint: Endpoint::NetMaps },
+    Route { method: Method::GET, path: "/network_tracer/debug/net_state", endpoint: Endpoint::NetState },
+    Route { method: Method::GET, path: "/network_tracer/debug/ebpf_maps", endpoint: Endpoint::EbpfMaps },
+    disabled("/network_tracer/debug/conntrack/cached", "connection tracking"),
+    disabled("/network_tracer/debug/conntrack/host", "connection tracking"),
+    disabled("/network_tracer/debug/process_cache", "the process cache"),
+    disabled("/network_tracer/debug/http_monitoring", "http monitoring"),
+    disabled("/network_tracer/debug/http2_monitoring", "http2 monitoring"),
+    disabled("/network_tracer/debug/kafka_monitoring", "kafka monitoring"),
+    disabled("/network_tracer/debug/postgres_monitoring", "postgres monitoring"),
+    disabled("/network_tracer/debug/redis_monitoring", "redis monitoring"),
+    disabled("/network_tracer/debug/usm_telemetry", "universal service monitoring"),
+    disabled("/network_tracer/debug/usm/traced_programs", "universal service monitoring"),
+    disabled("/network_tracer/debug/usm/blocked_processes", "universal service monitoring"),
+    Route { method: Method::GET, path: "/debug/stats", endpoint: Endpoint::Stats },
+    Route { method: Method::GET, path: "/config", endpoint: Endpoint::Config },
+    Route { method: Method::GET, path: "/telemetry", endpoint: Endpoint::Metrics },
 ];
+
+/// What the reference has and Sockeye does not do.
+const fn disabled(path: &'static str, feature: &'static str) -> Route {
+    Route { method: Method::GET, path, endpoint: Endpoint::Disabled(feature) }
+}
 
 struct Route {
     method: Method,
@@ -44,6 +69,7 @@ enum Endpoint {
     DeleteClient,
     ListClients,
     Poll,
+    Connections,
     Listeners,
     Status,
     Metrics,
@@ -51,6 +77,12 @@ enum Endpoint {
     Ready,
     ReferenceRegister,
     ReferencePoll,
+    NetMaps,
+    NetState,
+    EbpfMaps,
+    Disabled(&'static str),
+    Stats,
+    Config,
 }
 
 /// The router of all routes. Requests need a [`Caller`] among their extensions.
@@ -93,6 +125,10 @@ async fn respond<B: Backend>(
     let dialect = Dialect::of(request.uri().path());
     let request_id = Arc::clone(&caller.request_id);
     let (parts, body) = request.into_parts();
+    let coding = match dialect {
+        Dialect::Native => Coding::accepted(&parts.headers),
+        Dialect::Reference => Coding::Identity,
+    };
     let call = Call { api, caller, parts, body };
     let response = match endpoint {
         Endpoint::PutClient => registrations::put(call).await,
@@ -100,6 +136,7 @@ async fn respond<B: Backend>(
         Endpoint::ListClients => registrations::list(call).await,
         Endpoint::DeleteClient => registrations::delete(call).await,
         Endpoint::Poll => polls::native(call).await,
+        Endpoint::Connections => listings::connections(call).await,
         Endpoint::Listeners => listings::listeners(call).await,
         Endpoint::Status => probes::status(call).await,
         Endpoint::Metrics => probes::metrics(call).await,
@@ -107,8 +144,17 @@ async fn respond<B: Backend>(
         Endpoint::Ready => probes::ready(&call),
         Endpoint::ReferenceRegister => registrations::reference(call).await,
         Endpoint::ReferencePoll => polls::reference(call).await,
+        Endpoint::NetMaps => debug::net_maps(call).await,
+        Endpoint::NetState => debug::net_state(call).await,
+        Endpoint::EbpfMaps => debug::ebpf_maps(call).await,
+        Endpoint::Disabled(feature) => Err(debug::disabled(feature)),
+        Endpoint::Stats => debug::stats(call).await,
+        Endpoint::Config => Ok(debug::config(&call)),
     };
-    response.unwrap_or_else(|problem| problem.response(dialect, &request_id))
+    match response {
+        Ok(response) => compressed(response, coding).await,
+        Err(problem) => problem.response(dialect, &request_id),
+    }
 }
 
 async fn unknown_path(Extension(caller): Extension<Caller>, request: Request) -> Response {

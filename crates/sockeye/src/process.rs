@@ -1,5 +1,7 @@
 //! The life of the daemon: build, serve, drain.
 
+use std::sync::Arc;
+
 use anyhow::{Context, anyhow};
 use collect::{CollectError, CollectLimits, Collector, PassRequests, check_privileges, kernel_now};
 use deltas::ClientLimits;
@@ -30,7 +32,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let socket = BoundSocket::bind(&config.listen.socket, config.socket_mode()?, group)?;
     let daemon = Daemon::build(config)?;
     tracing::info!(socket = %socket.path().display(), instance = daemon.instance, "tracing");
-    daemon.serve(&runtime, socket, http_limits(config), signals)
+    daemon.serve(&runtime, socket, config, signals)
 }
 
 /// What runs beside the HTTP threads.
@@ -60,14 +62,16 @@ impl Daemon {
         self,
         runtime: &tokio::runtime::Runtime,
         socket: BoundSocket,
-        limits: HttpLimits,
+        config: &Config,
         signals: Signals,
     ) -> anyhow::Result<()> {
         let Self { instance, mut state, collector } = self;
-        let backend = state.open(&instance, collector.support());
+        let told = toml::to_string(config).context("cannot write down the configuration")?;
+        let maps = Arc::clone(collector.maps());
+        let backend = state.open(&instance, told, collector.support(), Some(maps));
         let mut failure = None;
         let end = async { failure = signals.or_failure(&mut state.failed).await };
-        let drained = runtime.block_on(endpoints::serve(socket, backend, limits, end))?;
+        let drained = runtime.block_on(endpoints::serve(socket, backend, http_limits(config), end))?;
         // First the sender of events, then the owner of the state.
         drop(collector);
         state.join();

@@ -5,21 +5,22 @@
 //! [`endpoints::Turns`]. Never blocks on anybody: replies do not wait,
 //! and the collector is asked, not called.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
 use collect::{
-    CollectError, KernelCounts, PassRequests, ProgramCosts, Report, Support, UdpCounts, kernel_now,
-    wall_offset,
+    CollectError, KernelCounts, KernelMaps, PassRequests, ProgramCosts, Report, Support, UdpCounts,
+    kernel_now, wall_offset,
 };
 use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
-    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Pass, Query, Registered, Reply, Turns,
-    Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered,
+    Reply, Turns, Unavailable,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -68,6 +69,7 @@ pub struct StateThread {
 pub struct StateQueue {
     queue: mpsc::Sender<Message>,
     identity: Arc<Identity>,
+    maps: Option<Arc<KernelMaps>>,
 }
 
 impl StateThread {
@@ -118,14 +120,21 @@ impl StateThread {
         }
     }
 
-    /// The way for the API, once it is known what the kernel took.
-    pub fn open(&self, instance: &str, support: &Support) -> StateQueue {
+    /// The way for the API, once it is known what the kernel took. `config` is the configuration that holds, as TOML;
+    /// `maps` are there to be looked at.
+    pub fn open(
+        &self,
+        instance: &str,
+        config: String,
+        support: &Support,
+        maps: Option<Arc<KernelMaps>>,
+    ) -> StateQueue {
         // The queue is as good as empty: the collector has waited for its start.
         let _ = self.queue.blocking_send(Message::Started(support.clone()));
         let degraded = support.capabilities.iter().filter(|state| state.degradation.is_some());
         let degradations = degraded.map(|state| state.capability.name().to_owned()).collect();
-        let identity = Arc::new(Identity { instance: instance.to_owned(), degradations });
-        StateQueue { queue: self.queue.clone(), identity }
+        let identity = Arc::new(Identity { instance: instance.to_owned(), degradations, config });
+        StateQueue { queue: self.queue.clone(), identity, maps }
     }
 
     /// Waits for the end of the thread, which comes when every other sender is gone.
@@ -147,6 +156,10 @@ impl Backend for StateQueue {
 
     fn ready(&self) -> bool {
         !self.queue.is_closed()
+    }
+
+    fn write_maps(&self, names: &[String], mut out: &mut dyn io::Write) -> io::Result<()> {
+        self.maps.as_ref().map_or(Ok(()), |maps| maps.write(names, &mut out))
     }
 }
 
@@ -181,6 +194,7 @@ struct Waiting {
 enum Question {
     Poll(Ticket),
     Listeners(Reply<ListenersAnswer>),
+    Everything(Reply<Result<Everything, Refusal>>),
 }
 
 impl State {
@@ -230,6 +244,9 @@ impl State {
             match question {
                 Question::Poll(ticket) => self.answer_poll(&ticket),
                 Question::Listeners(reply) => self.answer_listeners(reply),
+                Question::Everything(reply) => {
+                    let _ = reply.send(self.everything());
+                }
             }
         }
     }
@@ -269,6 +286,11 @@ impl State {
                 self.turns.end(&mut self.clients, &ticket, delivered, now);
             }
             Query::Listeners { reply } => self.wait_for_pass(Question::Listeners(reply)),
+            Query::Everything { reply } => self.wait_for_pass(Question::Everything(reply)),
+            Query::Remembered { id, peer, reply } => {
+                self.clients.expire(now);
+                let _ = reply.send(self.clients.remembered(&id, peer, &self.table));
+            }
             Query::Status { reply } => {
                 let _ = reply.send(status::status(&self.facts()));
             }
@@ -315,6 +337,12 @@ impl State {
         let _ = reply.send(ListenersAnswer { listeners, at: self.passed_at, wall: self.wall() });
     }
 
+    fn everything(&mut self) -> Result<Everything, Refusal> {
+        let health = self.health();
+        let delta = self.clients.everything(&self.table, health, self.passed_at)?;
+        Ok(Everything { delta, wall: self.wall() })
+    }
+
     fn answer_poll(&mut self, ticket: &Ticket) {
         let pass = Pass { table: &self.table, health: self.health(), at: self.passed_at, wall: self.wall() };
         self.turns.answer(&mut self.clients, ticket, &pass, kernel_now());
@@ -324,7 +352,7 @@ impl State {
     fn waiting_count(&self) -> usize {
         let waits = |waiting: &&Waiting| match &waiting.question {
             Question::Poll(ticket) => self.turns.waits(ticket),
-            Question::Listeners(_) => true,
+            Question::Listeners(_) | Question::Everything(_) => true,
         };
         self.waiting.iter().filter(waits).count()
     }

@@ -129,7 +129,8 @@ fn told() -> Told {
     let served = by(Capability::TcpLive, Some("hook"));
     let refused = by(Capability::TcpOwner, None);
     let programs = vec![("iter_tcp".to_owned(), 7), ("iter_task_file".to_owned(), 8)];
-    let backend = state.open("test-1", &Support { capabilities: vec![served, refused], programs });
+    let backend =
+        state.open("test-1", String::new(), &Support { capabilities: vec![served, refused], programs }, None);
     let runs = |runs, run_time_ns| ProgramRuns { runs, run_time_ns };
     let costs = ProgramCosts {
         sampled: Duration::from_millis(2500),

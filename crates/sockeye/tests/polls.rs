@@ -37,7 +37,12 @@ impl World {
         };
         let now = collect::kernel_now();
         let state = StateThread::start(limits, requests.clone(), "test", now).expect("there are threads");
-        let queue = state.open("test", &Support { capabilities: Vec::new(), programs: Vec::new() });
+        let queue = state.open(
+            "test",
+            String::new(),
+            &Support { capabilities: Vec::new(), programs: Vec::new() },
+            None,
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let world = Self { state, queue, requests, runtime };
         let (reply, registered) = oneshot::channel();

@@ -29,7 +29,7 @@ async fn unknown_clients_and_paths_are_told_apart() {
     for path in ["/", "/v1", "/v1/clients/a/", "/network_tracer"] {
         world.ask("GET", path).await.assert_problem(404, "unknown-path");
     }
-    let reference = world.ask("GET", "/network_tracer/debug/net_maps").await;
+    let reference = world.ask("GET", "/network_tracer/debug/nothing").await;
     assert_eq!((reference.status, reference.json()["error"].is_string()), (404, true));
 }
 
@@ -67,12 +67,10 @@ async fn a_head_request_takes_no_delta() {
 async fn forms_that_do_not_exist_are_refused() {
     let world = World::start();
     world.register("a").await;
-    let protobuf = "Accept: text/plain, application/protobuf\r\n";
-    let native = world.ask_with("GET", "/v1/clients/a/connections", protobuf, "").await;
-    native.assert_problem(406, "not-acceptable");
-    let reference = world.ask_with("GET", "/network_tracer/connections", protobuf, "").await;
-    assert_eq!((reference.status, reference.json()["error"].is_string()), (406, true));
-    assert_eq!(reference.header("content-type"), Some("application/json"));
+    for accept in ["Accept: text/html\r\n", "Accept: application/json;q=0\r\n", "Accept: \u{e9}\r\n"] {
+        let answer = world.ask_with("GET", "/v1/clients/a/connections", accept, "").await;
+        answer.assert_problem(406, "not-acceptable");
+    }
     assert_eq!(*world.state.polls_asked().borrow(), 0);
     for accept in ["Accept: text/html, */*;q=0.1\r\n", "Accept: Application/JSON\r\n", "Accept:\r\n"] {
         let answer = world.ask_with("GET", "/v1/clients/a/connections", accept, "").await;

@@ -4,12 +4,17 @@
 mod admission;
 mod after;
 mod clients;
+mod coding;
+mod debug;
 mod delivery;
 mod errors;
+mod forms;
 mod http;
+mod listing;
 mod metrics;
 mod routes;
 mod serving;
+mod slow_readers;
 mod socket;
 mod state;
 mod superseding;

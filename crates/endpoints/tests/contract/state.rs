@@ -1,5 +1,6 @@
 //! The state behind the API in these tests: real clients over a fixed table, held or silenced at will.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use connections::{
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::{Count, Process, Program, Sampled, Status, WallTime};
 use endpoints::{
-    Backend, ClientAnswer, ClientsAnswer, Identity, ListenersAnswer, Pass, Query, Registered, Turns,
-    Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered,
+    Turns, Unavailable,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -60,14 +61,22 @@ impl Backend for Fake {
     fn ready(&self) -> bool {
         self.controls.ready.load(Ordering::Relaxed)
     }
+
+    fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()> {
+        names.iter().try_for_each(|name| writeln!(out, "map {name}"))
+    }
 }
 
 impl Fake {
-    /// A state with this many live connections and room for `clients`.
-    pub(crate) fn start(connections: u64, clients: usize) -> Self {
+    /// A state with this many live connections, room for `clients`, and for so many bytes of answers.
+    pub(crate) fn start(connections: u64, clients: usize, answer_bytes: usize) -> Self {
         let (queue, queries) = mpsc::channel(64);
         let controls = Arc::new(Controls {
-            identity: Identity { instance: "test-1".to_owned(), degradations: vec!["tcp_owner".to_owned()] },
+            identity: Identity {
+                instance: "test-1".to_owned(),
+                degradations: vec!["tcp_owner".to_owned()],
+                config: "[log]\nlevel = \"info\"\n".to_owned(),
+            },
             ready: AtomicBool::new(true),
             silent: AtomicBool::new(false),
             held: watch::Sender::new(false),
@@ -76,7 +85,7 @@ impl Fake {
             polls_asked: watch::Sender::new(0),
             resolved: watch::Sender::new(Vec::new()),
         });
-        tokio::spawn(Owned::new(clients).run(queries, Arc::clone(&controls)));
+        tokio::spawn(Owned::new(clients, answer_bytes).run(queries, Arc::clone(&controls)));
         Self { queue, controls }
     }
 
@@ -134,8 +143,9 @@ struct Owned {
 }
 
 impl Owned {
-    fn new(clients: usize) -> Self {
-        let limits = ClientLimits { clients, clients_per_user: clients, ..ClientLimits::default() };
+    fn new(clients: usize, answer_bytes: usize) -> Self {
+        let limits =
+            ClientLimits { clients, clients_per_user: clients, answer_bytes, ..ClientLimits::default() };
         Self {
             table: Table::new(usize::MAX),
             clients: Clients::new(limits, KernelTime(0)),
@@ -197,6 +207,13 @@ impl Owned {
             Query::Listeners { reply } => {
                 let listeners = self.table.listeners().iter().copied().collect();
                 let _ = reply.send(ListenersAnswer { listeners, at: now, wall: WALL });
+            }
+            Query::Everything { reply } => {
+                let delta = self.clients.everything(&self.table, Health::default(), now);
+                let _ = reply.send(delta.map(|delta| Everything { delta, wall: WALL }));
+            }
+            Query::Remembered { id, peer, reply } => {
+                let _ = reply.send(self.clients.remembered(&id, peer, &self.table));
             }
             Query::Status { reply } => {
                 let _ = reply.send(self.status());

@@ -60,11 +60,12 @@ pub(crate) struct Setting {
     pub(crate) limits: HttpLimits,
     pub(crate) connections: u64,
     pub(crate) clients: usize,
+    pub(crate) answer_bytes: usize,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { limits: HttpLimits::default(), connections: 3, clients: 64 }
+        Self { limits: HttpLimits::default(), connections: 3, clients: 64, answer_bytes: 256 << 20 }
     }
 }
 
@@ -86,7 +87,7 @@ impl World {
         let directory = Directory::new();
         let socket = directory.path().join("api.sock");
         let bound = BoundSocket::bind(&socket, 0o666, None).expect("the path is free");
-        let state = Fake::start(setting.connections, setting.clients);
+        let state = Fake::start(setting.connections, setting.clients, setting.answer_bytes);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;

@@ -79,7 +79,7 @@ impl Tracer {
         };
         let state = StateThread::start(limits, requests.clone(), "bench", kernel_now())?;
         let collector = Collector::start(collect, &requests, state.sink())?;
-        let queue = state.open("bench", collector.support());
+        let queue = state.open("bench", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self { collector, state, queue, runtime })
     }

@@ -60,7 +60,7 @@ impl Tracer {
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
         let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");
-        let queue = state.open("test", collector.support());
+        let queue = state.open("test", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { runtime, queue, collector }
     }
