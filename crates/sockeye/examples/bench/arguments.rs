@@ -33,6 +33,8 @@ pub enum Measurement {
     Snapshot,
     /// Time that a delta takes, of 100 000 and of a million connections
     Deltas,
+    /// Time that writing an answer takes, in each of its forms
+    Encode,
     /// Closed connections told at a high rate, none lost
     Closed,
     /// What an audit takes

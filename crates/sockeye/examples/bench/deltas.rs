@@ -16,7 +16,7 @@ use crate::sample::Sample;
 use crate::table::{Limit, Values};
 
 /// The connections that count, and so many times as many, which may not cost half as much again each.
-const CONNECTIONS: u32 = 100_000;
+pub const CONNECTIONS: u32 = 100_000;
 const TIMES: u32 = 10;
 const DELTA_NS_MAX: f64 = 100.0;
 const GROWTH_MAX: f64 = 1.5;
@@ -35,7 +35,7 @@ pub fn measure(rounds: u32) -> anyhow::Result<Values> {
 }
 
 /// A table of live connections, and one client of it.
-struct Readings {
+pub struct Readings {
     connections: u32,
     live: Table,
     clients: Clients,
@@ -76,7 +76,7 @@ impl Readings {
         Ok(both)
     }
 
-    fn new(connections: u32) -> anyhow::Result<Self> {
+    pub fn new(connections: u32) -> anyhow::Result<Self> {
         let limits = ClientLimits { answer_bytes: usize::MAX, ..ClientLimits::default() };
         let mut clients = Clients::new(limits, KernelTime(0));
         let client = ClientId::parse("bench")?;
@@ -92,7 +92,7 @@ impl Readings {
     }
 
     /// Every connection has sent more.
-    fn read(&mut self, round: u64) -> anyhow::Result<()> {
+    pub fn read(&mut self, round: u64) -> anyhow::Result<()> {
         for number in 0..self.connections {
             self.live.apply(Event::Read(observation(number, 1 + round)));
         }
@@ -106,7 +106,7 @@ impl Readings {
         Ok(())
     }
 
-    fn make(&mut self) -> anyhow::Result<(Delta, Ticket)> {
+    pub fn make(&mut self) -> anyhow::Result<(Delta, Ticket)> {
         let ticket = self.clients.begin(&self.client, Peer::ROOT, Ask::default(), KernelTime(1))?.ticket;
         let delta = self.clients.answer(&ticket, &self.live, Health::default(), KernelTime(1))?;
         Ok((delta, ticket))

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
 //! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
-//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `deltas`, `closed` and `audits`; what each row means in
+//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed` and `audits`; what each row means in
 //! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
 #![allow(clippy::print_stdout, reason = "the tables are the output")]
@@ -23,6 +23,7 @@ mod datagrams;
 mod deltas;
 mod driver;
 mod empty;
+mod encoding;
 mod held;
 mod inet_diag;
 mod loopback;
@@ -83,6 +84,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Measurement::Daemon => Box::new(own_cost::measure(&world, &arguments.connections)?),
             Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
             Measurement::Deltas => Box::new(deltas::measure(arguments.rounds)?),
+            Measurement::Encode => Box::new(encoding::measure(arguments.rounds)?),
             Measurement::Closed => Box::new(closed::measure(&world)?),
             Measurement::Audits => Box::new(audits::measure(&world, &arguments.connections)?),
         };
