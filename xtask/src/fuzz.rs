@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 const TOOLCHAIN: &str = "nightly";
 const TARGET: &str = "client_operations";
 /// Longer inputs find nothing that shorter ones do not, and take longer.
-const MAX_LEN: &str = "-max_len=256";
+const MAX_LEN: &str = "-max_len=512";
 /// Long sequences from the start, not only when short ones find nothing new.
 const LENGTHS: &str = "-len_control=0";
 /// An input takes milliseconds. One that takes so many seconds is a finding.
@@ -63,6 +63,8 @@ fn fuzzer(workspace: &Workspace, options: &Options, corpus: PathBuf) -> Command 
     let seeds = workspace.root.join("fuzz/seeds").join(&options.target);
     command.args(seeds.is_dir().then_some(seeds));
     command.args(["--", MAX_LEN, LENGTHS, TIMEOUT, "-print_final_stats=1"]);
+    let words = workspace.root.join(format!("fuzz/dictionaries/{}.dict", options.target));
+    command.args(words.is_file().then(|| format!("-dict={}", words.display())));
     command.arg(format!("-max_total_time={}", options.seconds));
     command
 }
