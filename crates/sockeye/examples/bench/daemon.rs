@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::request::{self, Timed};
+
 const DEADLINE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -61,6 +63,15 @@ impl Daemon {
 
     pub fn put(&self, path: &str) -> anyhow::Result<Answer> {
         self.ask("PUT", path)
+    }
+
+    /// Asks, and tells when the first byte of the body came.
+    pub fn time(&self, method: &str, path: &str) -> anyhow::Result<Timed> {
+        request::ask(&self.socket, method, path)
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// HTTP/1.0, so that the answer is not in chunks and ends with the connection.

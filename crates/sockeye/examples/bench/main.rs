@@ -2,7 +2,8 @@
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
 //! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
-//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed` and `audits`; what each row means in
+//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed`, `first_byte`,
+//! `slow_readers` and `audits`; what each row means in
 //! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
 #![allow(clippy::print_stdout, reason = "the tables are the output")]
@@ -24,7 +25,9 @@ mod deltas;
 mod driver;
 mod empty;
 mod encoding;
+mod first_byte;
 mod held;
+mod idle_http;
 mod inet_diag;
 mod loopback;
 mod machine;
@@ -37,8 +40,11 @@ mod per_packet;
 mod ping_pong;
 mod producer;
 mod program_runs;
+mod request;
 mod root_cgroup;
 mod sample;
+mod slow_reader;
+mod slow_readers;
 mod snapshot;
 mod socket_statistics;
 mod table;
@@ -86,6 +92,8 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Measurement::Deltas => Box::new(deltas::measure(arguments.rounds)?),
             Measurement::Encode => Box::new(encoding::measure(arguments.rounds)?),
             Measurement::Closed => Box::new(closed::measure(&world)?),
+            Measurement::FirstByte => Box::new(first_byte::measure(&world, arguments.rounds)?),
+            Measurement::SlowReaders => Box::new(slow_readers::measure(&world)?),
             Measurement::Audits => Box::new(audits::measure(&world, &arguments.connections)?),
         };
         println!("{}load before {load}, after {}\n", table.text(), machine::load());

@@ -24,6 +24,11 @@ impl Sample {
         self.0[(self.0.len() - 1) / 10]
     }
 
+    /// Where the highest tenth begins.
+    pub fn high_tenth(&self) -> f64 {
+        self.0[(self.0.len() * 9 / 10).min(self.0.len() - 1)]
+    }
+
     pub fn min(&self) -> f64 {
         self.0[0]
     }
