@@ -19,6 +19,7 @@ mod full_log;
 mod interrupted;
 mod ledger;
 mod limits;
+mod listing;
 mod lost_answers;
 mod metrics;
 mod needs;
