@@ -10,8 +10,8 @@ use crate::programs;
 use crate::stop::{Stop, failed};
 use crate::superuser;
 
-const SERVER: &str = "nginx-light";
-const UNIT: &str = "nginx.service";
+/// Packages that would start a server, and its name. It is wanted as a program for tests.
+const SERVERS: [(&str, &str); 2] = [("nginx-light", "nginx"), ("prometheus", "prometheus")];
 
 /// The families of distributions whose package names are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,24 +60,28 @@ pub(crate) fn provide(uses: &[Use]) -> Result<(), Stop> {
 fn install_with_apt(names: &[&str]) -> Result<(), Stop> {
     apt(&["update", "-qq"])?;
     let install = [&["install", "-qq", "--no-install-recommends", "-o=Dpkg::Use-Pty=0"][..], names].concat();
-    if !names.contains(&SERVER) {
-        return apt(&install);
-    }
-    // The server is wanted as a program for tests. Its package would start it on port 80, now and at each boot.
+    let servers = SERVERS.iter().filter(|(package, _)| names.contains(package)).map(|(_, server)| *server);
+    let servers: Vec<&str> = servers.collect();
+    // Its package would start it on its port, now and at each boot.
     let systemd = Path::new("/run/systemd/system").exists();
     if systemd {
-        execute("systemctl", &["mask", "--runtime", UNIT], &[])?;
+        each(&servers, "systemctl", &["mask", "--runtime"], &[])?;
     }
     let outcome = apt(&install);
     if systemd {
-        execute("systemctl", &["unmask", "--runtime", UNIT], &[])?;
+        each(&servers, "systemctl", &["unmask", "--runtime"], &[])?;
     }
     outcome?;
     if systemd {
-        execute("systemctl", &["disable", UNIT], &[])
+        each(&servers, "systemctl", &["disable"], &[])
     } else {
-        execute("update-rc.d", &["nginx", "disable"], &[])
+        each(&servers, "update-rc.d", &[], &["disable"])
     }
+}
+
+/// Calls the program for each server.
+fn each(servers: &[&str], program: &str, before: &[&str], after: &[&str]) -> Result<(), Stop> {
+    servers.iter().try_for_each(|&server| execute(program, &[before, &[server], after].concat(), &[]))
 }
 
 fn apt(arguments: &[&str]) -> Result<(), Stop> {

@@ -10,6 +10,7 @@ mod fuzz;
 mod install;
 mod packages;
 mod programs;
+mod python;
 mod run;
 mod stop;
 mod superuser;

@@ -3,6 +3,7 @@
 //! It installs nothing; `install` does.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::programs;
 
@@ -35,6 +36,8 @@ enum Probe {
     Clang(&'static str),
     /// The file exists.
     File(&'static str),
+    /// Python has all of these modules.
+    Python(&'static [&'static str]),
 }
 
 /// One row of the table.
@@ -89,6 +92,12 @@ static PACKAGES: &[Package] = &[
     Package { what: "nginx", probe: Probe::Programs(&["nginx"]),
         debian: "nginx-light", fedora: "nginx", arch: "nginx",
         why: "the real server of the end-to-end tests", uses: &[Use::EndToEnd] },
+    Package { what: "promtool", probe: Probe::Programs(&["promtool"]),
+        debian: "prometheus", fedora: "golang-github-prometheus", arch: "prometheus",
+        why: "reads the metrics in the end-to-end tests", uses: &[Use::EndToEnd] },
+    Package { what: "python3 with venv and pip", probe: Probe::Python(&["venv", "ensurepip"]),
+        debian: "python3-venv", fedora: "python3", arch: "python",
+        why: "makes the environment of the decoders and validators that the end-to-end tests use", uses: &[Use::EndToEnd] },
 ];
 
 /// The packages that one of `uses` needs and this machine does not have.
@@ -122,8 +131,15 @@ impl Probe {
             Self::Programs(names) => names.iter().all(|name| programs::find(name).is_some()),
             Self::Clang(name) => clang_program(name).is_some(),
             Self::File(path) => Path::new(path).exists(),
+            Self::Python(modules) => imports(modules),
         }
     }
+}
+
+fn imports(modules: &[&str]) -> bool {
+    let Some(python) = programs::find("python3") else { return false };
+    let import = format!("import {}", modules.join(", "));
+    Command::new(python).args(["-c", &import]).output().is_ok_and(|output| output.status.success())
 }
 
 fn recent(name: &str) -> Option<PathBuf> {
@@ -145,6 +161,7 @@ mod tests {
         assert!(!Probe::Programs(&["sh", "no-such-program"]).finds());
         assert!(!Probe::Clang("no-such-clang").finds());
         assert!(Probe::Programs(&["sh"]).finds());
+        assert!(!Probe::Python(&["no_such_module"]).finds());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::libtest;
 use super::not_run::{self, NotRun};
 use super::options::Options;
 use super::report::Report;
+use crate::python;
 use crate::stop::{Stop, failed};
 use crate::superuser;
 use crate::workspace::Workspace;
@@ -98,6 +99,12 @@ impl<'a> CargoTests<'a> {
         }
         let required: Vec<&str> = self.options.require.iter().map(|layer| layer.name()).collect();
         cargo.env(not_run::FILE, &self.notes).env(not_run::REQUIRE, required.join(","));
+        if layer == Layer::EndToEnd
+            && let Err(reason) = python::provide(self.workspace)
+        {
+            println!("{reason}");
+            cargo.env(python::MISSING, reason);
+        }
         let (tally, status) =
             libtest::stream(&mut cargo, &mut io::stdout()).map_err(failed("running cargo test"))?;
         report.tests(layer, &tally, status, self.noted()?);

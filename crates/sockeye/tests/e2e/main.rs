@@ -16,6 +16,7 @@ mod exits;
 mod exposition;
 mod freshness;
 mod full_log;
+mod independent_decoder;
 mod interrupted;
 mod ledger;
 mod limits;

@@ -1,18 +1,39 @@
 //! What a test needs of its host, and how it says that something is missing.
 
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::daemon::binary;
 use crate::not_run::not_run;
 use crate::world;
 
 /// True when the test can run here: as root, on a kernel with type information, with these programs. If not, that
 /// is noted, and where the class is required the test fails.
 pub fn runs_here(programs: &[&str]) -> bool {
-    let Some(reason) = missing(programs) else {
-        return true;
-    };
+    let reason = missing(programs);
+    reason.iter().for_each(|reason| note(reason));
+    reason.is_none()
+}
+
+/// The Python that `cargo x test` has given this package; absent when there is none, which is noted as above.
+pub fn python_with(package: &str) -> Option<PathBuf> {
+    // The binary is TARGET/PROFILE/sockeye, and the environment is in TARGET.
+    let target = binary().ancestors().nth(2).expect("the binary is in a target directory");
+    let python = target.join("python/bin/python3");
+    let import = format!("import {package}");
+    let imports = Command::new(&python).args(["-c", &import]).output();
+    if imports.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let told = std::env::var("SOCKEYE_PYTHON_MISSING");
+    note(&told.unwrap_or_else(|_| format!("{} has no {package}; cargo x test makes it", python.display())));
+    None
+}
+
+fn note(reason: &str) {
     let thread = std::thread::current();
-    let noted = not_run("e2e", thread.name().unwrap_or("unnamed"), &reason);
+    let noted = not_run("e2e", thread.name().unwrap_or("unnamed"), reason);
     noted.unwrap_or_else(|failure| panic!("{failure}"));
-    false
 }
 
 fn missing(programs: &[&str]) -> Option<String> {
