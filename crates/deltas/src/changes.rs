@@ -1,6 +1,6 @@
 //! The changed connections of an answer, one after the other.
 
-use connections::{Closed, Connection, Counters, News, NewsOf, Told};
+use connections::{Closed, Connection, Counters, News, NewsOf, State, Told};
 
 use crate::log::Slice;
 
@@ -94,6 +94,13 @@ impl Changes {
     #[must_use]
     pub fn count(&self) -> usize {
         self.each().count()
+    }
+
+    /// How many of them are closed.
+    #[must_use]
+    pub fn closed_count(&self) -> u64 {
+        let listed = self.listed.iter().filter(|change| change.connection.state == State::Closed);
+        (self.closed.iter().count() + listed.count()).try_into().unwrap_or(u64::MAX)
     }
 
     /// The memory that they have for themselves, in bytes.

@@ -93,7 +93,7 @@ fn rest(delta: &Delta) -> Connections {
         acknowledged: _,
         from: _,
         to: _,
-        coverage,
+        coverage: _,
         view: _,
         changes: _,
         roll_ups: _,
@@ -111,7 +111,7 @@ fn rest(delta: &Delta) -> Connections {
             eudm_enabled: false,
             discovery_service_map_enabled: false,
         }),
-        conn_telemetry_map: telemetry(coverage),
+        conn_telemetry_map: telemetry(delta),
         dns: Default::default(),
         // The reference does not fill it either.
         conn_telemetry: None,

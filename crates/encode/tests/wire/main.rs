@@ -6,5 +6,6 @@ mod fixtures;
 mod golden;
 mod keys;
 mod rules;
+mod telemetry;
 mod udp;
 mod world;
