@@ -182,6 +182,7 @@ pub(crate) fn owner(record: &owner_record) -> Option<Owner> {
         uid: record.uid,
         command: Command(record.command),
         cgroup_id: present(record.cgroup_id),
+        container: None,
         started_at_boot_ns: record.started_at_boot_ns,
         kernel: record.kernel_thread != 0,
         source,

@@ -3,13 +3,16 @@
 //! Says whether one connection is of that kind. Who asks for it, in which words, and what happens to the others is not
 //! decided here.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
 use crate::connection::Connection;
+use crate::container::ContainerId;
 use crate::direction::Direction;
+use crate::owner::Owner;
+use crate::rollup::RollUp;
 use crate::state::State;
 use crate::tuple::Protocol;
 
@@ -43,12 +46,71 @@ pub struct Criteria {
     pub uid: Option<u32>,
     /// Name of its owner's task, all of it: up to 15 bytes.
     pub command: Option<String>,
+    /// Container of its owner.
+    pub container: Option<ContainerId>,
+}
+
+/// What criteria look at. What is not known is absent, and so is what the connections of a roll-up do not have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    protocol: Protocol,
+    state: State,
+    direction: Option<Direction>,
+    netns: Option<u32>,
+    local: End,
+    remote: End,
+    owner: Option<&'a Owner>,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    address: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+impl<'a> From<&'a Connection> for Seen<'a> {
+    fn from(connection: &'a Connection) -> Self {
+        let tuple = connection.tuple;
+        Self {
+            protocol: tuple.protocol,
+            state: connection.state,
+            direction: Some(connection.direction),
+            netns: Some(tuple.netns),
+            local: End { address: Some(tuple.local.ip()), port: Some(tuple.local.port()) },
+            remote: End { address: Some(tuple.remote.ip()), port: Some(tuple.remote.port()) },
+            owner: connection.owner.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a RollUp> for Seen<'a> {
+    fn from(rollup: &'a RollUp) -> Self {
+        let common = rollup.key.common;
+        let direction = common.map(|common| common.direction);
+        let service_port = common.and_then(|common| common.service_port);
+        let serves = |serving| service_port.filter(|_| direction == Some(serving));
+        let (local, remote) = common.and_then(|common| common.ends).unzip();
+        Self {
+            protocol: rollup.key.protocol,
+            state: State::Closed,
+            direction,
+            netns: common.map(|common| common.netns),
+            local: End { address: local.map(|end| end.ip()), port: serves(Direction::Incoming) },
+            remote: End { address: remote.map(|end| end.ip()), port: serves(Direction::Outgoing) },
+            owner: rollup.owner.as_ref(),
+        }
+    }
 }
 
 impl Criteria {
     /// True when the connection is like that.
     #[must_use]
     pub fn hold_for(&self, connection: &Connection) -> bool {
+        self.hold_for_seen(&connection.into())
+    }
+
+    pub(crate) fn hold_for_seen(&self, seen: &Seen<'_>) -> bool {
         let Self {
             protocol,
             state,
@@ -63,16 +125,16 @@ impl Criteria {
             pid,
             uid,
             command,
+            container,
         } = self;
-        let tuple = connection.tuple;
-        let owner = connection.owner.as_ref();
-        let ends = [tuple.local, tuple.remote];
-        let is_local = [tuple.local];
-        let is_remote = [tuple.remote];
-        is(protocol, Some(&tuple.protocol))
-            && is(state, Some(&connection.state))
-            && is(direction, Some(&connection.direction))
-            && is(netns, Some(&tuple.netns))
+        let ends = [seen.local, seen.remote];
+        let is_local = [seen.local];
+        let is_remote = [seen.remote];
+        let owner = seen.owner;
+        is(protocol, Some(&seen.protocol))
+            && is(state, Some(&seen.state))
+            && is(direction, seen.direction.as_ref())
+            && is(netns, seen.netns.as_ref())
             && in_range_of(address, &ends)
             && in_range_of(local, &is_local)
             && in_range_of(remote, &is_remote)
@@ -81,6 +143,7 @@ impl Criteria {
             && has_port(remote_port, &is_remote)
             && is(pid, owner.map(|owner| &owner.pid))
             && is(uid, owner.map(|owner| &owner.uid))
+            && is(container, owner.and_then(|owner| owner.container.as_ref()))
             && command
                 .as_ref()
                 .is_none_or(|wanted| owner.is_some_and(|owner| owner.command.text() == wanted.as_str()))
@@ -92,10 +155,12 @@ fn is<T: PartialEq>(wanted: &Option<T>, found: Option<&T>) -> bool {
 }
 
 /// Addresses of IPv6 that stand for one of IPv4 are kept as that one, so a range is of one family.
-fn in_range_of(wanted: &Option<IpNet>, ends: &[SocketAddr]) -> bool {
-    wanted.as_ref().is_none_or(|range| ends.iter().any(|end| range.contains(&end.ip())))
+fn in_range_of(wanted: &Option<IpNet>, ends: &[End]) -> bool {
+    let is_in = |range: &IpNet, end: &End| end.address.is_some_and(|address| range.contains(&address));
+    wanted.as_ref().is_none_or(|range| ends.iter().any(|end| is_in(range, end)))
 }
 
-fn has_port(wanted: &Option<RangeInclusive<u16>>, ends: &[SocketAddr]) -> bool {
-    wanted.as_ref().is_none_or(|ports| ends.iter().any(|end| ports.contains(&end.port())))
+fn has_port(wanted: &Option<RangeInclusive<u16>>, ends: &[End]) -> bool {
+    let has = |ports: &RangeInclusive<u16>, end: &End| end.port.is_some_and(|port| ports.contains(&port));
+    wanted.as_ref().is_none_or(|ports| ends.iter().any(|end| has(ports, end)))
 }

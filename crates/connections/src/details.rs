@@ -263,6 +263,13 @@ impl Details {
         news(self) != news(earlier)
     }
 
+    /// True when something differs that a rule of the filter may look at.
+    pub(crate) fn is_another_kind_than(&self, earlier: &Self) -> bool {
+        let ends = |details: &Self| (details.local, details.local_port, details.remote, details.remote_port);
+        let kind = |details: &Self| (details.state, details.direction);
+        ends(self) != ends(earlier) || kind(self) != kind(earlier) || self.owner != earlier.owner
+    }
+
     pub(crate) fn established_at(&self) -> Option<KernelTime> {
         let known = self.protocol == Protocol::Tcp && self.at != NEVER;
         known.then_some(KernelTime(self.at))

@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) connection: Connection,
     /// Totals since the socket was opened, what was before tracing included.
     pub(crate) since_opened: Counters,
+    /// A client may have been told of it.
+    pub(crate) visible: bool,
 }
 
 impl Entry {
@@ -40,7 +42,7 @@ impl Entry {
             failure: None,
             failed_at: None,
         };
-        let mut entry = Self { connection, since_opened };
+        let mut entry = Self { connection, since_opened, visible: false };
         entry.note_failure(observation);
         entry
     }

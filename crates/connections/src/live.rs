@@ -17,6 +17,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::counters::Counters;
 use crate::details::Details;
 use crate::entry::Entry;
+use crate::filter::Filter;
 use crate::ledger::ForAudit;
 use crate::listeners::Listeners;
 use crate::news::{News, Told};
@@ -56,11 +57,24 @@ pub(crate) struct Live {
     open_directions: Vec<u32>,
     owners: Owners,
     generation: u32,
+    filter: Filter,
+    /// How many live connections are not visible.
+    hidden: usize,
+    /// Places of hidden connections that are new, or of which the filter may say something else since the last pass.
+    undecided: Vec<u32>,
     /// Only after it was asked for, until the pass ends.
     by_socket: Option<HashMap<u64, ConnectionId, RandomState>>,
 }
 
 impl Live {
+    pub(crate) fn with_filter(filter: Filter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.in_use()
     }
@@ -69,9 +83,10 @@ impl Live {
         self.find(id).is_some()
     }
 
-    /// All of them, in no order.
+    /// All that are visible, in no order.
     pub(crate) fn connections(&self) -> impl Iterator<Item = Connection> {
-        self.in_use().filter_map(|place| self.at(place))
+        let is_visible = |place: &u32| self.tallies.get(*place).is_some_and(Tally::is_visible);
+        self.in_use().filter(is_visible).filter_map(|place| self.at(place))
     }
 
     /// What an audit counts of them.
@@ -84,7 +99,7 @@ impl Live {
 
     /// What is told to a client that is told everything now.
     pub(crate) fn told(&self) -> Told {
-        Told::new(self.tallies.chunks().to_vec(), self.len())
+        Told::new(self.tallies.chunks().to_vec(), self.len() - self.hidden)
     }
 
     /// What is news to a client that was told so much.
@@ -106,11 +121,17 @@ impl Live {
         }
         // 0 is for places that are not in use.
         self.generation = self.generation.checked_add(1).unwrap_or(1);
-        let Entry { connection, since_opened } = entry;
+        let Entry { connection, since_opened, visible: _ } = entry;
+        let visible = self.filter.is_empty();
+        if !visible {
+            self.hidden += 1;
+            self.undecided.push(place);
+        }
         let details = self.packed(connection);
         if let (Some(to), Some(tally)) = (self.details.get_mut(place), self.tallies.get_mut(place)) {
             *to = details;
-            *tally = Tally::new(self.generation, (*since_opened).into(), connection.established_at.is_some());
+            let established = connection.established_at.is_some();
+            *tally = Tally::new(self.generation, (*since_opened).into(), established, visible);
         }
         let (hasher, details) = (&self.hasher, &self.details);
         let hash_at = |place: &u32| details.get(*place).map_or(0, |at| hasher.hash_one(at.id));
@@ -125,6 +146,7 @@ impl Live {
         let (place, _) = self.index.find_entry(hash, is_it).ok()?.remove();
         let entry = self.entry(place)?;
         let generation = self.tallies.get(place)?.generation;
+        self.hidden -= usize::from(!entry.visible);
         self.mark(place, NOT_IN_USE);
         *self.tallies.get_mut(place)? = Tally::default();
         // Gives its share of the owner back.
@@ -175,6 +197,7 @@ impl Live {
                 self.store(place, &entry);
             }
         }
+        self.decide();
         let mut missing = HashMap::default();
         let mut gone = Vec::new();
         let unread = |seen: u16| seen != pass && seen != NOT_IN_USE;
@@ -189,6 +212,22 @@ impl Live {
         }
         self.missing = missing;
         gone
+    }
+
+    /// Makes visible what passes the filter. It stays so: from now on a client may have been told of it.
+    fn decide(&mut self) {
+        for place in std::mem::take(&mut self.undecided) {
+            let passes = self.at(place).is_some_and(|connection| self.filter.passes(&connection));
+            if let Some(tally) = self.tallies.get_mut(place).filter(|tally| passes && tally.is_hidden()) {
+                *tally = tally.shown();
+                self.hidden -= 1;
+            }
+        }
+    }
+
+    /// True when clients are to be told of the connection, which has ended.
+    pub(crate) fn shows(&self, entry: &Entry) -> bool {
+        entry.visible || self.filter.passes(&entry.connection)
     }
 
     /// What is kept of a connection that has ended, and that was at `place` while it lived.
@@ -227,7 +266,9 @@ impl Live {
     }
 
     fn entry(&self, place: u32) -> Option<Entry> {
-        Some(Entry { connection: self.at(place)?, since_opened: self.tallies.get(place)?.counted.into() })
+        let tally = self.tallies.get(place)?;
+        let (since_opened, visible) = (tally.counted.into(), tally.is_visible());
+        Some(Entry { connection: self.at(place)?, since_opened, visible })
     }
 
     /// Keeps what changed, and copies nothing that stayed the same.
@@ -241,6 +282,9 @@ impl Live {
         let details = Details::pack(&entry.connection, owner, known.shared_before());
         let tally = *self.tallies.get(place)?;
         let established = entry.connection.established_at.is_some();
+        if !entry.visible && details.is_another_kind_than(known) {
+            self.undecided.push(place);
+        }
         let new = tally.later(entry.since_opened.into(), established, details.is_news_after(known));
         if details != *known {
             *self.details.get_mut(place)? = details;

@@ -12,7 +12,7 @@ use crate::counters::Counters;
 use crate::details::Details;
 use crate::tally::Tally;
 
-/// What was told of all live connections, at one moment. What ended since, and what is at its place now, does not change it.
+/// What was told of all live connections that are visible, at one moment. What ended since, and what is at its place now, does not change it.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     tallies: Arc<Vec<Chunk<Tally>>>,
@@ -78,7 +78,7 @@ impl Told {
     pub(crate) fn at(&self, place: Place) -> Option<&Tally> {
         let (chunk, index) = position(place.number);
         let told = self.tallies.get(chunk)?.get(index)?;
-        (place.generation != 0 && told.generation == place.generation).then_some(told)
+        (told.is_visible() && told.generation == place.generation).then_some(told)
     }
 }
 
@@ -157,7 +157,7 @@ fn news_of<'a>(
 ) -> impl Iterator<Item = (usize, NewsOf<'a>)> {
     (index..CHUNK).filter_map(move |at| {
         let (tally, told) = (tallies.get(at)?, told.get(at)?);
-        let is_news = tally.generation != 0 && tally != told;
+        let is_news = tally.is_visible() && tally != told;
         is_news.then_some((at, NewsOf { tally, details: details.get(at)?, told }))
     })
 }
@@ -188,6 +188,6 @@ impl NewsOf<'_> {
     }
 
     fn was_told(&self) -> bool {
-        self.told.generation == self.tally.generation
+        self.told.is_visible() && self.told.generation == self.tally.generation
     }
 }

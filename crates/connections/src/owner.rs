@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::container::ContainerId;
+
 /// The process that owns a connection's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -15,6 +17,8 @@ pub struct Owner {
     pub command: Command,
     /// Id (inode number) of its cgroup in the v2 hierarchy; absent where the kernel gives none.
     pub cgroup_id: Option<u64>,
+    /// The container that it runs in; absent when it runs in none, or when that could not be found out.
+    pub container: Option<ContainerId>,
     /// Start of the process in nanoseconds since boot (`CLOCK_BOOTTIME`); with the pid it is unique until
     /// the next boot.
     pub started_at_boot_ns: u64,

@@ -10,7 +10,7 @@ use crate::owner::Owner;
 /// Fewer are not worth looking through.
 const SWEPT_MIN: usize = 1024;
 
-/// The owners in use. An owner takes 72 bytes, and about 16 here.
+/// The owners in use. An owner takes 104 bytes, and about 16 here.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     owners: HashSet<Arc<Owner>, RandomState>,
@@ -53,6 +53,7 @@ mod tests {
             uid: 0,
             command: Command::default(),
             cgroup_id: None,
+            container: None,
             started_at_boot_ns: 1,
             kernel: false,
             source: OwnerSource::Connect,

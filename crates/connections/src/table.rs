@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::event::{Ending, Event, Observation};
 use crate::failure::Failure;
+use crate::filter::Filter;
 use crate::ledger::Ledger;
 use crate::listeners::Listeners;
 use crate::live::Live;
@@ -60,14 +61,27 @@ pub struct TableCounts {
     pub anomalies: u64,
     /// Connections that left the kernel without a final record.
     pub close_not_seen: Loss,
+    /// Connections that ended and of which nothing was told, because the filter excludes them; those of roll-ups included.
+    pub excluded: u64,
 }
 
 impl Table {
     /// An empty table that holds at most `live_max` connections.
     #[must_use]
     pub fn new(live_max: usize) -> Self {
+        Self::with_filter(live_max, Filter::default())
+    }
+
+    /// The same, which tells only of connections that pass the filter. The others are followed all the same, so that an audit
+    /// finds nothing missing.
+    ///
+    /// With a filter, a connection becomes visible at the end of a pass, or when it has ended, with all that it carried, if
+    /// it passes with what is known by then; and it stays visible to its end, whatever is learnt of it. So what is told does
+    /// not depend on when clients ask.
+    #[must_use]
+    pub fn with_filter(live_max: usize, filter: Filter) -> Self {
         Self {
-            live: Live::default(),
+            live: Live::with_filter(filter),
             listeners: Listeners::default(),
             tombstones: Tombstones::default(),
             closed: Vec::new(),
@@ -101,7 +115,7 @@ impl Table {
         }
     }
 
-    /// The live connections, in no order.
+    /// The live connections that are visible, in no order.
     pub fn connections(&self) -> impl Iterator<Item = Connection> {
         self.live.connections()
     }
@@ -132,7 +146,7 @@ impl Table {
         self.moment
     }
 
-    /// How many connections are live.
+    /// How many connections are live, visible or not.
     #[must_use]
     pub fn live_count(&self) -> usize {
         self.live.len()
@@ -156,7 +170,7 @@ impl Table {
         self.audits.last()
     }
 
-    /// Takes the connections that closed since the last call, each exactly once.
+    /// Takes the connections that closed since the last call, each exactly once, without the excluded ones.
     pub fn take_closed(&mut self) -> Vec<Closed> {
         std::mem::take(&mut self.closed)
     }
@@ -274,16 +288,22 @@ impl Table {
     }
 
     fn roll_up(&mut self, rollup: Box<RollUp>) {
+        let passes = self.live.filter().passes_roll_up(&rollup);
         let (settled, backwards) = self.named.settle(rollup);
         self.counts.anomalies += backwards;
         match settled {
             Settled::News(rollup) if rollup.is_empty() => {}
             Settled::News(rollup) => {
-                self.counts.rolled_up += rollup.connections;
                 self.ledger.add_rolled_up(&rollup);
-                self.rolled_up.push(*rollup);
+                if passes {
+                    self.counts.rolled_up += rollup.connections;
+                    self.rolled_up.push(*rollup);
+                } else {
+                    self.counts.excluded += rollup.connections;
+                }
             }
-            Settled::Lost(loss) => self.counts.ring_full = self.counts.ring_full.plus(loss),
+            Settled::Lost(loss) if passes => self.counts.ring_full = self.counts.ring_full.plus(loss),
+            Settled::Lost(loss) => self.counts.excluded += loss.connections,
         }
     }
 
@@ -295,7 +315,11 @@ impl Table {
         self.counts.closed += 1;
         let closed = self.live.closed(&entry, place);
         self.ledger.add_closed(closed.for_audit());
-        self.closed.push(closed);
+        if self.live.shows(&entry) {
+            self.closed.push(closed);
+        } else {
+            self.counts.excluded += 1;
+        }
     }
 
     fn end_pass(&mut self, at: KernelTime) {

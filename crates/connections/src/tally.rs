@@ -24,26 +24,44 @@ pub(crate) struct Counted {
 pub(crate) struct Tally {
     /// Tells apart the connections that have the same place one after the other; 0 while none has it.
     pub(crate) generation: u32,
-    /// Whether it is or was established, in the upper bit; the rest is another number whenever something is news that is no
-    /// counter.
+    /// Whether it is or was established, in the upper bit; whether nobody is told of it, in the next one; the rest is another
+    /// number whenever something is news that is no counter.
     revision: u32,
     pub(crate) counted: Counted,
 }
 
 /// The bit of the revision that tells that the connection was established.
 const ESTABLISHED: u32 = 1 << 31;
+/// The bit of the revision that tells that nobody is told of the connection.
+const HIDDEN: u32 = 1 << 30;
 
 impl Tally {
     /// Of a connection that is seen for the first time.
-    pub(crate) fn new(generation: u32, counted: Counted, established: bool) -> Self {
-        Self { generation, revision: if established { ESTABLISHED } else { 0 }, counted }
+    pub(crate) fn new(generation: u32, counted: Counted, established: bool, visible: bool) -> Self {
+        let hidden = if visible { 0 } else { HIDDEN };
+        Self { generation, revision: hidden | established_bit(established), counted }
     }
 
     /// Of the same connection later.
     pub(crate) fn later(self, counted: Counted, established: bool, is_news: bool) -> Self {
-        let revision = self.revision.wrapping_add(is_news.into()) & !ESTABLISHED;
-        let established = if established { ESTABLISHED } else { 0 };
-        Self { revision: revision | established, counted, ..self }
+        let revision = self.revision.wrapping_add(is_news.into()) & !(ESTABLISHED | HIDDEN);
+        let revision = revision | self.revision & HIDDEN | established_bit(established);
+        Self { revision, counted, ..self }
+    }
+
+    /// Of the same connection when clients are told of it.
+    pub(crate) fn shown(self) -> Self {
+        Self { revision: self.revision & !HIDDEN, ..self }
+    }
+
+    /// True when there is a connection of which clients are told.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.generation != 0 && !self.is_hidden()
+    }
+
+    /// True when there is a connection of which nobody is told.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.revision & HIDDEN != 0
     }
 
     pub(crate) fn was_established(&self) -> bool {
@@ -67,6 +85,10 @@ impl Tally {
             recoveries: 0,
         },
     };
+}
+
+fn established_bit(established: bool) -> u32 {
+    if established { ESTABLISHED } else { 0 }
 }
 
 impl From<Counters> for Counted {

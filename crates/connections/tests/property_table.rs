@@ -6,8 +6,8 @@ mod fixtures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use connections::{
-    ConnectionId, Counters, Event, Facts, KernelTime, Loss, Observation, Protocol, RawCounters, RollUp,
-    RollUpKey, RolledUp, State, Table, TableCounts, UdpFacts,
+    ConnectionId, Counters, Criteria, Event, Facts, Filter, KernelTime, Loss, Observation, Protocol,
+    RawCounters, RollUp, RollUpKey, RolledUp, State, Table, TableCounts, UdpFacts,
 };
 use fixtures::{ending, observation};
 use proptest::prelude::*;
@@ -15,6 +15,7 @@ use proptest::prelude::*;
 const SOCKETS: usize = 6;
 /// The sockets from this one on are of UDP.
 const FIRST_UDP: u64 = 4;
+const EXCLUDED_PORT: u16 = 7;
 const SECOND: u64 = 1_000_000_000;
 
 #[derive(Debug, Clone)]
@@ -107,6 +108,9 @@ struct Followed {
 #[derive(Debug)]
 struct Model {
     live_max: usize,
+    filtered: bool,
+    /// At the end of the last pass.
+    lived: BTreeSet<ConnectionId>,
     now: u64,
     open: [Option<Socket>; SOCKETS],
     last: [Option<Socket>; SOCKETS],
@@ -114,6 +118,8 @@ struct Model {
     read_in_pass: BTreeSet<ConnectionId>,
     /// Passes that ended since each was closed.
     buried: BTreeMap<ConnectionId, u64>,
+    ended: BTreeSet<ConnectionId>,
+    /// Those of them that are told.
     closed: BTreeMap<ConnectionId, Counters>,
     /// Connections and counters of each roll-up that is news.
     rolled_up: Vec<(u64, Counters)>,
@@ -122,15 +128,18 @@ struct Model {
 }
 
 impl Model {
-    fn new(live_max: usize) -> Self {
+    fn new(live_max: usize, filtered: bool) -> Self {
         Self {
             live_max,
+            filtered,
+            lived: BTreeSet::new(),
             now: 0,
             open: [None; SOCKETS],
             last: [None; SOCKETS],
             live: BTreeMap::new(),
             read_in_pass: BTreeSet::new(),
             buried: BTreeMap::new(),
+            ended: BTreeSet::new(),
             closed: BTreeMap::new(),
             rolled_up: Vec::new(),
             without_room: 0,
@@ -298,12 +307,17 @@ impl Model {
     fn bury(&mut self, id: ConnectionId, total: Counters) {
         self.counts.closed += 1;
         self.buried.insert(id, 0);
-        self.closed.insert(id, total);
+        if self.filtered && is_excluded(id) {
+            self.counts.excluded += 1;
+        } else {
+            self.closed.insert(id, total);
+        }
+        self.ended.insert(id);
     }
 
     /// Nothing comes later than a tombstone lasts.
     fn late(&mut self, socket: Socket, close: bool) -> Option<Vec<Event>> {
-        if self.closed.contains_key(&socket.id) && !self.buried.contains_key(&socket.id) {
+        if self.ended.contains(&socket.id) && !self.buried.contains_key(&socket.id) {
             return None;
         }
         Some(vec![if close { self.close(socket) } else { self.read(socket) }])
@@ -342,12 +356,23 @@ impl Model {
             }
         }
         self.counts.without_room = std::mem::take(&mut self.without_room);
+        self.lived = self.live.keys().copied().collect();
         self.read_in_pass.clear();
         self.buried.values_mut().for_each(|passes| *passes += 1);
         self.buried.retain(|_, passes| *passes <= 2);
         events.push(Event::PassEnded { at: KernelTime(self.now) });
         events
     }
+}
+
+/// The sockets of which the filter tells nothing: one of each protocol.
+fn is_excluded(id: ConnectionId) -> bool {
+    id.cookie == 0 || id.cookie == FIRST_UDP
+}
+
+fn filter() -> Filter {
+    let excluded = Criteria { remote_port: Some(EXCLUDED_PORT..=EXCLUDED_PORT), ..Criteria::default() };
+    Filter { exclude: vec![excluded], ..Filter::default() }
 }
 
 /// As the kernel side sees it: packets in 32 bits.
@@ -362,6 +387,9 @@ fn observed(id: ConnectionId, pre_existing: bool, counters: Counters) -> Observa
         ..RawCounters::default()
     };
     let mut observation = Observation { id, pre_existing, counters, ..observation(id.cookie) };
+    if is_excluded(id) {
+        observation.tuple.remote.set_port(EXCLUDED_PORT);
+    }
     if protocol(id) == Protocol::Udp {
         observation.tuple.protocol = Protocol::Udp;
         (observation.state, observation.facts) = (State::Open, Facts::Udp(UdpFacts::default()));
@@ -375,10 +403,12 @@ proptest! {
     #[test]
     fn the_table_knows_what_a_perfect_observer_knows(
         live_max in prop_oneof![Just(100), 1..5usize],
+        filtered in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let mut table = Table::new(live_max);
-        let mut model = Model::new(live_max);
+        let filter = if filtered { filter() } else { Filter::default() };
+        let mut table = Table::with_filter(live_max, filter);
+        let mut model = Model::new(live_max, filtered);
         let mut closed = BTreeMap::new();
         let mut rolled_up = Vec::new();
         for step in &steps {
@@ -393,7 +423,10 @@ proptest! {
             rolled_up.extend(news);
             prop_assert_eq!(&rolled_up, &model.rolled_up, "rolled up after {:?}", step);
             let live: BTreeMap<_, _> = table.connections().map(|live| (live.id, live.total)).collect();
-            let followed = model.live.iter();
+            prop_assert_eq!(table.live_count(), model.live.len(), "followed after {:?}", step);
+            prop_assert_eq!(table.told().count(), live.len(), "to be told after {:?}", step);
+            let is_told = |id: &ConnectionId| !filtered || model.lived.contains(id) && !is_excluded(*id);
+            let followed = model.live.iter().filter(|(id, _)| is_told(id));
             let expected = followed.map(|(id, followed)| (*id, followed.read.since(followed.before).0)).collect();
             prop_assert_eq!(live, expected, "live after {:?}", step);
             prop_assert_eq!(&closed, &model.closed, "closed after {:?}", step);

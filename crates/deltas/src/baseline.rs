@@ -59,6 +59,7 @@ impl Baseline {
                 .saturating_sub(earlier.untracked)
                 .saturating_add(health.untracked_now),
             rolled_up: health.rolled_up.saturating_sub(earlier.rolled_up),
+            excluded: health.excluded.saturating_sub(earlier.excluded),
             anomalies: health.anomalies.saturating_sub(earlier.anomalies),
             not_counted: not_counted(health.audit).saturating_sub(not_counted(earlier.audit)),
             audit: health.audit,

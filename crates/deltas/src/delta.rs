@@ -67,6 +67,8 @@ pub struct Health {
     pub untracked_now: u64,
     /// Connections told as part of a roll-up.
     pub rolled_up: u64,
+    /// Connections that ended and were not told, because the filter excludes them.
+    pub excluded: u64,
     /// Contradictions in what the kernel said.
     pub anomalies: u64,
     /// The last audit; absent before the first.
@@ -84,6 +86,9 @@ pub struct Coverage {
     pub untracked: u64,
     /// Connections told as part of a roll-up in the interval: nothing of their counters is missing.
     pub rolled_up: u64,
+    /// Connections that ended in the interval and are not told, because the filter excludes them. That is what was asked
+    /// for: nothing is missing.
+    pub excluded: u64,
     /// Contradictions in the interval.
     pub anomalies: u64,
     /// What the audits of the interval found that was neither followed nor counted: sockets, connections, datagrams.

@@ -33,7 +33,7 @@ pub(crate) struct Merged {
     pub(crate) rollup: RollUp,
 }
 
-const _: () = assert!(size_of::<Merged>() <= 320, "as the limits say");
+const _: () = assert!(size_of::<Merged>() <= 352, "as the limits say");
 
 impl Ended {
     /// Nothing yet; room for so many closed connections, and so many roll-ups of each origin: what a slow client needs takes

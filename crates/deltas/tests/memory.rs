@@ -37,6 +37,7 @@ fn one(cookie: u64, sent_bytes: u64) -> Observation {
         uid: 0,
         command: Command::default(),
         cgroup_id: None,
+        container: None,
         started_at_boot_ns: 1,
         kernel: false,
         source: OwnerSource::Connect,

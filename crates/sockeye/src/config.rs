@@ -3,12 +3,14 @@
 //! One TOML file, overridden by the environment, overridden by flags. Layering and the words for bad input
 //! are in `layers`.
 
+mod filters;
 mod layers;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use filters::Filters;
 pub use layers::ConfigError;
 
 /// Everything that can be configured. `Default` is what runs without a file.
@@ -21,6 +23,8 @@ pub struct Config {
     pub log: Log,
     /// What is read from the kernel.
     pub collect: Collect,
+    /// Which connections are told.
+    pub filters: Filters,
     /// Clients of the API.
     pub clients: ClientDefaults,
     /// Bounds on memory and work.

@@ -141,8 +141,16 @@ fn of_udp(counts: UdpCounts) -> impl Iterator<Item = Count> {
 
 /// What the table of live connections counted.
 pub(crate) fn of_table(counts: TableCounts) -> impl Iterator<Item = Count> {
-    let TableCounts { closed, untracked, without_room, rolled_up, ring_full, anomalies, close_not_seen } =
-        counts;
+    let TableCounts {
+        closed,
+        untracked,
+        without_room,
+        rolled_up,
+        ring_full,
+        anomalies,
+        close_not_seen,
+        excluded,
+    } = counts;
     // The bytes are told by cause.
     let Loss { connections: not_seen, bytes: _ } = close_not_seen;
     let Loss { connections: not_told, bytes: _ } = ring_full;
@@ -158,6 +166,12 @@ pub(crate) fn of_table(counts: TableCounts) -> impl Iterator<Item = Count> {
             "sockeye_connections_rolled_up",
             "Closed connections told as part of a roll-up, because the kernel side had no room for more.",
             rolled_up,
+        ),
+        Count::total(
+            "connections_excluded",
+            "sockeye_connections_excluded",
+            "Connections that ended and were not told, because the filters exclude them.",
+            excluded,
         ),
         Count::of_loss("connections_ring_full", not_told),
         Count::of_loss("connections_close_not_seen", not_seen),

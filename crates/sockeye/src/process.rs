@@ -156,7 +156,13 @@ fn state_limits(config: &Config) -> StateLimits {
         ("http_connections", limits.http_connections.into()),
     ];
     let freshness_ns = u64::from(config.clients.freshness_ms) * 1_000_000;
-    StateLimits { live_connections: number(limits.live_connections), clients, freshness_ns, listed }
+    StateLimits {
+        live_connections: number(limits.live_connections),
+        filter: config.filters.filter(),
+        clients,
+        freshness_ns,
+        listed,
+    }
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

@@ -15,7 +15,7 @@ use collect::{
     CollectError, KernelCounts, KernelMaps, PassRequests, ProgramCosts, Report, Support, UdpCounts,
     kernel_now, wall_offset,
 };
-use connections::{Event, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
+use connections::{Event, Filter, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
@@ -47,6 +47,8 @@ pub enum Message {
 pub struct StateLimits {
     /// Live connections.
     pub live_connections: usize,
+    /// Which connections are told.
+    pub filter: Filter,
     /// Clients and closed connections.
     pub clients: ClientLimits,
     /// A poll may be answered from a pass that began so many nanoseconds ago.
@@ -87,7 +89,7 @@ impl StateThread {
         let (failing, failed) = oneshot::channel();
         let wall = Wall::new(wall_offset());
         let state = State {
-            table: Table::new(limits.live_connections),
+            table: Table::with_filter(limits.live_connections, limits.filter),
             clients: Clients::new(limits.clients, began_at).numbered_above(first_number(began_at)),
             turns: Turns::default(),
             requests,
@@ -377,6 +379,7 @@ impl State {
             ring_full,
             anomalies,
             close_not_seen,
+            excluded,
         } = self.table.counts();
         // A socket without any slot is counted when it is refused one, and again when it closes; one that
         // adoption missed only when it closes.
@@ -387,6 +390,7 @@ impl State {
             untracked: untracked + unclaimed + attempts_full + foreign + late,
             untracked_now: without_room + spilled_now,
             rolled_up,
+            excluded,
             anomalies: anomalies + malformed,
             audit: self.table.audit(),
         }

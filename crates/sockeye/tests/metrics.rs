@@ -119,6 +119,7 @@ fn told() -> Told {
     let limits = StateLimits {
         freshness_ns: 0,
         live_connections: 10,
+        filter: connections::Filter::default(),
         clients: ClientLimits::default(),
         listed: vec![("tcp_slots", 4711), ("clients", 64)],
     };

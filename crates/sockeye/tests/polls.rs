@@ -31,6 +31,7 @@ impl World {
         let requests = PassRequests::new().expect("there are descriptors");
         let limits = StateLimits {
             live_connections: 10,
+            filter: connections::Filter::default(),
             clients: ClientLimits::default(),
             freshness_ns: 0,
             listed: Vec::new(),

@@ -30,6 +30,7 @@ fn owner() -> Owner {
         uid: 9,
         command: Command(*b"0123456789abcde\0"),
         cgroup_id: Some(u64::MAX),
+        container: crate::ContainerId::parse(&"f".repeat(64)),
         started_at_boot_ns: u64::MAX,
         kernel: true,
         source: OwnerSource::Descriptor,

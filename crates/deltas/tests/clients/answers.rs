@@ -65,6 +65,7 @@ fn an_owner_that_is_learnt_is_told_although_no_counter_moved() {
         uid: 0,
         command: Command::default(),
         cgroup_id: None,
+        container: None,
         started_at_boot_ns: 0,
         kernel: false,
         source: OwnerSource::Descriptor,
@@ -166,6 +167,7 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
     let health = |untracked, ring_bytes| Health {
         losses: Losses { ring_full: Loss { connections: 1, bytes: ring_bytes }, ..Losses::default() },
         untracked,
+        excluded: 7 * untracked,
         anomalies: 3 * untracked,
         ..Health::default()
     };
@@ -177,7 +179,8 @@ fn coverage_is_what_was_missed_since_the_acknowledged_answer() {
             .answer(&ticket, &world.table, health(untracked, ring_bytes), world.now)
             .expect("an answer");
         world.end(&ticket, delivered);
-        let Coverage { losses, untracked, anomalies, .. } = delta.coverage;
+        let Coverage { losses, untracked, excluded, anomalies, .. } = delta.coverage;
+        assert_eq!(excluded, 7 * untracked);
         (losses.ring_full.bytes, untracked, anomalies, delta.coverage.complete())
     };
     assert_eq!(coverage(2, 100, true), (100, 2, 6, false));

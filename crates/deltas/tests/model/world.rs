@@ -173,7 +173,8 @@ impl World {
             self.end(number, true);
         }
         for state in self.host.clients.list() {
-            prop_assert_eq!((state.baselines, state.closed_waiting), (self.host.table.live_count(), 0));
+            let visible = self.host.table.connections().count();
+            prop_assert_eq!((state.baselines, state.closed_waiting), (visible, 0));
         }
         prop_assert_eq!((self.host.clients.closed_kept(), self.host.clients.rollups_kept()), (0, 0));
         let in_flight: usize =

@@ -84,13 +84,15 @@ pub(super) fn address(end: SocketAddr) -> String {
 impl proto::Owner {
     pub(super) fn new(owner: &Owner) -> Self {
         // The start of the process is of a clock that the answer has no offset for; it is not told yet.
-        let Owner { pid, tid, uid, command, cgroup_id, started_at_boot_ns: _, kernel, source } = owner;
+        let Owner { pid, tid, uid, command, cgroup_id, container, started_at_boot_ns: _, kernel, source } =
+            owner;
         Self {
             pid: *pid,
             tid: *tid,
             uid: *uid,
             command: command.text().into_owned(),
             cgroup_id: *cgroup_id,
+            container_id: container.map(|container| container.to_string()),
             source: proto::OwnerSource::from(*source).into(),
             kernel: kernel.then_some(true),
         }

@@ -10,13 +10,22 @@ const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 impl proto::Coverage {
     pub(super) fn new(coverage: &Coverage, degradations: &[String], wall: WallOffset) -> Self {
         // What was not counted shows in what the audit found.
-        let Coverage { interval_ns, losses, untracked, rolled_up, anomalies, not_counted: _, audit } =
-            *coverage;
+        let Coverage {
+            interval_ns,
+            losses,
+            untracked,
+            rolled_up,
+            excluded,
+            anomalies,
+            not_counted: _,
+            audit,
+        } = *coverage;
         let lost = losses.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
         Self {
             interval_ms: interval_ns / NANOSECONDS_PER_MILLISECOND,
             lost: lost.map(|(cause, loss)| (cause.to_owned(), loss.into())).collect(),
             rolled_up: Some(proto::RolledUp { connections: rolled_up }),
+            excluded: Some(proto::Excluded { connections: excluded }),
             untracked,
             anomalies,
             degradations: degradations.to_vec(),

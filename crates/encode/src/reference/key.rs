@@ -118,7 +118,16 @@ impl From<Direction> for ConnectionDirection {
 
 /// Process id, the only thing that the dialect tells of an owner. Kernels have at most 2^22 of them.
 pub(super) fn pid(owner: Owner) -> i32 {
-    let Owner { pid, tid: _, uid: _, command: _, cgroup_id: _, started_at_boot_ns: _, kernel: _, source: _ } =
-        owner;
+    let Owner {
+        pid,
+        tid: _,
+        uid: _,
+        command: _,
+        cgroup_id: _,
+        container: _,
+        started_at_boot_ns: _,
+        kernel: _,
+        source: _,
+    } = owner;
     i32::try_from(pid).unwrap_or(0)
 }

@@ -20,13 +20,14 @@ use deltas::{Coverage, Delta, RollUpId};
 /// zeros.
 pub(super) fn telemetry(delta: &Delta) -> BTreeMap<String, i64> {
     // The interval has no entry: the reader measures its own.
-    let Coverage { interval_ns: _, losses, untracked, rolled_up, anomalies, not_counted: _, audit } =
+    let Coverage { interval_ns: _, losses, untracked, rolled_up, excluded, anomalies, not_counted: _, audit } =
         delta.coverage;
     let complete = delta.coverage.complete();
     let counts = [
         ("complete", u64::from(complete)),
         ("untracked", untracked),
         ("rolled_up.connections", rolled_up),
+        ("excluded.connections", excluded),
         ("anomalies", anomalies),
     ];
     let Losses { ring_full: _, close_not_seen: _, closed_log_full } = losses;

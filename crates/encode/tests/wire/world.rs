@@ -3,8 +3,8 @@
 //! its state.
 
 use connections::{
-    Common, Connection, Counters, Direction, Facts, Failure, FailureKind, GlobalId, KernelTime, Loss, Losses,
-    Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
+    Common, Connection, ContainerId, Counters, Direction, Facts, Failure, FailureKind, GlobalId, KernelTime,
+    Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
 };
 use deltas::{Change, Coverage, Delta, RollUpId};
 use encode::{Answer, native, reference};
@@ -45,6 +45,7 @@ pub(crate) fn delta() -> Delta {
             losses,
             untracked: 0,
             rolled_up: 24,
+            excluded: 3,
             anomalies: 1,
             not_counted: 0,
             audit: None,
@@ -93,7 +94,8 @@ fn rest() -> RollUp {
 }
 
 fn outgoing() -> Change {
-    let owner = Owner { cgroup_id: Some(4242), ..owner("curl") };
+    let container = ContainerId::parse(&"0123456789abcdef".repeat(4));
+    let owner = Owner { cgroup_id: Some(4242), container, ..owner("curl") };
     let tcp = TcpFacts {
         srtt_us: Some(180),
         rttvar_us: Some(40),

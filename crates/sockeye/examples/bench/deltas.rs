@@ -135,6 +135,7 @@ fn observation(number: u32, sent_bytes: u64) -> Observation {
         uid: 0,
         command: Command::default(),
         cgroup_id: Some(1),
+        container: None,
         started_at_boot_ns: 1,
         kernel: false,
         source: OwnerSource::Connect,

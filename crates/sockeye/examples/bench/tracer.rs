@@ -74,6 +74,7 @@ impl Tracer {
             freshness_ns: 0,
             live_connections: usize::try_from(Limits::default().live_connections.max(collect.tcp_slots))?,
             // ss can take minutes between two polls.
+            filter: connections::Filter::default(),
             clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },
             listed: Vec::new(),
         };

@@ -200,6 +200,9 @@ fn set_from_environment(layers: &mut Table, name: &str, value: &str) -> Result<(
     let value = match expected {
         Value::Integer(_) => value.parse().map(Value::Integer).unwrap_or_else(|_| value.into()),
         Value::Boolean(_) => value.parse().map(Value::Boolean).unwrap_or_else(|_| value.into()),
+        Value::Array(_) | Value::Table(_) => {
+            parsed(value).ok_or_else(|| bad_value(name, &section, &key, &value.into(), "this is no TOML"))?
+        }
         _ => Value::from(value),
     };
     check_value(name, &section, &key, &value)?;
@@ -217,8 +220,19 @@ fn check_value(origin: &str, section: &str, key: &str, value: &Value) -> Result<
     let Err(error) = alone.try_into::<Config>() else {
         return Ok(());
     };
+    Err(bad_value(origin, section, key, value, error.message()))
+}
+
+fn bad_value(origin: &str, section: &str, key: &str, value: &Value, reason: &str) -> ConfigError {
     let (origin, key, value) = (origin.to_owned(), format!("{section}.{key}"), value.to_string());
-    Err(ConfigError::Value { origin, key, value, reason: error.message().to_owned() })
+    ConfigError::Value { origin, key, value, reason: reason.trim_end().replace('\n', ": ") }
+}
+
+/// A list or a table, as it would stand in the file.
+fn parsed(value: &str) -> Option<Value> {
+    let mut table = format!("value = {value}").parse::<Table>().ok()?;
+    let value = table.remove("value")?;
+    table.is_empty().then_some(value)
 }
 
 /// The default value of the key, whose type is the one expected.
@@ -297,6 +311,43 @@ mod tests {
         for message in [many, negative, syntax] {
             assert!(!message.contains('\n'), "one line: {message}");
         }
+    }
+
+    #[test]
+    fn filters_are_lists_and_tables_in_the_file_and_in_the_environment() {
+        let text = "[[filters.exclude]]\nprotocol = \"udp\"\nport = 53\n[[filters.include]]\nprocess = \"nginx\"\n\
+                    [filters]\nsource_excludes = { \"10.0.0.0/8\" = [\"*\"] }\n";
+        let config = load(text, &[], Overrides::default()).expect("all is valid");
+        let filter = config.filters.filter();
+        assert_eq!((filter.include.len(), filter.exclude.len()), (1, 2));
+        let environment = [
+            ("SOCKEYE_FILTERS__EXCLUDE", "[{ port = \"80\" }, { port = 81 }, { uid = 5 }]"),
+            ("SOCKEYE_FILTERS__DEST_EXCLUDES", "{ \"*\" = [\"udp 53\", \"tcp 80-90\"] }"),
+        ];
+        let config = load(text, &environment, Overrides::default()).expect("all is valid");
+        let filter = config.filters.filter();
+        assert_eq!((filter.include.len(), filter.exclude.len()), (1, 6), "it takes the place of the file's");
+        let last = filter.exclude.last().expect("there are six");
+        assert_eq!((&last.remote_port, &last.local_port), (&Some(80..=90), &None));
+        assert!(Config::default().filters.filter().is_empty());
+    }
+
+    #[test]
+    fn bad_filters_are_refused_with_key_and_value() {
+        let message = error("[[filters.exclude]]\nport = \"0\"\n", &[]);
+        let expected =
+            ".toml: bad value: filters.exclude = [{ port = \"0\" }]: port = \"0\": a port from 1 to 65535";
+        assert!(message.contains(expected), "{message}");
+        let message = error("", &[("SOCKEYE_FILTERS__DEST_EXCLUDES", "{ \"*\" = [\"udp\"] }")]);
+        let expected = "SOCKEYE_FILTERS__DEST_EXCLUDES: bad value: filters.dest_excludes = { \"*\" = [\"udp\"] }: \
+                        \"*\" = \"udp\": a value is \"*\", a port";
+        assert!(message.starts_with(expected), "{message}");
+        for no_toml in ["[{", "[]\nx = 1", ""] {
+            let message = error("", &[("SOCKEYE_FILTERS__INCLUDE", no_toml)]);
+            assert!(message.ends_with(": this is no TOML"), "{message}");
+        }
+        assert!(error("[filters]\ninclude = 5\n", &[]).contains("filters.include = 5: invalid type"));
+        assert!(error("[filters]\nexcludes = []\n", &[]).contains("did you mean filters.exclude?"));
     }
 
     #[test]

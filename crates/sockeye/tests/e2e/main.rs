@@ -14,6 +14,7 @@ mod exchange;
 mod exits;
 #[path = "../fixtures/exposition.rs"]
 mod exposition;
+mod filters;
 mod freshness;
 mod full_log;
 mod independent_decoder;

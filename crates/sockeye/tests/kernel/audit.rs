@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use collect::CollectLimits;
-use connections::Audit;
+use connections::{Audit, Criteria, Filter};
 use libbpf_rs::query::{MapInfoIter, ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
@@ -16,6 +16,7 @@ use crate::world::{LEFT_V4, RIGHT_V4, VethPair};
 
 pub const TESTS: &[Test] = &[
     ("an_audit_of_busy_namespaces_finds_nothing", nothing_wrong),
+    ("an_audit_finds_nothing_where_a_filter_excludes_everything", nothing_wrong_beside_a_filter),
     ("an_audit_finds_a_socket_whose_slot_is_gone_and_follows_it_again", slot_removed),
     ("an_audit_finds_datagrams_that_were_not_counted", datagrams_swallowed),
     ("a_pass_frees_the_slot_of_a_socket_that_is_gone_without_a_word", end_swallowed),
@@ -51,9 +52,22 @@ fn wait_audit(told: &mut Client<'_>, what: &str, mut wanted: impl FnMut(&Audit) 
 }
 
 fn nothing_wrong() -> Outcome {
+    let excluded = busy(&Tracer::with(limits()), |told| !told.told.is_empty());
+    assert_eq!(excluded, 0);
+}
+
+fn nothing_wrong_beside_a_filter() -> Outcome {
+    let include = vec![Criteria { port: Some(1..=1), ..Criteria::default() }];
+    let tracer = Tracer::filtering(limits(), Filter { include, ..Filter::default() });
+    let excluded = busy(&tracer, |told| told.told.is_empty());
+    assert!(excluded >= scaled(20) * 40, "both ends of each, not {excluded}");
+}
+
+/// Audits busy namespaces and checks what the client is told in the end. Answers how many connections were excluded.
+fn busy(tracer: &Tracer, is_told: impl Fn(&Client<'_>) -> bool) -> u64 {
     let world = VethPair::new();
-    let tracer = Tracer::with(limits());
     let mut told = tracer.client("a");
+    let mut excluded = 0;
     let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
     // Datagrams wait when the first audit sees the namespaces, and are read later.
     server.ask("udp-bind s 0.0.0.0:5300");
@@ -73,6 +87,7 @@ fn nothing_wrong() -> Outcome {
         server.answer(serve);
         let delta = told.poll();
         assert!(delta.coverage.complete(), "round {round}: {:?}", delta.coverage);
+        excluded += delta.coverage.excluded;
     }
     let after = wait_audit(&mut told, "the last", |_| true);
     assert!(after.audits > before.audits && after.sockets > 0 && after.cpu_ns > before.cpu_ns);
@@ -82,6 +97,8 @@ fn nothing_wrong() -> Outcome {
         "{after:?}"
     );
     assert_eq!(after.not_counted(), before.not_counted());
+    assert!(is_told(&told));
+    excluded
 }
 
 /// Maps of this process's programs, by name.

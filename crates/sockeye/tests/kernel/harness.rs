@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use collect::{CollectLimits, Collector, PassRequests, kernel_now};
-use connections::{Connection, Counters, Listener, TcpFacts};
+use connections::{Connection, Counters, Filter, Listener, TcpFacts};
 use deltas::{Ask, Change, ClientId, ClientLimits, Delta, Peer, Settings};
 use endpoints::{Backend, Poll, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
@@ -53,10 +53,19 @@ impl Tracer {
 
     /// Keeps so many closed connections for clients that do not poll for a while.
     pub fn keeping(limits: CollectLimits, closed_records: usize) -> Self {
+        Self::start_with(limits, closed_records, Filter::default())
+    }
+
+    /// Tells of connections that pass the filter.
+    pub fn filtering(limits: CollectLimits, filter: Filter) -> Self {
+        Self::start_with(limits, ClientLimits::default().closed_records, filter)
+    }
+
+    fn start_with(limits: CollectLimits, closed_records: usize, filter: Filter) -> Self {
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
         let state_limits =
-            StateLimits { live_connections: 262_144, clients, freshness_ns: 0, listed: Vec::new() };
+            StateLimits { live_connections: 262_144, filter, clients, freshness_ns: 0, listed: Vec::new() };
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
         let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");
