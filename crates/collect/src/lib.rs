@@ -24,6 +24,7 @@ mod rollup;
 mod udp_timeouts;
 
 pub use bpf::{KernelMaps, ProgramCosts, ProgramRuns};
+pub use cgroups::CgroupPaths;
 pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Report, Support};
 pub use counts::{KernelCounts, UdpCounts};

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod config;
+mod containers;
 mod counts;
 pub mod exit;
 pub mod logging;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
+use crate::containers::with_containers;
 use crate::state::{StateLimits, StateThread};
 
 /// Threads that serve HTTP; encoding has threads of its own, made when needed.
@@ -49,7 +50,8 @@ impl Daemon {
         let instance = format!("{}:{}", boot.trim(), began_at.0);
         let requests = PassRequests::new()?;
         let state = StateThread::start(state_limits(config), requests.clone(), &instance, began_at)?;
-        let collector = Collector::start(collect_limits(config), &requests, state.sink())?;
+        let sink = with_containers(state.sink());
+        let collector = Collector::start(collect_limits(config), &requests, sink)?;
         for capability in &collector.support().capabilities {
             if let Some(degradation) = &capability.degradation {
                 tracing::warn!(capability = capability.capability.name(), "{degradation}");

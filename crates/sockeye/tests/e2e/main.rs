@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no users")]
 
 mod by_ports;
+mod containers;
 mod curl;
 mod daemon;
 mod datagrams;

@@ -11,7 +11,7 @@ use crate::world;
 /// is noted, and where the class is required the test fails.
 pub fn runs_here(programs: &[&str]) -> bool {
     let reason = missing(programs);
-    reason.iter().for_each(|reason| note(reason));
+    reason.iter().for_each(|reason| note_not_run(reason));
     reason.is_none()
 }
 
@@ -26,11 +26,14 @@ pub fn python_with(package: &str) -> Option<PathBuf> {
         return Some(python);
     }
     let told = std::env::var("SOCKEYE_PYTHON_MISSING");
-    note(&told.unwrap_or_else(|_| format!("{} has no {package}; cargo x test makes it", python.display())));
+    note_not_run(
+        &told.unwrap_or_else(|_| format!("{} has no {package}; cargo x test makes it", python.display())),
+    );
     None
 }
 
-fn note(reason: &str) {
+/// Notes that the test does not run here; where the class is required, that fails it.
+pub fn note_not_run(reason: &str) {
     let thread = std::thread::current();
     let noted = not_run("e2e", thread.name().unwrap_or("unnamed"), reason);
     noted.unwrap_or_else(|failure| panic!("{failure}"));

@@ -1,0 +1,8 @@
+//! Who is behind a connection, beyond what the kernel side tells with it.
+//!
+//! Reads `/proc` and answers from bounded caches. Sees no event and no client: `sockeye` asks it, on the thread of the
+//! collector, so that the state never waits for a file.
+
+mod containers;
+
+pub use containers::Containers;
