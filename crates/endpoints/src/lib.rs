@@ -7,7 +7,7 @@
 //! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
 //! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
 //! and `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
-//! became of it, `problem` is every other ending. `counts` counts all of it. Which poll of a client is answered
+//! became of it, `problem` is every other ending; `openapi` is the contract of them all. `counts` counts all of it. Which poll of a client is answered
 //! when is the rule of `turns`, which the state applies.
 
 mod accept;
@@ -25,6 +25,7 @@ mod limits;
 mod link;
 mod link_io;
 mod listings;
+mod openapi;
 mod polls;
 mod probes;
 mod problem;
@@ -41,6 +42,7 @@ mod turns;
 
 pub use error::EndpointError;
 pub use limits::HttpLimits;
+pub use openapi::OPENAPI;
 pub use query::{
     Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Poll, PollAnswer, Query,
     Registered, Reply, Unavailable,

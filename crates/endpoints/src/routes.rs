@@ -14,10 +14,10 @@ use crate::dialect::Dialect;
 use crate::problem::{Kind, Problem};
 use crate::query::Backend;
 use crate::response::compressed;
-use crate::{debug, listings, polls, probes, registrations};
+use crate::{debug, listings, openapi, polls, probes, registrations};
 
 /// Every route.
-static ROUTES: [Route; 30] = [
+static ROUTES: [Route; 31] = [
     Route { method: Method::PUT, path: "/v1/clients/{id}", endpoint: Endpoint::PutClient },
     Route { method: Method::GET, path: "/v1/clients/{id}", endpoint: Endpoint::GetClient },
     Route { method: Method::DELETE, path: "/v1/clients/{id}", endpoint: Endpoint::DeleteClient },
@@ -27,6 +27,7 @@ static ROUTES: [Route; 30] = [
     Route { method: Method::GET, path: "/v1/listeners", endpoint: Endpoint::Listeners },
     Route { method: Method::GET, path: "/v1/status", endpoint: Endpoint::Status },
     Route { method: Method::GET, path: "/metrics", endpoint: Endpoint::Metrics },
+    Route { method: Method::GET, path: "/openapi.json", endpoint: Endpoint::OpenApi },
     Route { method: Method::GET, path: "/livez", endpoint: Endpoint::Live },
     Route { method: Method::GET, path: "/readyz", endpoint: Endpoint::Ready },
     Route { method: Method::GET, path: "/network_tracer/register", endpoint: Endpoint::ReferenceRegister },
@@ -73,6 +74,7 @@ enum Endpoint {
     Listeners,
     Status,
     Metrics,
+    OpenApi,
     Live,
     Ready,
     ReferenceRegister,
@@ -140,6 +142,7 @@ async fn respond<B: Backend>(
         Endpoint::Listeners => listings::listeners(call).await,
         Endpoint::Status => probes::status(call).await,
         Endpoint::Metrics => probes::metrics(call).await,
+        Endpoint::OpenApi => openapi::document(&call.parts.headers),
         Endpoint::Live => Ok(probes::live()),
         Endpoint::Ready => probes::ready(&call),
         Endpoint::ReferenceRegister => registrations::reference(call).await,
