@@ -142,7 +142,7 @@ async fn unknown_parameters_are_refused_on_the_native_path_and_ignored_on_the_re
         let refused = world.poll("a", query).await;
         refused.assert_problem(400, "invalid-parameter");
         let detail = refused.json()["detail"].to_string();
-        assert!(detail.contains("after and rollup"), "{detail}");
+        assert!(detail.contains("after, rollup and fields"), "{detail}");
     }
     let refused = world.poll("a", "?rollup=all").await;
     refused.assert_problem(400, "invalid-parameter");

@@ -7,19 +7,6 @@ use crate::world::{Setting, World};
 
 const MANY: u64 = 20_000;
 
-fn unpacked(answer: &Answer) -> Vec<u8> {
-    let mut read = Vec::new();
-    match answer.header("content-encoding") {
-        Some("gzip") => {
-            flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut read).expect("it is gzip");
-        }
-        Some("zstd") => read = zstd::decode_all(&answer.body[..]).expect("it is zstd"),
-        None => read.clone_from(&answer.body),
-        other => panic!("{other:?}"),
-    }
-    read
-}
-
 async fn polled(world: &World, path: &str, accepted: &str) -> Answer {
     world.ask_with("GET", path, &format!("Accept-Encoding: {accepted}\r\n"), "").await
 }
@@ -35,7 +22,7 @@ async fn a_delta_is_compressed_as_the_request_wants_it() {
         let answer = polled(&world, &format!("/v1/clients/{id}/connections"), accepted).await;
         assert_eq!((answer.status, answer.header("content-encoding")), (200, coding));
         assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
-        let json: serde_json::Value = serde_json::from_slice(&unpacked(&answer)).expect("it is JSON");
+        let json: serde_json::Value = serde_json::from_slice(&answer.unpacked()).expect("it is JSON");
         assert_eq!(json["connections"].as_array().map(Vec::len), Some(20_000));
         sizes.push(answer.body.len());
     }
@@ -70,6 +57,6 @@ async fn small_answers_and_those_of_the_reference_are_not_compressed() {
     }
     let metrics = polled(&world, "/metrics", "gzip").await;
     assert_eq!(metrics.header("content-encoding"), Some("gzip"));
-    let text = String::from_utf8(unpacked(&metrics)).expect("it is text");
+    let text = String::from_utf8(metrics.unpacked()).expect("it is text");
     assert!(text.contains("sockeye_build_info"), "{text}");
 }

@@ -1,5 +1,8 @@
-//! HTTP spoken by hand, so that a test can stop in the middle of it.
+//! HTTP spoken by hand, so that a test can stop in the middle of it. Every answer that is read to its end is held against
+//! the OpenAPI document.
 
+use std::collections::VecDeque;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -8,12 +11,15 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use crate::openapi::{Seen, assert_promised};
 use crate::world::in_time;
 
 /// One connection to the API.
 pub(crate) struct Http {
     stream: UnixStream,
     read: Vec<u8>,
+    /// Method and path of each request whose answer has not begun.
+    asked: VecDeque<(String, String)>,
 }
 
 /// An answer that was read to its end.
@@ -30,6 +36,37 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body as it was before it was compressed.
+    pub(crate) fn unpacked(&self) -> Vec<u8> {
+        let mut read = Vec::new();
+        match self.header("content-encoding") {
+            Some("gzip") => {
+                flate2::read::GzDecoder::new(&self.body[..]).read_to_end(&mut read).expect("it is gzip");
+            }
+            Some("zstd") => read = zstd::decode_all(&self.body[..]).expect("it is zstd"),
+            None => read.clone_from(&self.body),
+            other => panic!("{other:?}"),
+        }
+        read
+    }
+
+    /// Panics unless the document promises this answer to the request.
+    fn assert_promised(&self, asked: Option<(String, String)>) {
+        let Self { status, headers, body, complete } = self;
+        let is_none = body.is_empty() && self.header("content-type").is_none();
+        match asked {
+            // What is cut says so.
+            _ if !complete => {}
+            // No endpoint has seen these.
+            None => assert!(*status == 400 && is_none, "an answer to no request: {status}"),
+            Some(_) if *status == 431 => assert!(is_none),
+            Some((method, path)) => {
+                let body = &self.unpacked();
+                assert_promised(Seen { method: &method, path: &path, status: *status, headers, body });
+            }
+        }
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -56,10 +93,14 @@ impl Http {
     }
 
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, read: Vec::new() }
+        Self { stream, read: Vec::new(), asked: VecDeque::new() }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
+        self.asked.extend(text.split("\r\n").filter_map(|line| {
+            let (method, path) = line.strip_suffix(" HTTP/1.1")?.split_once(' ')?;
+            Some((method.to_owned(), path.to_owned()))
+        }));
         self.stream.write_all(text.as_bytes()).await.expect("the API takes the request");
     }
 
@@ -74,7 +115,8 @@ impl Http {
 
     /// Reads one answer.
     pub(crate) async fn answer(&mut self) -> Answer {
-        in_time("an answer", async {
+        let asked = self.asked.front().cloned();
+        let answer = in_time("an answer", async {
             let head = self.head().await;
             let mut lines = head.split("\r\n");
             let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
@@ -94,7 +136,9 @@ impl Http {
             }
             answer
         })
-        .await
+        .await;
+        answer.assert_promised(asked);
+        answer
     }
 
     /// Reads the head of an answer and leaves its body in the socket as far as it is not read yet.
@@ -102,6 +146,7 @@ impl Http {
         let end = self.find(b"\r\n\r\n").await.expect("the head of an answer");
         let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
         self.read.drain(..end + 4);
+        self.asked.pop_front();
         head
     }
 

@@ -7,11 +7,14 @@ mod clients;
 mod coding;
 mod debug;
 mod delivery;
+mod document;
 mod errors;
 mod forms;
 mod http;
 mod listing;
 mod metrics;
+#[path = "../openapi/mod.rs"]
+mod openapi;
 mod routes;
 mod serving;
 mod slow_readers;

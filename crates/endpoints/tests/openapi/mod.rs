@@ -1,0 +1,193 @@
+//! Holds what the API answers against its OpenAPI document: status, content type, headers and body.
+//!
+//! Shared by all tests that speak HTTP. Does not speak it itself, and unpacks nothing.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use jsonschema::{Registry, Validator};
+use serde_json::Value;
+
+/// How many connections of an answer are looked at: what is wrong with one is wrong with most of its kind.
+const CONNECTIONS_MAX: usize = 200;
+
+/// The name by which schemas find the document.
+const DOCUMENT: &str = "urn:sockeye:openapi";
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
+
+/// An answer and what it answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    pub method: &'a str,
+    /// With its query, as it was sent.
+    pub path: &'a str,
+    pub status: u16,
+    pub headers: &'a [(String, String)],
+    /// The whole body, unpacked.
+    pub body: &'a [u8],
+}
+
+/// Panics unless the answer is one of those that the document promises.
+pub fn assert_promised(seen: Seen<'_>) {
+    if let Err(broken) = CONTRACT.check(seen) {
+        let Seen { method, path, status, .. } = seen;
+        panic!("{method} {path} was answered with {status}, and the document does not have that: {broken}");
+    }
+}
+
+struct Contract {
+    document: Value,
+    /// By the text of their schema.
+    validators: HashMap<String, Validator>,
+}
+
+impl Contract {
+    fn new() -> Self {
+        let document = serde_json::from_str(endpoints::OPENAPI).expect("the document is JSON");
+        Self { validators: compiled(&document), document }
+    }
+
+    fn check(&self, seen: Seen<'_>) -> Result<(), String> {
+        let response = self.response(seen)?;
+        self.check_headers(response, seen)?;
+        let content_type = header(seen.headers, "content-type");
+        let Some(contents) = response.get("content").and_then(Value::as_object) else {
+            return match (content_type, seen.body) {
+                (None, []) => Ok(()),
+                _ => Err(format!("it has a body, of {content_type:?}")),
+            };
+        };
+        let content_type = content_type.ok_or("it has no content type")?;
+        let content = contents.get(content_type).ok_or_else(|| format!("its type is {content_type}"))?;
+        let schema = &content["schema"];
+        let text = || std::str::from_utf8(seen.body).map_err(|_| "it is no text".to_owned());
+        match content_type.split(';').next().unwrap_or_default() {
+            "application/x-ndjson" => self.check_lines(schema, text()?),
+            essence if essence.ends_with("json") => self.check_value(schema, &parse(text()?)?),
+            "application/protobuf" | "application/x-protobuf" => Ok(()),
+            _ => self.check_value(schema, &text()?.into()),
+        }
+    }
+
+    /// The response that the document has for this.
+    fn response(&self, Seen { method, path, status, .. }: Seen<'_>) -> Result<&Value, String> {
+        let path = path.split('?').next().unwrap_or_default();
+        let paths = self.document["paths"].as_object().expect("there are paths");
+        let item = paths.iter().find(|(template, _)| is_of(path, template)).map(|(_, item)| item);
+        let operation = item.map(|item| item.get(method.to_lowercase()));
+        let common = |name: &str, only: u16| {
+            let found = &self.document["components"]["responses"][name];
+            if status == only { Ok(found) } else { Err(format!("it is {name}")) }
+        };
+        match operation {
+            None => common("UnknownPath", 404),
+            Some(None) => common("MethodNotAllowed", 405),
+            Some(Some(operation)) => {
+                let response = operation["responses"].get(status.to_string());
+                Ok(self.followed(response.ok_or("the operation has no such status")?))
+            }
+        }
+    }
+
+    fn check_headers(&self, response: &Value, seen: Seen<'_>) -> Result<(), String> {
+        for (name, promised) in response["headers"].as_object().ok_or("the document has no headers")? {
+            let promised = self.followed(promised);
+            match header(seen.headers, name) {
+                Some(value) => {
+                    self.check_value(&promised["schema"], &value.into())
+                        .map_err(|e| format!("{name}: {e}"))?;
+                }
+                None if promised["required"] == true => return Err(format!("{name} is missing")),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lines(&self, schema: &Value, text: &str) -> Result<(), String> {
+        let lines: Vec<_> = text.strip_suffix('\n').ok_or("the last line has no end")?.split('\n').collect();
+        let end = lines.len().saturating_sub(1).max(CONNECTIONS_MAX);
+        for line in lines.iter().take(CONNECTIONS_MAX).chain(lines.get(end)) {
+            self.check_value(schema, &parse(line)?)?;
+        }
+        Ok(())
+    }
+
+    fn check_value(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        let validator = self.validators.get(&schema.to_string()).expect("all schemas are compiled");
+        let errors: Vec<_> = validator
+            .iter_errors(value)
+            .map(|error| {
+                format!("{error} at {:?}, by {}", error.instance_path().to_string(), error.schema_path())
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+    }
+
+    /// What stands where a reference leads, or what is there.
+    fn followed<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value.get("$ref").and_then(Value::as_str) {
+            Some(reference) => {
+                let place = reference.strip_prefix('#').and_then(|place| self.document.pointer(place));
+                place.unwrap_or_else(|| panic!("{reference} leads nowhere"))
+            }
+            None => value,
+        }
+    }
+}
+
+fn compiled(document: &Value) -> HashMap<String, Validator> {
+    let registry = Registry::new().add(DOCUMENT, document).and_then(jsonschema::RegistryBuilder::prepare);
+    let registry = registry.unwrap_or_else(|error| panic!("a reference leads nowhere: {error}"));
+    let mut schemas = Vec::new();
+    find_schemas(document, &mut schemas);
+    let validators = schemas.into_iter().map(|schema| {
+        let validator = jsonschema::draft202012::options()
+            .with_registry(&registry)
+            .build(&seen_from_outside(schema))
+            .unwrap_or_else(|error| panic!("{error} in the schema {schema}"));
+        (schema.to_string(), validator)
+    });
+    validators.collect()
+}
+
+/// All schemas of parameters, headers and contents, and those that have names.
+fn find_schemas<'a>(part: &'a Value, schemas: &mut Vec<&'a Value>) {
+    for (name, value) in part.as_object().into_iter().flatten() {
+        match name.as_str() {
+            "schema" => schemas.push(value),
+            "schemas" => schemas.extend(value.as_object().into_iter().flatten().map(|(_, schema)| schema)),
+            _ => find_schemas(value, schemas),
+        }
+    }
+    part.as_array().into_iter().flatten().for_each(|part| find_schemas(part, schemas));
+}
+
+/// The schema with references that lead into the document from wherever it stands.
+fn seen_from_outside(schema: &Value) -> Value {
+    let text = schema.to_string().replace("\"#/", &format!("\"{DOCUMENT}#/"));
+    serde_json::from_str(&text).expect("it is JSON still")
+}
+
+/// The value, of lists of connections the first ones.
+fn parse(text: &str) -> Result<Value, String> {
+    let mut value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+    for name in ["connections", "conns"] {
+        if let Some(Value::Array(connections)) = value.get_mut(name) {
+            connections.truncate(CONNECTIONS_MAX);
+        }
+    }
+    Ok(value)
+}
+
+/// True for a path that the template stands for.
+fn is_of(path: &str, template: &str) -> bool {
+    let (path, template) = (path.split('/'), template.split('/'));
+    path.clone().count() == template.clone().count()
+        && path.zip(template).all(|(part, of)| part == of || of.starts_with('{'))
+}
+
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
