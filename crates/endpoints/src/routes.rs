@@ -169,6 +169,8 @@ async fn unknown_path(Extension(caller): Extension<Caller>, request: Request) ->
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::Value;
+
     use super::*;
 
     const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md"));
@@ -197,6 +199,72 @@ mod tests {
             let facts = kind.facts();
             let row = format!("| `/problems/{}` | {} |", facts.name, facts.status.as_u16());
             assert!(DOCUMENT.contains(&row), "{row}");
+        }
+    }
+
+    fn contract() -> Value {
+        serde_json::from_str(openapi::OPENAPI).expect("the contract is JSON")
+    }
+
+    #[test]
+    fn the_contract_has_exactly_the_routes_there_are() {
+        let contract = contract();
+        let mut operations = BTreeSet::new();
+        for (path, item) in contract["paths"].as_object().expect("there are paths") {
+            let methods = item.as_object().expect("a path has methods").keys();
+            operations.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+        }
+        let routes: BTreeSet<_> =
+            ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+        assert_eq!(operations, routes);
+        for Route { path, endpoint, .. } in &ROUTES {
+            if matches!(endpoint, Endpoint::Disabled(_)) {
+                let statuses = contract["paths"][*path]["get"]["responses"].as_object().expect("an object");
+                assert_eq!(statuses.keys().collect::<Vec<_>>(), ["401", "403", "404"], "{path}");
+            }
+        }
+    }
+
+    /// The problems with their status that a response says it may be.
+    fn promised(response: &Value) -> Vec<(String, u64)> {
+        let said = &response["content"]["application/problem+json"]["schema"]["properties"];
+        let one = said["type"].get("const").into_iter();
+        let names = one.chain(said["type"]["enum"].as_array().into_iter().flatten());
+        let names = names.map(|name| name.as_str().expect("a type is text").to_owned());
+        names.map(|name| (name, said["status"]["const"].as_u64().expect("a status"))).collect()
+    }
+
+    #[test]
+    fn the_contract_has_exactly_the_problems_there_are() {
+        let contract = contract();
+        // What a token may be refused is in it in any case.
+        let of_tokens = [("unauthorized", 401), ("not-permitted", 403)];
+        let known = Kind::ALL.iter().map(|kind| (kind.facts().name, kind.facts().status.as_u16().into()));
+        let known: BTreeSet<(String, u64)> =
+            known.chain(of_tokens).map(|(name, status)| (format!("/problems/{name}"), status)).collect();
+        let names: BTreeSet<_> = known.iter().map(|(name, _)| name.clone()).collect();
+        let listed = contract["components"]["schemas"]["ProblemType"]["enum"].as_array();
+        let listed =
+            listed.expect("there are types").iter().map(|name| name.as_str().expect("text").to_owned());
+        assert_eq!(listed.collect::<BTreeSet<_>>(), names);
+        let responses = contract["components"]["responses"].as_object().expect("there are responses");
+        let promised: BTreeSet<_> = responses.values().flat_map(promised).collect();
+        assert_eq!(promised, known);
+    }
+
+    #[test]
+    fn the_contract_promises_each_problem_with_its_status() {
+        let contract = contract();
+        for (path, item) in contract["paths"].as_object().expect("there are paths") {
+            for operation in item.as_object().expect("a path has methods").values() {
+                for (status, response) in operation["responses"].as_object().expect("an object") {
+                    let name = response["$ref"].as_str().and_then(|name| name.strip_prefix('#'));
+                    let followed = name.and_then(|name| contract.pointer(name)).unwrap_or(response);
+                    for (problem, of) in promised(followed) {
+                        assert_eq!(of.to_string(), *status, "{path}: {problem}");
+                    }
+                }
+            }
         }
     }
 }

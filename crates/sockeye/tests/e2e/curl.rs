@@ -1,10 +1,13 @@
-//! Requests by the real `curl`, as any user. Knows HTTP as curl prints it, and nothing of the API.
+//! Requests by the real `curl`, as any user. Knows HTTP as curl prints it, and of the API only its document, against which
+//! every answer is held.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::openapi::{Seen, assert_promised};
 
 /// An answer.
 #[derive(Debug)]
@@ -49,12 +52,12 @@ pub fn request(socket: &Path, uid: u32, method: &str, path: &str) -> Answer {
 pub fn put(socket: &Path, path: &str, body: &str) -> Answer {
     let mut command = command(socket, 0, "PUT", path);
     command.args(["--data", body]);
-    whole_answer(&mut command).unwrap_or_else(|error| panic!("curl PUT {path}: {error}"))
+    whole_answer(&mut command, "PUT", path).unwrap_or_else(|error| panic!("curl PUT {path}: {error}"))
 }
 
 /// The same, where curl may fail; then what it says of it.
 pub fn try_request(socket: &Path, uid: u32, method: &str, path: &str) -> Result<Answer, String> {
-    whole_answer(&mut command(socket, uid, method, path))
+    whole_answer(&mut command(socket, uid, method, path), method, path)
 }
 
 /// A curl that prints one answer with its head.
@@ -68,7 +71,7 @@ pub fn command(socket: &Path, uid: u32, method: &str, path: &str) -> Command {
     command
 }
 
-fn whole_answer(command: &mut Command) -> Result<Answer, String> {
+fn whole_answer(command: &mut Command, method: &str, path: &str) -> Result<Answer, String> {
     let output = command.output().expect("curl is installed");
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -76,9 +79,9 @@ fn whole_answer(command: &mut Command) -> Result<Answer, String> {
     let text = String::from_utf8(output.stdout).expect("the API speaks UTF-8");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Answer {
-        status: status.expect("a status line has a status"),
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+    let status = status.expect("a status line has a status");
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    assert_promised(Seen { method, path, status, headers: &headers, body: body.as_bytes() });
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }

@@ -29,6 +29,8 @@ mod needs;
 mod nginx;
 #[path = "../fixtures/not_run.rs"]
 mod not_run;
+#[path = "../../../endpoints/tests/openapi/mod.rs"]
+mod openapi;
 mod place;
 mod process;
 mod raw;
