@@ -1,4 +1,5 @@
 //! A client that can misbehave: reads as much of an answer as a test wants, when it wants, or nothing at all.
+//! What is read to its end is held against the API's document.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -10,10 +11,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
+use crate::openapi::{Seen, assert_promised};
 use crate::wait::DEADLINE;
 
 /// A request that was sent, and what was read of its answer. Dropped, the connection is closed.
 pub struct Raw {
+    path: String,
     stream: UnixStream,
     read: Vec<u8>,
 }
@@ -38,7 +41,7 @@ impl Raw {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: sockeye\r\n{headers}\r\n")?;
-        Ok(Self { stream, read: Vec::new() })
+        Ok(Self { path: path.to_owned(), stream, read: Vec::new() })
     }
 
     /// Sends `GET path` as this user.
@@ -92,28 +95,48 @@ impl Raw {
     }
 
     /// Reads to the end of the connection, and gives the body of an answer in one piece.
-    pub fn body(mut self) -> String {
-        self.stream.read_to_end(&mut self.read).expect("the answer comes to its end");
-        let text = String::from_utf8(self.read).expect("the API speaks UTF-8");
-        let (_, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        body.to_owned()
+    pub fn body(self) -> String {
+        self.whole(false)
     }
 
     /// Reads to the end of the connection, and gives the body of a chunked answer, whole.
-    pub fn chunked_body(mut self) -> String {
+    pub fn chunked_body(self) -> String {
+        self.whole(true)
+    }
+
+    /// Reads to the end of the connection, and gives the body, which has to be in chunks or in one piece.
+    fn whole(mut self, chunked: bool) -> String {
         self.stream.read_to_end(&mut self.read).expect("the answer comes to its end");
         let text = String::from_utf8(self.read).expect("the API speaks UTF-8");
-        let (head, mut rest) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.to_lowercase().contains("transfer-encoding: chunked"), "{head}");
-        let mut body = String::new();
-        loop {
-            let (size, chunk) = rest.split_once("\r\n").expect("a chunk has a size");
-            let size = usize::from_str_radix(size, 16).expect("sizes are hexadecimal");
-            if size == 0 {
-                return body;
-            }
-            body.push_str(chunk.get(..size).expect("the chunk is whole"));
-            rest = chunk.get(size + 2..).expect("a chunk ends with a line end");
+        let (head, rest) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let is_chunked = headers.contains(&("transfer-encoding".to_owned(), "chunked".to_owned()));
+        assert_eq!(is_chunked, chunked, "{head}");
+        let body = if chunked { unchunked(rest) } else { rest.to_owned() };
+        let status = status.expect("a status line has a status");
+        assert_promised(Seen {
+            method: "GET",
+            path: &self.path,
+            status,
+            headers: &headers,
+            body: body.as_bytes(),
+        });
+        body
+    }
+}
+
+/// The body that is told in these chunks.
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (size, chunk) = rest.split_once("\r\n").expect("a chunk has a size");
+        let size = usize::from_str_radix(size, 16).expect("sizes are hexadecimal");
+        if size == 0 {
+            return body;
         }
+        body.push_str(chunk.get(..size).expect("the chunk is whole"));
+        rest = chunk.get(size + 2..).expect("a chunk ends with a line end");
     }
 }
