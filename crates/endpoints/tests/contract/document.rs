@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::openapi::{Seen, check};
 use crate::world::World;
 
 fn document() -> Value {
@@ -104,4 +105,84 @@ fn every_operation_has_a_name_and_can_be_refused_to_a_token() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn all_forms_of_what_is_told_are_promised() {
+    let world = World::start();
+    world.register("a").await;
+    for accept in
+        ["application/json", "application/x-ndjson", "application/protobuf", "application/x-protobuf"]
+    {
+        for path in [
+            "/v1/connections",
+            "/v1/connections?fields=id",
+            "/v1/connections?protocol=tcp&limit=1&fields=tcp,local",
+            "/v1/clients/a/connections?after=0",
+            "/v1/clients/a/connections?after=0&fields=owner,total",
+        ] {
+            let answer = world.ask_with("GET", path, &format!("Accept: {accept}\r\n"), "").await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, Some(accept)), "{path}");
+        }
+    }
+    for path in ["/network_tracer/connections?client_id=b", "/network_tracer/debug/net_maps"] {
+        let answer = world.ask_with("GET", path, "Accept: application/protobuf\r\n", "").await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/protobuf")),
+            "{path}"
+        );
+    }
+    world.ask("GET", "/v1/connections?nothing=1").await.assert_problem(400, "invalid-parameter");
+}
+
+const HEADERS: &str = "content-type: application/json\nx-request-id: 00000001";
+
+fn checked(method: &str, path: &str, status: u16, headers: &str, body: &str) -> Result<(), String> {
+    let headers = headers.lines().filter_map(|line| line.split_once(": "));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    check(Seen { method, path, status, headers: &headers, body: body.as_bytes() })
+}
+
+#[test]
+fn what_is_not_promised_is_found() {
+    let live = r#"{"status": "live"}"#;
+    assert_eq!(checked("GET", "/livez?x", 200, HEADERS, live), Ok(()));
+    for (method, path, status, headers, body, said) in [
+        ("GET", "/livez", 202, HEADERS, live, "no such status"),
+        ("GET", "/lives", 200, HEADERS, live, "UnknownPath"),
+        ("PUT", "/livez", 200, HEADERS, live, "MethodNotAllowed"),
+        ("GET", "/livez", 200, "content-type: application/json", live, "X-Request-Id is missing"),
+        ("GET", "/livez", 200, "x-request-id: 00000001", live, "no content type"),
+        (
+            "GET",
+            "/livez",
+            200,
+            "x-request-id: 00000001\ncontent-type: text/html",
+            live,
+            "its type is text/html",
+        ),
+        ("GET", "/livez", 200, HEADERS, "live", "it is no JSON"),
+        ("GET", "/livez", 200, HEADERS, "{}", "required"),
+        ("GET", "/livez", 200, HEADERS, r#"{"status": "live", "more": 1}"#, "more"),
+        ("GET", "/livez", 200, HEADERS, r#"{"status": "dead"}"#, "dead"),
+        ("DELETE", "/v1/clients/a", 204, HEADERS, live, "it has a body"),
+    ] {
+        let found = checked(method, path, status, headers, body).expect_err("it is different");
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn every_line_of_an_answer_is_looked_at() {
+    let headers = "content-type: application/x-ndjson\nx-request-id: 00000001\ncache-control: no-store\n\
+                   vary: Accept, Accept-Encoding";
+    let checked = |body: &str| checked("GET", "/v1/connections", 200, headers, body);
+    let connections = "{\"connection\":{\"id\":\"1\"}}\n".repeat(400);
+    assert_eq!(checked(&format!("{connections}{{\"end\":{{\"matched\":400,\"told\":400}}}}\n")), Ok(()));
+    checked(&connections).expect_err("it has no end");
+    for last in ["{\"end\":{\"matched\":400}}\n", "{\"answer\":{}}\n", "\n", "{"] {
+        checked(&format!("{connections}{last}")).expect_err(last);
+    }
+    checked(&format!("{{\"connection\":{{}}}}\n{connections}")).expect_err("a connection has an id");
 }

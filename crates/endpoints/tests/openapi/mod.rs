@@ -18,22 +18,30 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
 
 /// An answer and what it answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    pub method: &'a str,
+pub(crate) struct Seen<'a> {
+    pub(crate) method: &'a str,
     /// With its query, as it was sent.
-    pub path: &'a str,
-    pub status: u16,
-    pub headers: &'a [(String, String)],
+    pub(crate) path: &'a str,
+    pub(crate) status: u16,
+    pub(crate) headers: &'a [(String, String)],
     /// The whole body, unpacked.
-    pub body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// Panics unless the answer is one of those that the document promises.
-pub fn assert_promised(seen: Seen<'_>) {
-    if let Err(broken) = CONTRACT.check(seen) {
+pub(crate) fn assert_promised(seen: Seen<'_>) {
+    if let Err(broken) = check(seen) {
         let Seen { method, path, status, .. } = seen;
         panic!("{method} {path} was answered with {status}, and the document does not have that: {broken}");
     }
+}
+
+/// Whether the answer is one of those that the document promises.
+///
+/// # Errors
+/// What is different.
+pub(crate) fn check(seen: Seen<'_>) -> Result<(), String> {
+    CONTRACT.check(seen)
 }
 
 struct Contract {
@@ -107,6 +115,9 @@ impl Contract {
 
     fn check_lines(&self, schema: &Value, text: &str) -> Result<(), String> {
         let lines: Vec<_> = text.strip_suffix('\n').ok_or("the last line has no end")?.split('\n').collect();
+        if !lines.last().is_some_and(|last| last.starts_with("{\"end\":")) {
+            return Err("its end is missing".to_owned());
+        }
         let end = lines.len().saturating_sub(1).max(CONNECTIONS_MAX);
         for line in lines.iter().take(CONNECTIONS_MAX).chain(lines.get(end)) {
             self.check_value(schema, &parse(line)?)?;
