@@ -173,6 +173,26 @@ fn what_is_not_promised_is_found() {
     }
 }
 
+/// What `encode` writes of connections of all kinds.
+macro_rules! golden {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../encode/tests/golden/", $name, ".json"))
+    };
+}
+
+#[test]
+fn connections_of_all_kinds_are_promised() {
+    let headers = format!("{HEADERS}\ncache-control: no-store\nvary: Accept, Accept-Encoding");
+    for (path, body) in [
+        ("/v1/clients/a/connections", golden!("native")),
+        ("/v1/clients/a/connections", golden!("native_udp")),
+        ("/network_tracer/connections", golden!("reference")),
+        ("/network_tracer/connections", golden!("reference_udp")),
+    ] {
+        assert_eq!(checked("GET", path, 200, &headers, body), Ok(()));
+    }
+}
+
 #[test]
 fn every_line_of_an_answer_is_looked_at() {
     let headers = "content-type: application/x-ndjson\nx-request-id: 00000001\ncache-control: no-store\n\
