@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use connections::{Criteria, Direction, Protocol, State};
+use connections::{ContainerId, Criteria, Direction, Protocol, State};
 use ipnet::IpNet;
 
 /// Why a parameter says nothing about connections.
@@ -22,7 +22,7 @@ pub enum InvalidCriterion {
 }
 
 /// The names of all criteria.
-pub const CRITERIA_ALLOWED: &str = "protocol, state, direction, netns, pid, uid, command, port, local_port, remote_port, \
+pub const CRITERIA_ALLOWED: &str = "protocol, state, direction, netns, pid, uid, command, container, port, local_port, remote_port, \
                                     cidr, local and remote";
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
@@ -52,6 +52,7 @@ pub fn read_criterion(name: &str, value: &str, criteria: &mut Criteria) -> Resul
         "netns" => criteria.netns = Some(number(value)?),
         "pid" => criteria.pid = Some(number(value)?),
         "uid" => criteria.uid = Some(number(value)?),
+        "container" => criteria.container = Some(container(value)?),
         "command" => criteria.command = Some(value.to_owned()),
         "port" => criteria.port = Some(ports(value)?),
         "local_port" => criteria.local_port = Some(ports(value)?),
@@ -74,6 +75,11 @@ fn named<T: Copy>(value: &str, all: &[T], name: fn(T) -> &'static str) -> Result
 fn number(value: &str) -> Result<u32, InvalidCriterion> {
     digits(value)
         .ok_or_else(|| InvalidCriterion::Value { allowed: format!("a decimal number up to {}", u32::MAX) })
+}
+
+fn container(value: &str) -> Result<ContainerId, InvalidCriterion> {
+    ContainerId::parse(value)
+        .ok_or_else(|| InvalidCriterion::Value { allowed: "a container id of 64 hexadecimal digits".into() })
 }
 
 /// One port, or a range of them.
@@ -110,7 +116,7 @@ mod tests {
 
     #[test]
     fn every_criterion_is_read_and_named_in_what_is_allowed() {
-        let none = Criteria::default();
+        let (none, id) = (Criteria::default(), "0123456789abcdef".repeat(4));
         for (name, value, criteria) in [
             ("protocol", "udp", Criteria { protocol: Some(Protocol::Udp), ..none.clone() }),
             ("state", "close_wait", Criteria { state: Some(State::CloseWait), ..none.clone() }),
@@ -119,6 +125,7 @@ mod tests {
             ("pid", "0", Criteria { pid: Some(0), ..none.clone() }),
             ("uid", "1000", Criteria { uid: Some(1000), ..none.clone() }),
             ("command", "a b", Criteria { command: Some("a b".into()), ..none.clone() }),
+            ("container", &id, Criteria { container: ContainerId::parse(&id), ..none.clone() }),
             ("port", "443", Criteria { port: Some(443..=443), ..none.clone() }),
             ("local_port", "8000-9000", Criteria { local_port: Some(8000..=9000), ..none.clone() }),
             ("remote_port", "0-65535", Criteria { remote_port: Some(0..=65_535), ..none.clone() }),
@@ -136,6 +143,7 @@ mod tests {
         assert_eq!(read("Port", "1"), Err(InvalidCriterion::Unknown));
         for (name, values, allowed) in [
             ("protocol", &["TCP", "", "icmp"][..], "tcp, udp"),
+            ("container", &["", "0123456789ab"], "a container id of 64 hexadecimal digits"),
             ("direction", &["in"], "unknown, incoming, outgoing"),
             ("pid", &["-1", "+1", "", "4294967296", "1 "], "a decimal number up to 4294967295"),
             (

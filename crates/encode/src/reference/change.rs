@@ -15,7 +15,7 @@ impl Record {
             global_id,
             tuple: _,
             direction: _,
-            owner: _,
+            owner,
             state,
             opened_at: _,
             established_at: _,
@@ -27,7 +27,8 @@ impl Record {
             failure,
             failed_at: _,
         } = connection;
-        let mut sums = Sums { counters: *delta, ..Sums::default() };
+        let container = owner.and_then(|owner| owner.container);
+        let mut sums = Sums { counters: *delta, container, ..Sums::default() };
         // It has no facts of UDP, and establishing, closing and failing of TCP alone.
         if let Some(tcp) = facts.tcp() {
             (sums.rtt_us, sums.rttvar_us, sums.ecn_negotiated) = told_facts(tcp);

@@ -1,6 +1,6 @@
 //! One record as the reference's `Connection` message.
 
-use connections::Counters;
+use connections::{ContainerId, Counters};
 
 use super::key::{ConnectionDirection, ConnectionFamily, ConnectionType, End, Key};
 use super::proto::{self, Addr, Connection, EphemeralPortState, ProtocolStack};
@@ -14,8 +14,17 @@ impl Connection {
     /// Every field is named, so that a new one of the schema does not compile until someone decides about it.
     pub(super) fn new(key: &Key, sums: &Sums) -> Self {
         let Key { pid, protocol, netns, local, remote, direction } = *key;
-        let Sums { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated, intra_host } =
-            sums;
+        let Sums {
+            counters,
+            rtt_us,
+            rttvar_us,
+            established,
+            closed,
+            failures,
+            ecn_negotiated,
+            intra_host,
+            container,
+        } = sums;
         let Counters {
             sent_bytes,
             received_bytes,
@@ -30,8 +39,9 @@ impl Connection {
         } = *counters;
         Self {
             pid,
-            laddr: Some(Addr::new(local)),
-            raddr: Some(Addr::new(remote)),
+            laddr: Some(Addr::new(local, *container)),
+            // That of the other end is not known.
+            raddr: Some(Addr::new(remote, None)),
             family: proto::ConnectionFamily::from(key.family()).into(),
             r#type: proto::ConnectionType::from(protocol).into(),
             last_bytes_sent: sent_bytes,
@@ -91,12 +101,12 @@ impl Connection {
 }
 
 impl Addr {
-    fn new(end: End) -> Self {
+    fn new(end: End, container: Option<ContainerId>) -> Self {
         let End { ip, port } = end;
         Self {
             ip: address_text(ip),
             port: port.into(),
-            container_id: String::new(),
+            container_id: container.map(|id| id.to_string()).unwrap_or_default(),
             host_name: String::new(),
         }
     }

@@ -27,7 +27,7 @@ const KEYS_AT_ONCE: usize = 4096;
 /// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow; and up to 8 to find them, 1 MiB.
 /// - Keys: 8 bytes for each record, 1 MiB, given back after the first pass.
 /// - Shared keys: 16 bytes for each, of which there are at most half as many as records, 1 MiB.
-/// - Sums: up to 256 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the
+/// - Sums: up to 288 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the
 ///   answer.
 ///
 /// So it is at most 6 MiB at any time.
@@ -57,7 +57,7 @@ pub(super) fn each<E>(delta: &Delta, mut tell: impl FnMut(&Connection) -> Result
     Ok(())
 }
 
-const _: () = assert!(size_of::<(Key, Sums)>() <= 256);
+const _: () = assert!(size_of::<(Key, Sums)>() <= 288);
 
 /// The first pass. An end that has no news says all the same where the other end is.
 fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use connections::{Counters, GlobalId};
+use connections::{ContainerId, Counters, GlobalId};
 
 use super::key::Key;
 
@@ -33,6 +33,8 @@ pub(super) struct Sums {
     pub(super) ecn_negotiated: bool,
     /// True when the other end of one of them is on this host.
     pub(super) intra_host: bool,
+    /// The container of the process, of which the key has the id; of several the first.
+    pub(super) container: Option<ContainerId>,
 }
 
 impl Sums {
@@ -47,13 +49,23 @@ impl Sums {
             failures,
             ecn_negotiated: _,
             intra_host: _,
+            container: _,
         } = self;
         *counters == Counters::default() && *established == 0 && *closed == 0 && failures.0.is_empty()
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { counters, rtt_us, rttvar_us, established, closed, failures, ecn_negotiated, intra_host } =
-            other;
+        let Self {
+            counters,
+            rtt_us,
+            rttvar_us,
+            established,
+            closed,
+            failures,
+            ecn_negotiated,
+            intra_host,
+            container,
+        } = other;
         self.counters = self.counters.plus(*counters);
         self.rtt_us.add(*rtt_us);
         self.rttvar_us.add(*rttvar_us);
@@ -64,6 +76,7 @@ impl Sums {
         }
         self.ecn_negotiated |= ecn_negotiated;
         self.intra_host |= intra_host;
+        self.container = self.container.or(*container);
     }
 }
 

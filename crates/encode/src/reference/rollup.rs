@@ -41,7 +41,8 @@ impl Record {
             remote: ends.1,
             direction: direction.into(),
         };
-        let mut sums = Sums { counters: *total, ..Sums::default() };
+        let container = owner.and_then(|owner| owner.container);
+        let mut sums = Sums { counters: *total, container, ..Sums::default() };
         if protocol == Protocol::Tcp {
             sums.closed = *connections;
             sums.established = established.unwrap_or(0);

@@ -60,11 +60,15 @@ fn polls_beyond_the_limit_are_refused_until_one_is_done() {
     let mut other = Ledger::register(daemon.socket(), "other");
     let unread = Raw::ask(&daemon.socket(), &slow.path());
     unread.wait_answer();
-    let refused = other.try_poll();
+    assert_eq!(other.try_poll().status, 200, "an answer that is in the socket has no place");
+    // One that waits for that answer to be read has one.
+    let waiting = Raw::ask(&daemon.socket(), &slow.path());
+    let refused =
+        until("a poll that is refused", || Some(other.try_poll()).filter(|answer| answer.status != 200));
     assert_eq!((refused.status, refused.problem().as_str()), (429, "/problems/too-many-polls"));
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     assert_eq!(get(&daemon.socket(), "/readyz").status, 200, "only polls are bounded");
-    drop(unread);
+    drop((unread, waiting));
     let answer =
         until("the end of the first poll", || Some(other.try_poll()).filter(|answer| answer.status == 200));
     other.add(answer.json());

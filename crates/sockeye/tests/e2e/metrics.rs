@@ -66,7 +66,7 @@ fn metrics_move_with_traffic_and_with_what_becomes_of_answers() {
     ledger.wait_closed(&exchange.space, 2 * PAIRS);
     let unread = Raw::ask(&socket, &ledger.path());
     unread.wait_answer();
-    drop(unread);
+    drop((waiting, unread));
     until("the end of the answer that nobody read", || {
         (value(&scrape(&socket), "sockeye_answers_rolled_back_total", &[]) > 0.0).then_some(())
     });
@@ -121,7 +121,13 @@ fn a_scrape_makes_no_pass_and_no_client_and_refusals_are_counted() {
     assert_eq!(request(&socket, 0, "PUT", "/v1/clients/b").status, 429);
     let unread = Raw::ask(&socket, &ledger.path());
     unread.wait_answer();
-    assert_eq!(get(&socket, "/network_tracer/connections?client_id=c").status, 429);
+    // Waits for that answer to be read, and has the only place.
+    let waiting = Raw::ask(&socket, &ledger.path());
+    until("a poll that finds no place", || {
+        let refused = get(&socket, "/network_tracer/connections?client_id=c");
+        assert_eq!(refused.status, 429, "for want of a place, or of room for a client: {refused:?}");
+        (value(&scrape(&socket), "sockeye_polls_refused_total", &[("cause", "in_all")]) > 0.5).then_some(())
+    });
     let refused = scrape(&socket);
     assert!(value(&refused, "sockeye_clients_refused_total", &[]) > 0.5);
     assert!(value(&refused, "sockeye_polls_refused_total", &[("cause", "in_all")]) > 0.5);
