@@ -7,6 +7,7 @@
 mod change;
 mod connection;
 mod conns;
+mod hashes;
 mod json;
 mod key;
 mod net_state;

@@ -24,7 +24,7 @@ const KEYS_AT_ONCE: usize = 4096;
 ///
 /// Memory for 100 000 connections, with what growing vectors keep to spare:
 ///
-/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow; and up to 8 to find them, 1 MiB.
+/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow; and up to 6 more to find each, 1 MiB.
 /// - Keys: 8 bytes for each record, 1 MiB, given back after the first pass.
 /// - Shared keys: 16 bytes for each, of which there are at most half as many as records, 1 MiB.
 /// - Sums: up to 288 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the

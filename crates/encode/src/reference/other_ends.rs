@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use connections::GlobalId;
 use foldhash::quality::RandomState;
 
+use super::hashes::Hashes;
 use super::key::{ConnectionDirection, End, Key};
 use super::record::Record;
 
@@ -16,7 +17,7 @@ const DIRECTION: u64 = 0b011;
 /// The bit of a name by tuple that says that the end has a name by global id too.
 const HAS_ID: u64 = 0b100;
 
-/// Takes note of the ends of an answer on this host, up to 16 bytes each.
+/// Takes note of the ends of an answer on this host, up to 16 bytes each, and then 22.
 ///
 /// An end has a hash for a name: one by its tuple as it sees it, and one by its global id where it has that. Two names
 /// that are not of one connection are alike by chance in one of 10^7 answers of 100 000 connections.
@@ -29,12 +30,7 @@ pub(super) struct Ends {
 /// The ends of an answer, each found by what the other end of its connection says of it.
 pub(super) struct OtherEnds {
     names: Names,
-    /// In ascending order, each once.
-    noted: Vec<u64>,
-    /// By the upper bits of a name, where those begin that have them: of evenly spread names one or two.
-    starts: Vec<u32>,
-    /// How many bits of a name are not among those.
-    shift: u32,
+    noted: Hashes,
 }
 
 impl Ends {
@@ -50,28 +46,11 @@ impl Ends {
         self.noted.sort_unstable();
         // Of one tuple there can be many; this leaves the ways in which they differ.
         self.noted.dedup();
-        OtherEnds::new(self.names, self.noted)
+        OtherEnds { names: self.names, noted: Hashes::of_sorted(self.noted) }
     }
 }
 
 impl OtherEnds {
-    fn new(names: Names, noted: Vec<u64>) -> Self {
-        let bits = noted.len().max(2).ilog2();
-        let shift = u64::BITS - bits;
-        let mut starts = vec![0; 1 << bits];
-        for name in &noted {
-            if let Some(start) = starts.get_mut(place(*name, shift) + 1) {
-                *start += 1;
-            }
-        }
-        let mut start: u32 = 0;
-        for begin in &mut starts {
-            start += *begin;
-            *begin = start;
-        }
-        Self { names, noted, starts, shift }
-    }
-
     /// Adds to a record what its other end says: that it is on this host, and which of them began where that was not
     /// known of this one.
     pub(super) fn consult(&self, record: &mut Record) {
@@ -102,18 +81,10 @@ impl OtherEnds {
 
     /// All that were noted with this name, whatever the bits beside it say.
     fn alike(&self, name: u64) -> &[u64] {
-        let start = self.starts.get(place(name, self.shift)).copied().unwrap_or_default();
-        let rest = self.noted.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
-        let before = rest.iter().take_while(|noted| **noted < name).count();
-        let rest = rest.get(before..).unwrap_or_default();
+        let rest = self.noted.from(name);
         let alike = rest.iter().take_while(|noted| **noted & !(DIRECTION | HAS_ID) == name).count();
         rest.get(..alike).unwrap_or_default()
     }
-}
-
-/// The upper bits of a name.
-fn place(name: u64, shift: u32) -> usize {
-    usize::try_from(name >> shift).unwrap_or(usize::MAX)
 }
 
 /// Names of ends: hashes with room for the bits.

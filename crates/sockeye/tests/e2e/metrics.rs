@@ -66,7 +66,7 @@ fn metrics_move_with_traffic_and_with_what_becomes_of_answers() {
     ledger.wait_closed(&exchange.space, 2 * PAIRS);
     let unread = Raw::ask(&socket, &ledger.path());
     unread.wait_answer();
-    drop((waiting, unread));
+    drop(unread);
     until("the end of the answer that nobody read", || {
         (value(&scrape(&socket), "sockeye_answers_rolled_back_total", &[]) > 0.0).then_some(())
     });
@@ -131,7 +131,7 @@ fn a_scrape_makes_no_pass_and_no_client_and_refusals_are_counted() {
     let refused = scrape(&socket);
     assert!(value(&refused, "sockeye_clients_refused_total", &[]) > 0.5);
     assert!(value(&refused, "sockeye_polls_refused_total", &[("cause", "in_all")]) > 0.5);
-    drop(unread);
+    drop((waiting, unread));
     until("the end of the answer that nobody read", || {
         (value(&scrape(&socket), "sockeye_answers_rolled_back_total", &[]) > 0.0).then_some(())
     });
