@@ -50,16 +50,18 @@ impl fmt::Display for ClientId {
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer {
-    /// User id of the process at the other end of the socket.
-    pub uid: u32,
+pub enum Peer {
+    /// The user with this id, whose process is at the other end of a unix socket.
+    User(u32),
+    /// Whoever has the token for TCP. All who have it are one, and none of the users.
+    Token,
 }
 
 impl Peer {
     /// The user that may use every client.
-    pub const ROOT: Peer = Peer { uid: 0 };
+    pub const ROOT: Peer = Peer::User(0);
 
-    /// True when this user may use a client that belongs to `owner`.
+    /// True when it may use a client that belongs to `owner`.
     #[must_use]
     pub fn may_use(self, owner: Peer) -> bool {
         self == owner || self == Self::ROOT
@@ -105,8 +107,17 @@ mod tests {
     fn the_default_id_names_one_client_per_user() {
         let id = ClientId::parse(ClientId::DEFAULT).expect("valid");
         let named = ClientId::parse("a").expect("valid");
-        let (one, two) = (Peer { uid: 1 }, Peer { uid: 2 });
+        let (one, two) = (Peer::User(1), Peer::User(2));
         assert_ne!(ClientKey::new(&id, one), ClientKey::new(&id, two));
         assert_eq!(ClientKey::new(&named, one), ClientKey::new(&named, two));
+    }
+
+    #[test]
+    fn who_has_the_token_is_no_user_and_only_root_may_use_its_clients() {
+        for user in [Peer::User(1), Peer::User(u32::MAX)] {
+            assert!(!user.may_use(Peer::Token) && !Peer::Token.may_use(user), "{user:?}");
+        }
+        assert!(Peer::Token.may_use(Peer::Token) && Peer::ROOT.may_use(Peer::Token));
+        assert!(!Peer::Token.may_use(Peer::ROOT));
     }
 }

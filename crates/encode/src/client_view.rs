@@ -1,7 +1,7 @@
 //! A registered client as its owner sees it.
 
 use connections::{KernelTime, WallOffset};
-use deltas::{ClientState, View};
+use deltas::{ClientState, Peer, View};
 use serde::Serialize;
 
 use crate::wall_time::WallTime;
@@ -12,8 +12,12 @@ const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClientView {
     id: String,
-    /// User id of the user that it belongs to.
-    owner_uid: u32,
+    /// User id of the user that it belongs to; absent if it belongs to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner_uid: Option<u32>,
+    /// What else it belongs to; absent if it belongs to a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'static str>,
     /// Number of the last answer made.
     sequence: u64,
     /// Number of the newest answer that it is known to have; 0 for none.
@@ -59,10 +63,15 @@ impl ClientView {
             heard_at,
             in_flight,
         } = state;
+        let (owner_uid, owner) = match owner {
+            Peer::User(uid) => (Some(*uid), None),
+            Peer::Token => (None, Some("token")),
+        };
         let expires_at = KernelTime(heard_at.0.saturating_add(*ttl_ns));
         Self {
             id: id.to_string(),
-            owner_uid: owner.uid,
+            owner_uid,
+            owner,
             sequence: *sequence,
             acknowledged: *acknowledged,
             pending: *pending,

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn key(id: &str, uid: u32) -> PlaceKey {
-        PlaceKey { client: Some(ClientId::parse(id).expect("a valid id")), peer: Peer { uid } }
+        PlaceKey { client: Some(ClientId::parse(id).expect("a valid id")), peer: Peer::User(uid) }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Link {
     /// When the kernel does not say who it is, or when there is no descriptor left.
     pub(crate) fn new(stream: &UnixStream) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            peer: Peer { uid: stream.peer_cred()?.uid() },
+            peer: Peer::User(stream.peer_cred()?.uid()),
             socket: stream.as_fd().try_clone_to_owned()?,
             state: Mutex::default(),
             turn: Arc::default(),

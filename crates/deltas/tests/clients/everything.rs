@@ -77,6 +77,6 @@ fn what_a_client_was_told_is_for_its_user() {
     let remembered = |client: &str, peer| world.clients.remembered(&id(client), peer, &world.table).map(drop);
     assert_eq!(remembered("a", USER), Ok(()));
     assert_eq!(remembered("a", Peer::ROOT), Ok(()));
-    assert_eq!(remembered("a", Peer { uid: 1 }), Err(Refusal::NotOwner));
+    assert_eq!(remembered("a", Peer::User(1)), Err(Refusal::NotOwner));
     assert_eq!(remembered("b", USER), Err(Refusal::UnknownClient));
 }

@@ -4,7 +4,7 @@ use deltas::{Ask, ClientLimits, Peer, Refusal, Registration, Settings, View};
 
 use crate::world::{USER, World, id};
 
-const OTHER: Peer = Peer { uid: 1001 };
+const OTHER: Peer = Peer::User(1001);
 
 #[test]
 fn registering_again_finds_the_client_with_what_it_was_told() {
@@ -92,6 +92,19 @@ fn the_seventeenth_client_of_a_user_is_refused() {
 }
 
 #[test]
+fn who_has_the_token_is_limited_like_a_user_and_sees_its_own_clients() {
+    let mut world = World::with(ClientLimits { clients_per_user: 1, ..ClientLimits::default() });
+    world.register("of-a-user");
+    assert_eq!(world.register_as("a", Peer::Token), Ok(Registration::New));
+    assert_eq!(world.register_as("b", Peer::Token), Err(Refusal::TooManyClientsOfUser { limit: 1 }));
+    assert_eq!(world.register_as("of-a-user", Peer::Token), Err(Refusal::NotOwner));
+    assert_eq!(world.register_as("a", USER), Err(Refusal::NotOwner));
+    assert_eq!(world.register_as("a", Peer::ROOT), Ok(Registration::Known));
+    let listed = world.clients.list_for(Peer::Token);
+    assert_eq!(listed.iter().map(|state| state.owner).collect::<Vec<_>>(), [Peer::Token]);
+}
+
+#[test]
 fn the_sixty_fifth_client_is_refused_and_none_expires_for_it() {
     let mut world = World::new();
     for number in 0..64 {
@@ -155,7 +168,7 @@ fn clients_are_listed_to_their_user_and_to_root() {
     assert_eq!(listed(OTHER), [("-1".to_owned(), OTHER), ("a".to_owned(), OTHER)]);
     let all: Vec<_> = listed(Peer::ROOT).into_iter().map(|(id, _)| id).collect();
     assert_eq!(all, ["-1", "-1", "a", "b", "c"]);
-    assert_eq!(listed(Peer { uid: 7 }), []);
+    assert_eq!(listed(Peer::User(7)), []);
 }
 
 #[test]

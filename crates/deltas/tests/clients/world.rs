@@ -13,7 +13,7 @@ use crate::fixtures::{datagrams, observation};
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The user whose requests a test sends unless it names another.
-pub(crate) const USER: Peer = Peer { uid: 1000 };
+pub(crate) const USER: Peer = Peer::User(1000);
 
 pub(crate) struct World {
     pub(crate) table: Table,

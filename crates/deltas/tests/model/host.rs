@@ -33,7 +33,7 @@ pub(crate) const UNBOUNDED: usize = 100_000;
 const OF_KERNEL: RollUpKey = RollUpKey { protocol: Protocol::Tcp, common: None };
 /// A reading may come late by so many passes.
 const LATE_PASSES_MAX: u64 = 2;
-pub(crate) const USER: Peer = Peer { uid: 1000 };
+pub(crate) const USER: Peer = Peer::User(1000);
 
 #[derive(Debug, Clone, Copy)]
 struct Socket {

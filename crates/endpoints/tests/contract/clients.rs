@@ -83,7 +83,7 @@ async fn settings_that_are_not_allowed_are_refused_and_change_nothing() {
 #[tokio::test]
 async fn clients_are_shown_to_their_user_and_to_root() {
     let world = World::start();
-    world.register_as("of-another", deltas::Peer { uid: 12_345 }).await;
+    world.register_as("of-another", deltas::Peer::User(12_345)).await;
     world.register("b").await;
     let (mut somebody, uid) = connect_as_ordinary_user(&world.socket);
     for id in ["d", "c"] {

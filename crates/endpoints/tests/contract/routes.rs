@@ -80,10 +80,10 @@ async fn a_missing_and_an_empty_client_id_are_the_default_client() {
 #[tokio::test]
 async fn a_client_of_root_is_closed_to_other_users_but_the_default_one_is_each_users_own() {
     let world = World::start();
-    let owner = deltas::Peer { uid: 12_345 };
-    world.register_as("a", owner).await;
+    let owner = 12_345;
+    world.register_as("a", deltas::Peer::User(owner)).await;
     let (mut somebody, uid) = connect_as_ordinary_user(&world.socket);
-    assert_ne!(uid, owner.uid);
+    assert_ne!(uid, owner);
     somebody.get("/v1/clients/a/connections").await.assert_problem(403, "not-owner");
     let refused = somebody.get("/network_tracer/connections?client_id=a").await;
     assert_eq!((refused.status, refused.json()["error"].is_string()), (403, true));

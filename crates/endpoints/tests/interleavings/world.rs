@@ -89,9 +89,9 @@ pub(crate) enum Who {
 impl Who {
     fn peer(self, client: usize) -> Peer {
         match self {
-            Who::Owner => Peer { uid: 1000 + u32::try_from(client).expect("few clients") },
+            Who::Owner => Peer::User(1000 + u32::try_from(client).expect("few clients")),
             Who::Root => Peer::ROOT,
-            Who::Stranger => Peer { uid: 2000 },
+            Who::Stranger => Peer::User(2000),
         }
     }
 }
