@@ -1,6 +1,7 @@
-//! What can go wrong outside of requests: the socket and its file.
+//! What can go wrong outside of requests: the socket and its file, the TCP port.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The API cannot be served.
@@ -38,6 +39,20 @@ pub enum EndpointError {
         /// The path.
         path: PathBuf,
         /// Why it failed.
+        source: io::Error,
+    },
+    /// Another process listens on the TCP address.
+    #[error("another process is listening on {address}; stop it, or choose another address for TCP")]
+    PortInUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The TCP address cannot be used.
+    #[error("cannot listen on {address}")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
         source: io::Error,
     },
     /// The bound socket cannot be used by the runtime.

@@ -1,21 +1,23 @@
 //! The HTTP API.
 //!
-//! Owns the socket, the accept loop, the routes, who may ask what at once, and the knowledge whether an
-//! answer arrived. Does not own the state (it asks a [`Backend`]), what a client is told (`deltas`) or the
+//! Owns the sockets, the accept loop, the routes, who may ask at all and what at once, and the knowledge whether
+//! an answer arrived. Does not own the state (it asks a [`Backend`]), what a client is told (`deltas`) or the
 //! form of it (`encode`).
 //!
-//! One request, through the files: `serve` accepts and asks the kernel who is there, `link` is the socket as
-//! both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
+//! One request, through the files: `serve` takes what `listeners` accept, `access` decides who may ask, by the `credentials` that the
+//! kernel knows or by the `token`, `link` is the socket as both directions and the delivery see it, `routes` finds the endpoint, `polls`, `registrations`, `listings`
 //! and `probes` answer, `admission` bounds the polls, `body` streams the encoding, `delivery` finds out what
 //! became of it, `problem` is every other ending; `openapi` is the contract of them all. `counts` counts all of it. Which poll of a client is answered
 //! when is the rule of `turns`, which the state applies.
 
 mod accept;
+mod access;
 mod admission;
 mod api;
 mod body;
 mod coding;
 mod counts;
+mod credentials;
 mod debug;
 mod delivery;
 mod dialect;
@@ -24,6 +26,7 @@ mod forms;
 mod limits;
 mod link;
 mod link_io;
+mod listeners;
 mod listings;
 mod openapi;
 mod polls;
@@ -38,8 +41,11 @@ mod routes;
 mod serve;
 mod socket;
 mod tasks;
+mod tcp;
+mod token;
 mod turns;
 
+pub use access::SocketAccess;
 pub use error::EndpointError;
 pub use limits::HttpLimits;
 pub use openapi::OPENAPI;
@@ -49,4 +55,6 @@ pub use query::{
 };
 pub use serve::{Drained, serve};
 pub use socket::BoundSocket;
+pub use tcp::BoundTcp;
+pub use token::{InvalidToken, Token};
 pub use turns::{Pass, TurnCounts, Turns};

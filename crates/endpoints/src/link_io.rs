@@ -9,29 +9,29 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 use crate::link::Link;
 
 /// The socket as hyper uses it. Dropped, the connection is shut down: the link keeps a descriptor of it.
-pub(crate) struct LinkIo {
-    io: TokioIo<UnixStream>,
+pub(crate) struct LinkIo<S> {
+    io: TokioIo<S>,
     link: Arc<Link>,
     write_stall: Duration,
     /// Runs while a write waits for room.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl LinkIo {
-    pub(crate) fn new(stream: UnixStream, link: Arc<Link>, write_stall: Duration) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> LinkIo<S> {
+    pub(crate) fn new(stream: S, link: Arc<Link>, write_stall: Duration) -> Self {
         Self { io: TokioIo::new(stream), link, write_stall, stalled: None }
     }
 
     /// Does something with the socket and notes its failure, so that nobody asks between the two.
     fn noting<T>(
         &mut self,
-        operation: impl FnOnce(Pin<&mut TokioIo<UnixStream>>) -> Poll<io::Result<T>>,
+        operation: impl FnOnce(Pin<&mut TokioIo<S>>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let mut state = self.link.state();
         let result = operation(Pin::new(&mut self.io));
@@ -54,7 +54,7 @@ impl LinkIo {
     }
 }
 
-impl Read for LinkIo {
+impl<S: AsyncRead + AsyncWrite + Unpin> Read for LinkIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl Read for LinkIo {
     }
 }
 
-impl Write for LinkIo {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for LinkIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.noting(|io| io.poll_write(cx, bytes));
         self.limit_stall(cx, written)
@@ -100,7 +100,7 @@ impl Write for LinkIo {
     }
 }
 
-impl Drop for LinkIo {
+impl<S> Drop for LinkIo<S> {
     fn drop(&mut self) {
         self.link.shut_down();
     }

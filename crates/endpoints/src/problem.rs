@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use deltas::Refusal;
@@ -24,7 +24,9 @@ pub(crate) enum Kind {
     InvalidClientId,
     InvalidRequest,
     InvalidParameter,
+    Unauthorized,
     NotOwner,
+    NotPermitted,
     UnknownClient,
     UnknownPath,
     MethodNotAllowed,
@@ -53,11 +55,13 @@ pub(crate) struct Facts {
 impl Kind {
     /// All kinds, in the order of their status.
     #[cfg(test)]
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 19] = [
         Kind::InvalidClientId,
         Kind::InvalidRequest,
         Kind::InvalidParameter,
+        Kind::Unauthorized,
         Kind::NotOwner,
+        Kind::NotPermitted,
         Kind::UnknownClient,
         Kind::UnknownPath,
         Kind::MethodNotAllowed,
@@ -79,7 +83,9 @@ impl Kind {
             Kind::InvalidClientId => ("invalid-client-id", "Invalid client id", S::BAD_REQUEST, None),
             Kind::InvalidRequest => ("invalid-request", "Invalid request", S::BAD_REQUEST, None),
             Kind::InvalidParameter => ("invalid-parameter", "Invalid parameter", S::BAD_REQUEST, None),
+            Kind::Unauthorized => ("unauthorized", "Unauthorized", S::UNAUTHORIZED, None),
             Kind::NotOwner => ("not-owner", "Client of another user", S::FORBIDDEN, None),
+            Kind::NotPermitted => ("not-permitted", "Not permitted", S::FORBIDDEN, None),
             Kind::UnknownClient => ("unknown-client", "Unknown client", S::NOT_FOUND, None),
             Kind::UnknownPath => ("unknown-path", "Unknown path", S::NOT_FOUND, None),
             Kind::MethodNotAllowed => {
@@ -151,6 +157,9 @@ impl Problem {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
         }

@@ -1,11 +1,12 @@
-//! The accept loop: who is there, how many at once, until when.
+//! The accept loop over both listeners: how many connections at once, until when.
 
 use std::convert::Infallible;
-use std::os::fd::AsFd;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -13,21 +14,24 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::access::{Entrance, Need, SocketAccess};
 use crate::api::{Api, Caller};
 use crate::counts::Counts;
+use crate::dialect::Dialect;
 use crate::error::EndpointError;
 use crate::limits::HttpLimits;
 use crate::link::Link;
 use crate::link_io::LinkIo;
+use crate::listeners::{Accepted, Listeners};
 use crate::query::Backend;
 use crate::routes::router;
 use crate::socket::BoundSocket;
+use crate::tcp::BoundTcp;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,32 +48,33 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Serves the API on `socket` until `shutdown` is done, then finishes the answers in flight and waits until
-/// they have been read, both within [`HttpLimits::drain`].
+/// Serves the API on `socket`, and on `tcp` if there is one, until `shutdown` is done, then finishes the answers in
+/// flight and waits until they have been read, both within [`HttpLimits::drain`].
 ///
-/// The socket's file is removed, and no connection accepted, from the moment of `shutdown`. `backend` must
-/// answer until this returns; then no clone of it is left but in an encoding that is about to be given up.
+/// The bounds are of both together. The socket's file is removed, and no connection accepted, from the moment of
+/// `shutdown`. `backend` must answer until this returns; then no clone of it is left but in an encoding that is
+/// about to be given up.
 ///
 /// # Errors
-/// [`EndpointError::Listen`] when the runtime cannot use the socket.
+/// [`EndpointError::Listen`] when the runtime cannot use a listener.
 pub async fn serve<B: Backend>(
     socket: BoundSocket,
+    tcp: Option<BoundTcp>,
     backend: B,
     limits: HttpLimits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Drained, EndpointError> {
-    let BoundSocket { file, listener } = socket;
-    let listen = |source| EndpointError::Listen { source };
-    listener.set_nonblocking(true).map_err(listen)?;
-    let listener = UnixListener::from_std(listener).map_err(listen)?;
+    let BoundSocket { file, listener, access } = socket;
+    let listeners =
+        Listeners::new(listener, access, tcp).map_err(|source| EndpointError::Listen { source })?;
     let api = Api::new(backend, limits);
     let mut server = Server::new(router(Arc::clone(&api)), Arc::clone(&api.counts), limits);
     tokio::select! {
-        never = server.accept_all(&listener) => match never {},
+        never = server.accept_all(&listeners) => match never {},
         () = shutdown => {}
     }
     // In the order of `BoundSocket`.
-    drop((file, listener));
+    drop((file, listeners));
     let deadline = Instant::now() + limits.drain;
     let drained = server.drain(deadline).await;
     api.polls.finish(deadline).await;
@@ -94,15 +99,21 @@ impl Server {
         Self { router, counts, limits, slots, crowded: false, connections, stopping }
     }
 
-    async fn accept_all(&mut self, listener: &UnixListener) -> Infallible {
+    async fn accept_all(&mut self, listeners: &Listeners) -> Infallible {
         loop {
+            // One place for whichever listener is first: with one for each, the last place of all could be held by
+            // the listener where nobody waits.
             let slot = self.free_slot().await;
             // Those that have ended meanwhile.
             while self.connections.try_join_next().is_some() {}
             // Whoever is there when a place comes free has waited for it.
-            self.crowded = self.crowded && somebody_waits(listener);
-            match listener.accept().await {
-                Ok((stream, _)) => self.begin(stream, slot),
+            self.crowded = self.crowded && listeners.somebody_waits();
+            match listeners.accept().await {
+                Ok(accepted) => {
+                    if let Err(error) = self.begin(accepted, &listeners.access, slot) {
+                        tracing::warn!(%error, "cannot tell who connects to the api");
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection to the api");
                     sleep(ACCEPT_PAUSE).await;
@@ -119,23 +130,40 @@ impl Server {
         Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    fn begin(&mut self, stream: UnixStream, slot: OwnedSemaphorePermit) {
-        match Link::new(&stream) {
-            Ok(link) => {
-                if self.crowded {
-                    self.counts.connection_waited();
-                }
-                let open = self.counts.open();
-                let counts = Arc::clone(&self.counts);
-                let connection = Connection { router: self.router.clone(), counts, link };
-                let connection = connection.run(stream, self.limits, self.stopping.subscribe());
-                self.connections.spawn(async move {
-                    connection.await;
-                    drop((open, slot));
-                });
+    fn begin(
+        &mut self,
+        accepted: Accepted,
+        access: &SocketAccess,
+        slot: OwnedSemaphorePermit,
+    ) -> io::Result<()> {
+        match accepted {
+            Accepted::Unix(stream) => {
+                let Entrance { peer, need } = Entrance::by_socket(access, &stream)?;
+                self.run(Link::over_unix(&stream, peer)?, need, stream, slot);
             }
-            Err(error) => tracing::warn!(%error, "cannot tell who connects to the api"),
+            Accepted::Tcp(stream, token) => {
+                let Entrance { peer, need } = Entrance::by_token(token);
+                self.run(Link::over_tcp(&stream, peer)?, need, stream, slot);
+            }
         }
+        Ok(())
+    }
+
+    fn run<S>(&mut self, link: Arc<Link>, need: Need, stream: S, slot: OwnedSemaphorePermit)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.crowded {
+            self.counts.connection_waited();
+        }
+        let open = self.counts.open();
+        let counts = Arc::clone(&self.counts);
+        let connection = Connection { router: self.router.clone(), counts, link, need };
+        let connection = connection.run(stream, self.limits, self.stopping.subscribe());
+        self.connections.spawn(async move {
+            connection.await;
+            drop((open, slot));
+        });
     }
 
     async fn drain(mut self, deadline: Instant) -> Drained {
@@ -157,10 +185,14 @@ struct Connection {
     router: Router,
     counts: Arc<Counts>,
     link: Arc<Link>,
+    need: Need,
 }
 
 impl Connection {
-    async fn run(self, stream: UnixStream, limits: HttpLimits, mut stopping: watch::Receiver<bool>) {
+    async fn run<S>(self, stream: S, limits: HttpLimits, mut stopping: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let io = LinkIo::new(stream, Arc::clone(&self.link), limits.write_stall);
         let service = service_fn(move |request| self.clone().respond(request));
         let serving = http1::Builder::new()
@@ -188,18 +220,22 @@ impl Connection {
         drop(self.link.turn().await);
         let caller = Caller::new(self.link);
         let request_id = HeaderValue::from_str(&caller.request_id);
-        request.extensions_mut().insert(caller);
-        let mut response = TowerToHyperService::new(self.router).call(request).await?;
+        let mut response = match self.need.is_met_by(request.headers()) {
+            Ok(()) => {
+                request.extensions_mut().insert(caller);
+                TowerToHyperService::new(self.router).call(request).await?
+            }
+            Err(problem) => {
+                let mut refused = problem.response(Dialect::of(request.uri().path()), &caller.request_id);
+                // Who may not use the API takes no place of those who may.
+                refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                refused
+            }
+        };
         self.counts.answered(response.status());
         response.headers_mut().extend(request_id.map(|id| (REQUEST_ID, id)));
         Ok(response)
     }
-}
-
-/// True when a connection is there to be accepted. Does not wait.
-fn somebody_waits(listener: &UnixListener) -> bool {
-    let mut listening = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
-    poll(&mut listening, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {

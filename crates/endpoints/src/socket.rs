@@ -13,6 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use crate::access::SocketAccess;
 use crate::error::EndpointError;
 
 /// Mode of a directory that is made for the socket.
@@ -24,17 +25,18 @@ pub struct BoundSocket {
     // Dropped first: while the listener lives, no other file can get the inode number by which ours is known.
     pub(crate) file: SocketFile,
     pub(crate) listener: UnixListener,
+    pub(crate) access: SocketAccess,
 }
 
 impl BoundSocket {
-    /// Listens on `path` with permissions `mode`, owned by `group` if one is given.
+    /// Listens on `path`, for those that `access` names.
     ///
     /// A socket file on which nobody listens is replaced. The directory is made, with mode 0755, when only
     /// it is missing.
     ///
     /// # Errors
     /// [`EndpointError`]: the path is in use by another daemon, is no socket, or cannot be made.
-    pub fn bind(path: &Path, mode: u32, group: Option<u32>) -> Result<Self, EndpointError> {
+    pub fn bind(path: &Path, access: SocketAccess) -> Result<Self, EndpointError> {
         if path.file_name().is_none() || SocketAddrUnix::new(path).is_err() {
             return Err(EndpointError::SocketPath { path: path.to_owned() });
         }
@@ -43,10 +45,10 @@ impl BoundSocket {
         let hidden = hidden_beside(path);
         let listener = UnixListener::bind(&hidden).map_err(failed("bind", &hidden))?;
         let mut file = SocketFile::at(&hidden)?;
-        fs::set_permissions(&hidden, Permissions::from_mode(mode))
+        fs::set_permissions(&hidden, Permissions::from_mode(access.mode))
             .map_err(failed("set the mode of", path))?;
-        if group.is_some() {
-            chown(&hidden, None, group).map_err(failed("set the group of", path))?;
+        if access.owner.is_some() || access.group.is_some() {
+            chown(&hidden, access.owner, access.group).map_err(failed("set the owner and group of", path))?;
         }
         match renameat_with(CWD, &hidden, CWD, path, RenameFlags::NOREPLACE) {
             Ok(()) => file.path = path.to_owned(),
@@ -55,7 +57,7 @@ impl BoundSocket {
             }
             Err(error) => return Err(failed("create", path)(error.into())),
         }
-        Ok(Self { file, listener })
+        Ok(Self { file, listener, access })
     }
 
     /// Where clients find it.

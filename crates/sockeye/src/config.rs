@@ -38,15 +38,36 @@ pub struct Listen {
     /// Path of the unix socket. A stale socket there is replaced; anything else is refused. Change it to run
     /// a second tracer or to suit a client with a path of its own.
     pub socket: PathBuf,
-    /// Permissions of the socket as an octal number, as text. Who may write to it may use the API.
+    /// Permissions of the socket as an octal number, as text. Who may not write to it cannot connect. Without a
+    /// `group`, who can may use the API.
     pub mode: String,
-    /// Group that owns the socket, by name or number. Empty: the group of the process.
+    /// User that owns the socket, by its name in `/etc/passwd` or by number. Empty: the user of the process. Set it
+    /// for an agent that runs as a user of its own. Only root may give the socket to another user.
+    pub owner: String,
+    /// Group that owns the socket, by its name in `/etc/group` or by number. Set it to let several users in: its
+    /// members, the owner and root may use the API, and nobody else, whatever `mode` says. Empty: the group of the
+    /// process, and `mode` alone decides.
     pub group: String,
+    /// Address and port for TCP, such as `127.0.0.1:8125`; with port 0 the kernel chooses one, which is logged. Empty:
+    /// no TCP. Set it for clients that cannot reach the socket. It needs a `token_file`. Nothing is encrypted: for
+    /// other hosts put a proxy with TLS before it.
+    pub tcp: String,
+    /// File with the token that requests over TCP must have: 16 to 512 visible ASCII characters, blanks around them do
+    /// not count. Others than its owner and group may have no access to it. Read at start. Whoever has the token is
+    /// one user of the API, other than all users of the host. Empty: none. Without `tcp` it is not read.
+    pub token_file: PathBuf,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { socket: "/run/sockeye/sockeye.sock".into(), mode: "0660".into(), group: String::new() }
+        Self {
+            socket: "/run/sockeye/sockeye.sock".into(),
+            mode: "0660".into(),
+            owner: String::new(),
+            group: String::new(),
+            tcp: String::new(),
+            token_file: PathBuf::new(),
+        }
     }
 }
 

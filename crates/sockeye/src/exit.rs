@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use collect::MissingPrivilege;
 
+use crate::access::AccessError;
+
 /// Something failed.
 pub const FAILURE: u8 = 1;
 /// Bad usage or configuration.
@@ -22,5 +24,11 @@ pub fn with(code: u8, error: &anyhow::Error) -> ExitCode {
 /// The exit code of an error of the running process.
 #[must_use]
 pub fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<MissingPrivilege>() { PRIVILEGE } else { FAILURE }
+    if error.is::<MissingPrivilege>() {
+        PRIVILEGE
+    } else if error.is::<AccessError>() {
+        USAGE
+    } else {
+        FAILURE
+    }
 }

@@ -4,6 +4,7 @@
 //! and `deltas` decide, `encode` writes, `endpoints` speaks HTTP. A library only so that tests can start the
 //! parts that the binary starts.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 mod containers;

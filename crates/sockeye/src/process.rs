@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use collect::{CollectError, CollectLimits, Collector, PassRequests, check_privileges, kernel_now};
 use deltas::ClientLimits;
-use endpoints::{BoundSocket, HttpLimits};
+use endpoints::{BoundSocket, BoundTcp, EndpointError, HttpLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::containers::with_containers;
 use crate::state::{StateLimits, StateThread};
@@ -19,9 +20,11 @@ const HTTP_THREADS: usize = 2;
 /// Runs until SIGINT or SIGTERM, then finishes the answers in flight and removes the socket.
 ///
 /// # Errors
-/// A missing privilege as [`collect::MissingPrivilege`]; otherwise whatever kept the daemon from starting or
-/// from going on, with its causes.
+/// A configuration of `[listen]` that cannot be used as [`crate::access::AccessError`], a missing privilege as
+/// [`collect::MissingPrivilege`]; otherwise whatever kept the daemon from starting or from going on, with its causes.
 pub fn run(config: &Config) -> anyhow::Result<()> {
+    // Before the privileges: whoever checks a configuration need not have them.
+    let access = Access::of(config)?;
     check_privileges()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
@@ -29,11 +32,31 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .build()
         .context("cannot start the HTTP threads")?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let group = group_id(&config.listen.group)?;
-    let socket = BoundSocket::bind(&config.listen.socket, config.socket_mode()?, group)?;
+    let listeners = Listeners::bind(config, access)?;
     let daemon = Daemon::build(config)?;
-    tracing::info!(socket = %socket.path().display(), instance = daemon.instance, "tracing");
-    daemon.serve(&runtime, socket, config, signals)
+    let tcp = listeners.tcp.as_ref().map(|tcp| tracing::field::display(tcp.address()));
+    tracing::info!(socket = %listeners.socket.path().display(), tcp, instance = daemon.instance, "tracing");
+    daemon.serve(&runtime, listeners, config, signals)
+}
+
+/// Where requests come in.
+struct Listeners {
+    socket: BoundSocket,
+    tcp: Option<BoundTcp>,
+}
+
+impl Listeners {
+    fn bind(config: &Config, access: Access) -> Result<Self, EndpointError> {
+        let Access { socket, tcp } = access;
+        let socket = BoundSocket::bind(&config.listen.socket, socket)?;
+        let tcp = tcp.map(|(address, token)| BoundTcp::bind(address, token)).transpose()?;
+        if let Some(address) =
+            tcp.as_ref().map(BoundTcp::address).filter(|address| !address.ip().is_loopback())
+        {
+            tracing::warn!(%address, "other hosts can reach the api, and nothing is encrypted there");
+        }
+        Ok(Self { socket, tcp })
+    }
 }
 
 /// What runs beside the HTTP threads.
@@ -63,7 +86,7 @@ impl Daemon {
     fn serve(
         self,
         runtime: &tokio::runtime::Runtime,
-        socket: BoundSocket,
+        listeners: Listeners,
         config: &Config,
         signals: Signals,
     ) -> anyhow::Result<()> {
@@ -71,9 +94,10 @@ impl Daemon {
         let told = toml::to_string(config).context("cannot write down the configuration")?;
         let maps = Arc::clone(collector.maps());
         let backend = state.open(&instance, told, collector.support(), Some(maps));
+        let Listeners { socket, tcp } = listeners;
         let mut failure = None;
         let end = async { failure = signals.or_failure(&mut state.failed).await };
-        let drained = runtime.block_on(endpoints::serve(socket, backend, http_limits(config), end))?;
+        let drained = runtime.block_on(endpoints::serve(socket, tcp, backend, http_limits(config), end))?;
         // First the sender of events, then the owner of the state.
         drop(collector);
         state.join();
@@ -173,35 +197,5 @@ fn http_limits(config: &Config) -> HttpLimits {
         polls: number(config.limits.polls),
         connections: number(config.limits.http_connections),
         ..HttpLimits::default()
-    }
-}
-
-/// The number of a group given by number or by its name in `/etc/group`; `None` for no group.
-fn group_id(group: &str) -> anyhow::Result<Option<u32>> {
-    if group.is_empty() {
-        return Ok(None);
-    }
-    if let Ok(number) = group.parse() {
-        return Ok(Some(number));
-    }
-    let groups = std::fs::read_to_string("/etc/group").context("cannot read /etc/group")?;
-    let of_line = |line: &str| {
-        let mut fields = line.split(':');
-        (fields.next()? == group).then(|| fields.nth(1)?.parse().ok())?
-    };
-    let found = groups.lines().find_map(of_line);
-    found.map(Some).ok_or_else(|| anyhow!("listen.group = \"{group}\": there is no such group"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::group_id;
-
-    #[test]
-    fn groups_are_found_by_name_and_number() {
-        assert_eq!(group_id("").ok(), Some(None));
-        assert_eq!(group_id("1234").ok(), Some(Some(1234)));
-        assert_eq!(group_id("root").ok(), Some(Some(0)));
-        assert!(group_id("no such group").is_err());
     }
 }

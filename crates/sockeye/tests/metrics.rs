@@ -15,7 +15,7 @@ use connections::{
     RollUpKey, RolledUp,
 };
 use deltas::ClientLimits;
-use endpoints::{BoundSocket, HttpLimits};
+use endpoints::{BoundSocket, HttpLimits, SocketAccess};
 use serde_json::Value;
 use sockeye::state::{StateLimits, StateThread};
 use tokio::sync::oneshot;
@@ -147,11 +147,12 @@ fn told() -> Told {
         std::process::id(),
         std::thread::current().id()
     ));
-    let bound = BoundSocket::bind(&socket, 0o600, None).expect("the path is free");
+    let access = SocketAccess { mode: 0o600, owner: None, group: None };
+    let bound = BoundSocket::bind(&socket, access).expect("the path is free");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("there are threads");
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = runtime.spawn(endpoints::serve(bound, backend, HttpLimits::default(), async {
+    let serving = runtime.spawn(endpoints::serve(bound, None, backend, HttpLimits::default(), async {
         let _ = stopped.await;
     }));
     let before = requests.request();

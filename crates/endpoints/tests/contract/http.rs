@@ -3,20 +3,28 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, UnixStream};
 
 use crate::openapi::{Seen, assert_promised};
 use crate::world::in_time;
 
+/// A connected socket of either kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + AsFd + Send + Unpin> Stream for T {}
+
 /// One connection to the API.
 pub(crate) struct Http {
-    stream: UnixStream,
+    stream: Box<dyn Stream>,
+    /// Of every request.
+    headers: String,
     read: Vec<u8>,
     /// Method and path of each request whose answer has not begun.
     asked: VecDeque<(String, String)>,
@@ -92,8 +100,17 @@ impl Http {
         Self::new(stream.expect("the API listens"))
     }
 
-    pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, read: Vec::new(), asked: VecDeque::new() }
+    /// Over TCP, with these headers in every request, and with room for so many bytes, or twice as many, that were
+    /// acknowledged and not read.
+    pub(crate) async fn connect_tcp(address: SocketAddr, headers: &str, receive_bytes: u32) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(receive_bytes).expect("a socket has a buffer");
+        let stream = in_time("a connection", socket.connect(address)).await;
+        Self { headers: headers.to_owned(), ..Self::new(stream.expect("the API listens")) }
+    }
+
+    pub(crate) fn new(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), headers: String::new(), read: Vec::new(), asked: VecDeque::new() }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -105,7 +122,12 @@ impl Http {
     }
 
     pub(crate) async fn request(&mut self, method: &str, path: &str) {
-        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        self.request_with(method, path, "", "").await;
+    }
+
+    pub(crate) async fn request_with(&mut self, method: &str, path: &str, headers: &str, body: &str) {
+        let text = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{}{headers}\r\n{body}", self.headers);
+        self.send(&text).await;
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
@@ -156,11 +178,33 @@ impl Http {
         std::mem::take(&mut self.read)
     }
 
+    /// Sends this again and again, with pauses, until the API closes.
+    pub(crate) async fn closed_while_sending(&mut self, text: &str, pause: Duration) {
+        in_time("the end of the connection", async {
+            loop {
+                tokio::select! {
+                    read = self.stream.read_buf(&mut self.read) => {
+                        if !matches!(read, Ok(1..)) { return }
+                    }
+                    () = tokio::time::sleep(pause) => {
+                        if self.stream.write_all(text.as_bytes()).await.is_err() { return }
+                    }
+                }
+            }
+        })
+        .await;
+    }
+
+    /// How many bytes wait to be read.
+    pub(crate) fn waiting_now(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.stream.as_fd()).expect("a socket has a queue")
+    }
+
     /// Waits for the first bytes of an answer without reading them; answers how many wait.
     pub(crate) async fn waiting(&self) -> u64 {
         in_time("an answer", async {
             loop {
-                match rustix::io::ioctl_fionread(self.stream.as_fd()).expect("a socket has a queue") {
+                match self.waiting_now() {
                     // A readiness event would not do: it stays when the bytes before are read, and at the end.
                     0 => tokio::time::sleep(Duration::from_millis(1)).await,
                     waiting => return waiting,

@@ -1,21 +1,43 @@
 //! A running API in a directory of its own, and waiting with a deadline.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use deltas::{ClientId, Peer, Settings};
-use endpoints::{Backend, BoundSocket, Drained, EndpointError, HttpLimits, Query, serve};
-use rustix::process::{Uid, getuid};
+use endpoints::{
+    Backend, BoundSocket, BoundTcp, Drained, EndpointError, HttpLimits, Query, SocketAccess, Token, serve,
+};
+use rustix::process::{Gid, Uid, getuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::http::{Answer, Http};
+use crate::not_run::not_run;
 use crate::state::Fake;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a request over TCP needs.
+pub(crate) const TOKEN: &str = "0123456789abcdefghij";
+
+/// Everybody may use the socket.
+pub(crate) const OPEN: SocketAccess = SocketAccess { mode: 0o666, owner: None, group: None };
+
+/// By which way a test connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Unix,
+    Tcp,
+}
+
+impl Over {
+    pub(crate) const BOTH: [Over; 2] = [Over::Unix, Over::Tcp];
+}
 
 /// Waits for something that has to happen.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -61,11 +83,18 @@ pub(crate) struct Setting {
     pub(crate) connections: u64,
     pub(crate) clients: usize,
     pub(crate) answer_bytes: usize,
+    pub(crate) access: SocketAccess,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { limits: HttpLimits::default(), connections: 3, clients: 64, answer_bytes: 256 << 20 }
+        Self {
+            limits: HttpLimits::default(),
+            connections: 3,
+            clients: 64,
+            answer_bytes: 256 << 20,
+            access: OPEN,
+        }
     }
 }
 
@@ -73,6 +102,7 @@ impl Default for Setting {
 pub(crate) struct World {
     pub(crate) state: Fake,
     pub(crate) socket: PathBuf,
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<Drained, EndpointError>>,
     _directory: Directory,
@@ -86,18 +116,31 @@ impl World {
     pub(crate) fn with(setting: Setting) -> Self {
         let directory = Directory::new();
         let socket = directory.path().join("api.sock");
-        let bound = BoundSocket::bind(&socket, 0o666, None).expect("the path is free");
+        let bound = BoundSocket::bind(&socket, setting.access).expect("the path is free");
+        let token = Token::parse(TOKEN).expect("a good token");
+        let tcp = BoundTcp::bind((Ipv4Addr::LOCALHOST, 0).into(), token).expect("there is a free port");
+        let address = tcp.address();
         let state = Fake::start(setting.connections, setting.clients, setting.answer_bytes);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(serve(bound, state.clone(), setting.limits, shutdown));
-        Self { state, socket, stop, serving, _directory: directory }
+        let serving = tokio::spawn(serve(bound, Some(tcp), state.clone(), setting.limits, shutdown));
+        Self { state, socket, address, stop, serving, _directory: directory }
     }
 
     pub(crate) async fn connect(&self) -> Http {
         Http::connect(&self.socket).await
+    }
+
+    pub(crate) async fn connect_over(&self, over: Over) -> Http {
+        match over {
+            Over::Unix => self.connect().await,
+            Over::Tcp => {
+                let header = format!("Authorization: Bearer {TOKEN}\r\n");
+                Http::connect_tcp(self.address, &header, 64 * 1024).await
+            }
+        }
     }
 
     /// One request on a connection of its own.
@@ -110,7 +153,7 @@ impl World {
     /// One request with headers and a body on a connection of its own.
     pub(crate) async fn ask_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let mut http = self.connect().await;
-        http.send(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}")).await;
+        http.request_with(method, path, headers, body).await;
         http.answer().await
     }
 
@@ -189,13 +232,37 @@ pub(crate) fn connect_as_ordinary_user(socket: &Path) -> (Http, u32) {
     let connect = move || {
         let user = if getuid().is_root() { somebody } else { getuid() };
         if getuid().is_root() {
-            rustix::thread::set_thread_res_uid(somebody, somebody, somebody).expect("root may be anyone");
+            set_thread_res_uid(somebody, somebody, somebody).expect("root may be anyone");
         }
         (std::os::unix::net::UnixStream::connect(socket).expect("the API listens"), user.as_raw())
     };
     let (stream, uid) = std::thread::spawn(connect).join().expect("it does not panic");
     stream.set_nonblocking(true).expect("a socket can be non-blocking");
     (Http::new(UnixStream::from_std(stream).expect("a runtime is there")), uid)
+}
+
+/// Connects as the user with these groups, of which the first is the primary one. `None` where only root could,
+/// which is noted.
+pub(crate) fn connect_as(socket: &Path, uid: u32, groups: &[u32]) -> Option<Http> {
+    if !getuid().is_root() {
+        let thread = std::thread::current();
+        let noted = not_run("contract", thread.name().unwrap_or("unnamed"), "needs root");
+        noted.unwrap_or_else(|failure| panic!("{failure}"));
+        return None;
+    }
+    let (uid, socket) = (Uid::from_raw(uid), socket.to_owned());
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    // The kernel takes the peer from the thread that connects; the thread ends, and with it the change.
+    let connect = move || {
+        let (gid, more) = groups.split_first().expect("a primary group");
+        set_thread_groups(more).expect("root may have any groups");
+        set_thread_res_gid(*gid, *gid, *gid).expect("root may have any group");
+        set_thread_res_uid(uid, uid, uid).expect("root may be anyone");
+        std::os::unix::net::UnixStream::connect(socket).expect("the API listens")
+    };
+    let stream = std::thread::spawn(connect).join().expect("it does not panic");
+    stream.set_nonblocking(true).expect("a socket can be non-blocking");
+    Some(Http::new(UnixStream::from_std(stream).expect("a runtime is there")))
 }
 
 /// Device and inode of what is at the path.
