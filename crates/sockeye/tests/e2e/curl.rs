@@ -71,6 +71,32 @@ pub fn command(socket: &Path, uid: u32, method: &str, path: &str) -> Command {
     command
 }
 
+/// Sends one request as the user with these groups, of which the first is the primary one.
+pub fn request_in_groups(socket: &Path, uid: u32, groups: &[u32], path: &str) -> Answer {
+    let curl = command(socket, 0, "GET", path);
+    let (primary, more) = groups.split_first().expect("a primary group");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &uid.to_string(), "--regid", &primary.to_string()]);
+    let more: Vec<String> = more.iter().map(u32::to_string).collect();
+    if more.is_empty() {
+        command.arg("--clear-groups");
+    } else {
+        command.args(["--groups", &more.join(",")]);
+    }
+    command.arg(curl.get_program()).args(curl.get_args()).current_dir("/");
+    whole_answer(&mut command, "GET", path)
+        .unwrap_or_else(|error| panic!("curl {path} as {uid} of {groups:?}: {error}"))
+}
+
+/// Sends one request over TCP with these header fields.
+pub fn request_over_tcp(address: &str, headers: &[&str], method: &str, path: &str) -> Answer {
+    let mut command = Command::new("curl");
+    command.args(["-q", "-sS", "-i", "--noproxy", "*", "--max-time", "20", "-X", method]);
+    command.args(headers.iter().flat_map(|header| ["-H", header])).arg(format!("http://{address}{path}"));
+    whole_answer(&mut command, method, path)
+        .unwrap_or_else(|error| panic!("curl {method} {path} at {address}: {error}"))
+}
+
 fn whole_answer(command: &mut Command, method: &str, path: &str) -> Result<Answer, String> {
     let output = command.output().expect("curl is installed");
     if !output.status.success() {

@@ -107,6 +107,47 @@ fn a_configuration_that_cannot_be_read_exits_with_64() {
 }
 
 #[test]
+fn owners_and_groups_that_do_not_exist_exit_with_64() {
+    for (key, file) in [("owner", "/etc/passwd"), ("group", "/etc/group")] {
+        let said = refused(&format!("[listen]\n{key} = \"nobody-of-this-name\"\n"), &[]);
+        assert!(said.contains(&format!("listen.{key} = \"nobody-of-this-name\"")), "{said}");
+        assert!(said.contains(&format!("no such name in {file}")), "{said}");
+    }
+}
+
+#[test]
+fn tcp_without_a_token_that_is_good_and_kept_well_exits_with_64_and_what_to_do() {
+    let tcp = |address: &str| refused(&format!("[listen]\ntcp = \"{address}\"\n"), &[]);
+    let said = tcp("127.0.0.1:8125");
+    assert!(said.contains("without listen.token_file") && said.contains("every user of this host"), "{said}");
+    assert!(said.contains("/dev/urandom"), "{said}");
+    let said = tcp("0.0.0.0:8125");
+    assert!(said.contains("everybody who reaches this address"), "{said}");
+    let said = tcp("localhost:8125");
+    assert!(said.contains("listen.tcp = \"localhost:8125\": an address and a port"), "{said}");
+
+    let place = Place::new();
+    let with = |token: &Path| {
+        let token = token.to_str().expect("the place has a plain name");
+        refused("", &[("SOCKEYE_LISTEN__TCP", "127.0.0.1:0"), ("SOCKEYE_LISTEN__TOKEN_FILE", token)])
+    };
+    let said = with(&place.of("none"));
+    assert!(said.contains("listen.token_file: cannot read") && said.contains("No such file"), "{said}");
+    let token = place.write("token", "0123456789abcdef");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let said = with(&token);
+    assert!(
+        said.contains("(mode 0644)") && said.contains(&format!("chmod o= {}", token.display())),
+        "{said}"
+    );
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o640)).expect("it is ours");
+    place.write("token", "0123456789abcde\n");
+    let said = with(&token);
+    assert!(said.contains("16 to 512 visible ASCII characters"), "{said}");
+    assert!(!said.contains("0123456789abcde"), "a token is not for the log: {said}");
+}
+
+#[test]
 fn missing_privilege_exits_with_77_and_one_line_that_names_it_and_the_way_to_get_it() {
     if !runs_here(&[]) {
         return;

@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, reason = "a test binary has no users")]
 
+mod access;
 mod by_ports;
 mod containers;
 mod curl;
