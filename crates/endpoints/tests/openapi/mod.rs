@@ -86,7 +86,13 @@ impl Contract {
         let operation = item.map(|item| item.get(method.to_lowercase()));
         let common = |name: &str, only: u16| {
             let found = &self.document["components"]["responses"][name];
-            if status == only { Ok(found) } else { Err(format!("it is {name}")) }
+            match status {
+                // Who may ask is known before it is known what.
+                401 => Ok(&self.document["components"]["responses"]["Unauthorized"]),
+                403 => Ok(&self.document["components"]["responses"]["NotPermitted"]),
+                _ if status == only => Ok(found),
+                _ => Err(format!("it is {name}")),
+            }
         };
         match operation {
             None => common("UnknownPath", 404),

@@ -17,7 +17,7 @@ const OWNER: u32 = 1007;
 const GROUP: u32 = 1050;
 
 const TOKEN: &str = "0123456789abcdefghij";
-const RIGHT: &str = "Authorization: Bearer 0123456789abcdefghij";
+pub const RIGHT: &str = "Authorization: Bearer 0123456789abcdefghij";
 
 fn problem(answer: &Answer) -> (u16, String) {
     (answer.status, answer.problem())
@@ -31,14 +31,14 @@ fn place_with_token() -> (Rc<Place>, String) {
     (place, token.to_str().expect("the place has a plain name").to_owned())
 }
 
-/// A daemon that listens on this TCP address too, and the address that it says it has.
-fn daemon_on(address: &str) -> (Daemon, String) {
+/// A daemon that listens on this TCP address too, with room for so many clients of each user, and the address that it says it has.
+pub fn daemon_on(address: &str, clients: &str) -> (Daemon, String) {
     let (place, token) = place_with_token();
     let variables = [
         ("SOCKEYE_LISTEN__TCP", address),
         ("SOCKEYE_LISTEN__TOKEN_FILE", &token),
         ("SOCKEYE_LISTEN__MODE", "0666"),
-        ("SOCKEYE_LIMITS__CLIENTS_PER_USER", "2"),
+        ("SOCKEYE_LIMITS__CLIENTS_PER_USER", clients),
     ];
     let daemon = Daemon::start_in(&place, &variables);
     let said = daemon.stderr();
@@ -122,7 +122,7 @@ fn over_tcp_the_token_is_needed_for_everything_and_over_the_socket_for_nothing()
     if !runs_here(&["curl"]) {
         return;
     }
-    let (daemon, address) = daemon_on("127.0.0.1:0");
+    let (daemon, address) = daemon_on("127.0.0.1:0", "2");
     assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
     for path in ["/livez", "/metrics", "/v1/status", "/v1/listeners"] {
         assert_eq!(request_over_tcp(&address, &[RIGHT], "GET", path).status, 200, "{path}");
@@ -152,7 +152,7 @@ fn a_client_of_the_token_is_closed_to_users_but_root_and_is_told_the_same() {
     if !runs_here(&["curl"]) {
         return;
     }
-    let (daemon, address) = daemon_on("127.0.0.1:0");
+    let (daemon, address) = daemon_on("127.0.0.1:0", "2");
     let socket = daemon.socket();
     let by_token = |method, path: &str| request_over_tcp(&address, &[RIGHT], method, path);
     let registered = by_token("PUT", "/v1/clients/t");
@@ -185,7 +185,7 @@ fn a_port_that_is_in_use_is_refused_and_the_first_daemon_goes_on() {
     if !runs_here(&["curl"]) {
         return;
     }
-    let (_first, address) = daemon_on("127.0.0.1:0");
+    let (_first, address) = daemon_on("127.0.0.1:0", "2");
     let (place, token) = place_with_token();
     let variables = [("SOCKEYE_LISTEN__TCP", address.as_str()), ("SOCKEYE_LISTEN__TOKEN_FILE", &token)];
     let mut second = Daemon::spawn_in(&place, &variables);
@@ -201,7 +201,7 @@ fn an_address_that_other_hosts_reach_is_served_with_a_warning() {
     if !runs_here(&["curl"]) {
         return;
     }
-    let (daemon, address) = daemon_on("0.0.0.0:0");
+    let (daemon, address) = daemon_on("0.0.0.0:0", "2");
     let said = daemon.stderr();
     assert!(said.contains("nothing is encrypted"), "{said}");
     let address = address.replace("0.0.0.0", "127.0.0.1");

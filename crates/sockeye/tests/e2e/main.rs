@@ -9,6 +9,7 @@
 mod access;
 mod by_ports;
 mod containers;
+mod contract;
 mod curl;
 mod daemon;
 mod datagrams;

@@ -1,6 +1,8 @@
 //! The metrics of the real binary: well formed, and moved by what happens.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::curl::{get, request};
 use crate::daemon::Daemon;
@@ -90,6 +92,23 @@ fn metrics_move_with_traffic_and_with_what_becomes_of_answers() {
     is("sockeye_polls_waiting", 0.0);
     assert!(risen("process_cpu_seconds_total") > 0.0);
     assert!(value(&after, "process_resident_memory_bytes", &[]) > 1e6);
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    if !runs_here(&["curl", "promtool"]) {
+        return;
+    }
+    let daemon = Daemon::start();
+    Ledger::register(daemon.socket(), "a").poll();
+    let metrics = get(&daemon.socket(), "/metrics").body;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().expect("it is installed");
+    promtool.stdin.take().expect("it reads").write_all(metrics.as_bytes()).expect("it reads everything");
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 #[test]
