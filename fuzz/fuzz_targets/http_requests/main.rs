@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use endpoints::{BoundSocket, HttpLimits, serve};
+use endpoints::{BoundSocket, HttpLimits, SocketAccess, serve};
 use libfuzzer_sys::fuzz_target;
 use state::Fake;
 
@@ -39,11 +39,12 @@ fn start() -> PathBuf {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.expect("a runtime can be started").block_on(async {
-            let socket = BoundSocket::bind(&bound, 0o600, None).expect("the path is free");
+            let access = SocketAccess { mode: 0o600, owner: None, group: None };
+            let socket = BoundSocket::bind(&bound, access).expect("the path is free");
             let state = Fake::start(3, 64, 256 << 20);
             let short = Duration::from_millis(50);
             let limits = HttpLimits { header_read: short, body_read: short, ..HttpLimits::default() };
-            let served = serve(socket, state, limits, std::future::pending()).await;
+            let served = serve(socket, None, state, limits, std::future::pending()).await;
             panic!("the server has ended: {served:?}");
         });
     });
