@@ -25,28 +25,13 @@ impl Connection {
             intra_host,
             container,
         } = sums;
-        let Counters {
-            sent_bytes,
-            received_bytes,
-            sent_packets,
-            received_packets,
-            retransmits,
-            rtos,
-            recoveries,
-            reordering,
-            out_of_order,
-            delivered_ce,
-        } = *counters;
-        Self {
+        let mut connection = Self {
             pid,
             laddr: Some(Addr::new(local, *container)),
             // That of the other end is not known.
             raddr: Some(Addr::new(remote, None)),
             family: proto::ConnectionFamily::from(key.family()).into(),
             r#type: proto::ConnectionType::from(protocol).into(),
-            last_bytes_sent: sent_bytes,
-            last_bytes_received: received_bytes,
-            last_retransmits: narrow(retransmits),
             direction: proto::ConnectionDirection::from(direction).into(),
             net_ns: netns,
             rtt: rtt_us.value(),
@@ -54,15 +39,19 @@ impl Connection {
             intra_host: *intra_host,
             last_tcp_established: narrow(*established),
             last_tcp_closed: narrow(*closed),
-            last_packets_sent: sent_packets,
-            last_packets_received: received_packets,
             tcp_failures_by_err_code: failures.by_errno(),
-            last_tcp_rto_count: narrow(rtos),
-            last_tcp_recovery_count: narrow(recoveries),
-            last_tcp_reord_seen: narrow(reordering),
-            last_tcp_rcv_ooo_pack: narrow(out_of_order),
-            last_tcp_delivered_ce: narrow(delivered_ce),
             tcp_ecn_negotiated: *ecn_negotiated,
+            // What follows is counted below.
+            last_bytes_sent: 0,
+            last_bytes_received: 0,
+            last_retransmits: 0,
+            last_packets_sent: 0,
+            last_packets_received: 0,
+            last_tcp_rto_count: 0,
+            last_tcp_recovery_count: 0,
+            last_tcp_reord_seen: 0,
+            last_tcp_rcv_ooo_pack: 0,
+            last_tcp_delivered_ce: 0,
             // The kernel keeps no total of these probes.
             last_tcp_probe0_count: 0,
             // What follows is not known.
@@ -96,7 +85,34 @@ impl Connection {
             remote_ecs_task: String::new(),
             local_container_tags_index: 0,
             remote_service_tags_idx: 0,
-        }
+        };
+        connection.count(*counters);
+        connection
+    }
+
+    fn count(&mut self, counters: Counters) {
+        let Counters {
+            sent_bytes,
+            received_bytes,
+            sent_packets,
+            received_packets,
+            retransmits,
+            rtos,
+            recoveries,
+            reordering,
+            out_of_order,
+            delivered_ce,
+        } = counters;
+        self.last_bytes_sent = sent_bytes;
+        self.last_bytes_received = received_bytes;
+        self.last_retransmits = narrow(retransmits);
+        self.last_packets_sent = sent_packets;
+        self.last_packets_received = received_packets;
+        self.last_tcp_rto_count = narrow(rtos);
+        self.last_tcp_recovery_count = narrow(recoveries);
+        self.last_tcp_reord_seen = narrow(reordering);
+        self.last_tcp_rcv_ooo_pack = narrow(out_of_order);
+        self.last_tcp_delivered_ce = narrow(delivered_ce);
     }
 }
 

@@ -129,9 +129,10 @@ struct Load {
 
 impl Load {
     fn add(&mut self, other: Self) {
-        self.idle.renewed += other.idle.renewed;
-        self.idle.found_closed += other.idle.found_closed;
-        self.slow.add(other.slow);
+        let Self { idle, slow } = other;
+        self.idle.renewed += idle.renewed;
+        self.idle.found_closed += idle.found_closed;
+        self.slow.add(slow);
     }
 
     fn tell(&self, table: &mut Values) {
