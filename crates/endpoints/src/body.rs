@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admission::Place;
 use crate::coding::{Coded, Coding};
 use crate::link::Link;
 use crate::readers::{Readers, Reading};
@@ -57,18 +58,19 @@ pub(crate) async fn stream(
     Ok(AnswerBody { first: Some(first), chunks, reading, end: Some((link, flushed)) })
 }
 
-/// The same for what is no answer to a poll: nobody waits for its end.
+/// The same for what is no answer to a poll: nobody waits for its end, and with it its place is given back.
 ///
 /// # Errors
 /// Those of [`stream`].
 pub(crate) async fn stream_apart(
     readers: &Arc<Readers>,
     link: &Arc<Link>,
+    place: Place,
     coding: Coding,
     encode: impl FnOnce(&mut Coded<ChunkWriter>) -> io::Result<()> + Send + 'static,
 ) -> Result<AnswerBody, Truncated> {
     let (flushed, _) = oneshot::channel();
-    stream(Arc::clone(link), flushed, readers.begin(Arc::clone(link)), coding, encode).await
+    stream(Arc::clone(link), flushed, readers.begin(Arc::clone(link), Some(place)), coding, encode).await
 }
 
 fn written(
@@ -203,7 +205,7 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
         let link = Link::new(&ours).expect("a link");
         let (flushed, mut is_flushed) = oneshot::channel();
-        let reading = Readers::new(Duration::ZERO, Arc::default()).begin(Arc::clone(&link));
+        let reading = Readers::new(Duration::ZERO, Arc::default()).begin(Arc::clone(&link), None);
         let body = match stream(Arc::clone(&link), flushed, reading, Coding::Identity, encode).await {
             Ok(body) => body,
             Err(truncated) => return (None, Err(truncated), is_flushed.try_recv()),

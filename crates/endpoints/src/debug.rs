@@ -12,7 +12,7 @@ use crate::api::{Call, Caller};
 use crate::body::{ChunkWriter, stream_apart};
 use crate::coding::{Coded, Coding};
 use crate::forms;
-use crate::listings::{Snapshot, snapshot};
+use crate::listings::{Snapshot, place, snapshot};
 use crate::problem::{Kind, Problem};
 use crate::query::{Backend, Query};
 use crate::request::{self, refuse_head};
@@ -28,12 +28,10 @@ pub(crate) async fn net_maps<B: Backend>(call: Call<B>) -> Result<Response, Prob
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let identity = backend.identity();
         let (instance, degradations) = (&identity.instance, &identity.degradations);
-        let written = form.write(out, &Answer { delta: &delta, wall, instance, degradations }, Fields::ALL);
-        drop((delta, place));
-        written
+        form.write(out, &Answer { delta: &delta, wall, instance, degradations }, Fields::ALL)
     };
     Ok(streamed(
-        stream_apart(&api.readers, &link, Coding::Identity, encode).await?,
+        stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?,
         form.content_type(),
         Coding::Identity,
     ))
@@ -46,13 +44,14 @@ pub(crate) async fn net_state<B: Backend>(call: Call<B>) -> Result<Response, Pro
     let id = request::client_in_query(&call.parts)?;
     let Call { api, caller: Caller { link, .. }, .. } = call;
     let peer = link.peer();
+    let place = place(&api, peer).await?;
     let remembered = match api.ask(|reply| Query::Remembered { id, peer, reply }).await? {
         Err(deltas::Refusal::UnknownClient) => connections::Remembered::default(),
         remembered => remembered?,
     };
     let encode = move |out: &mut Coded<ChunkWriter>| reference::write_net_state(out, &remembered);
     Ok(streamed(
-        stream_apart(&api.readers, &link, Coding::Identity, encode).await?,
+        stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?,
         "application/json",
         Coding::Identity,
     ))
@@ -63,9 +62,10 @@ pub(crate) async fn ebpf_maps<B: Backend>(call: Call<B>) -> Result<Response, Pro
     refuse_head(&call.parts)?;
     let names = request::list_in_query(&call.parts, "maps")?;
     let Call { api, caller: Caller { link, .. }, .. } = call;
+    let place = place(&api, link.peer()).await?;
     let backend = api.backend.clone();
     let encode = move |out: &mut Coded<ChunkWriter>| backend.write_maps(&names, out);
-    let body = stream_apart(&api.readers, &link, Coding::Identity, encode).await?;
+    let body = stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?;
     Ok(streamed(body, "text/plain; charset=utf-8", Coding::Identity))
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
     /// It is a delta of no client.
     pub(crate) delta: Delta,
     pub(crate) wall: WallOffset,
-    /// To be held as long as the delta.
+    /// To be held until it is read.
     pub(crate) place: Place,
 }
 
@@ -30,9 +30,7 @@ pub(crate) struct Snapshot {
 /// # Errors
 /// The problem of too many polls and listings at once, of too much memory, or of an unavailable state.
 pub(crate) async fn snapshot<B: Backend>(api: &Api<B>, peer: Peer) -> Result<Snapshot, Problem> {
-    let key = PlaceKey { client: None, peer };
-    let place = api.admission.admit_before_slow(key, &api.readers).await;
-    let place = place.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?;
+    let place = place(api, peer).await?;
     let mut everything = api.ask(|reply| Query::Everything { reply }).await?;
     if matches!(everything, Err(Refusal::AnswersTooLarge)) && api.readers.make_room().await {
         everything = api.ask(|reply| Query::Everything { reply }).await?;
@@ -42,6 +40,15 @@ pub(crate) async fn snapshot<B: Backend>(api: &Api<B>, peer: Peer) -> Result<Sna
     }
     let Everything { delta, wall } = everything?;
     Ok(Snapshot { delta, wall, place })
+}
+
+/// A place for what is of no client.
+///
+/// # Errors
+/// The problem of too many polls and listings at once.
+pub(crate) async fn place<B: Backend>(api: &Api<B>, peer: Peer) -> Result<Place, Problem> {
+    let place = api.admission.admit_before_slow(PlaceKey { client: None, peer }, &api.readers).await;
+    Ok(place.inspect_err(|crowded| api.counts.poll_crowded(*crowded))?)
 }
 
 /// `GET /v1/connections`.
@@ -55,12 +62,10 @@ pub(crate) async fn connections<B: Backend>(call: Call<B>) -> Result<Response, P
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let instance = &backend.identity().instance;
         let listing = Listing { delta: &delta, wall, instance, criteria: &criteria, fields, limit };
-        let written = write_listing(out, &listing, form);
-        drop((delta, place));
-        written
+        write_listing(out, &listing, form)
     };
     let coding = Coding::accepted(&parts.headers);
-    let body = stream_apart(&api.readers, &link, coding, encode).await?;
+    let body = stream_apart(&api.readers, &link, place, coding, encode).await?;
     Ok(streamed(body, content_type, coding))
 }
 

@@ -71,7 +71,7 @@ async fn answer<B: Backend>(
         let (instance, degradations) = (&identity.instance, &identity.degradations);
         form.write(out, &Answer { delta: &delta, wall, instance, degradations }, fields)
     };
-    let reading = api.readers.begin(Arc::clone(&link));
+    let reading = api.readers.begin(Arc::clone(&link), None);
     let coding = form.coding(&parts.headers);
     Ok(streamed(stream(link, flushed, reading, coding, encode).await?, form.content_type(), coding))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Place;
 use crate::counts::Counts;
 use crate::link::Link;
 
@@ -33,6 +34,8 @@ pub(crate) struct Reading {
     link: Arc<Link>,
     pace: Mutex<Pace>,
     readers: Arc<Readers>,
+    /// Given back with this, where nobody else holds it.
+    _place: Option<Place>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +52,11 @@ impl Readers {
         Arc::new(Self { slow, counts, reading: Mutex::default(), gone: Notify::new() })
     }
 
-    /// An answer begins to be encoded for the reader at the other end of `link`.
-    pub(crate) fn begin(self: &Arc<Self>, link: Arc<Link>) -> Arc<Reading> {
+    /// An answer begins to be encoded for the reader at the other end of `link`. Its `place` is held as long as it is read,
+    /// unless somebody else holds it.
+    pub(crate) fn begin(self: &Arc<Self>, link: Arc<Link>, place: Option<Place>) -> Arc<Reading> {
         let pace = Mutex::new(Pace { took_at: Instant::now(), waits: true, cut: false });
-        let reading = Arc::new(Reading { link, pace, readers: Arc::clone(self) });
+        let reading = Arc::new(Reading { link, pace, readers: Arc::clone(self), _place: place });
         self.reading().push(Arc::downgrade(&reading));
         reading
     }

@@ -130,7 +130,9 @@ async fn too_many_listings_of_one_user_are_refused_and_polls_are_not() {
         http.head().await;
         unread.push(http);
     }
-    let refused = world.ask("GET", NET_MAPS).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    for path in [NET_MAPS, NET_STATE, "/network_tracer/debug/ebpf_maps", "/v1/connections"] {
+        let refused = world.ask("GET", path).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{path}");
+    }
     assert_eq!(world.poll("a", "").await.status, 200);
 }

@@ -72,6 +72,17 @@ async fn a_slow_reader_gives_its_place_to_a_poll_that_finds_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_of_a_listing_gives_its_place_too() {
+    let limits = HttpLimits { polls: 1, ..limits() };
+    let world = world(Setting { limits, connections: MANY, ..Setting::default() }).await;
+    let mut slow = world.connect().await;
+    slow.request("GET", "/v1/connections").await;
+    assert!(slow.waiting().await > 0);
+    assert_eq!(answered(&world).await.status, 200);
+    assert!(!slow.answer().await.complete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_readers_give_way_to_an_answer_for_which_there_is_no_memory() {
     let setting = Setting { limits: limits(), connections: MANY, answer_bytes: 1, ..Setting::default() };
     let world = world(setting).await;
