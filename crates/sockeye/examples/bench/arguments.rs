@@ -38,10 +38,8 @@ pub enum Measurement {
     /// Closed connections told at a high rate, none lost
     Closed,
     /// Time to the first byte of an answer that tells 100 000 connections
-    #[value(name = "first_byte")]
     FirstByte,
     /// Time of a poll beside idle HTTP connections and readers that are slow
-    #[value(name = "slow_readers")]
     SlowReaders,
     /// What an audit takes
     Audits,
