@@ -244,6 +244,8 @@ struct Passes<'a> {
     shared: &'a Shared,
     served: u64,
     malformed: u64,
+    /// What passes took that somebody waits for, in nanoseconds.
+    pass_ns: u64,
     /// Records ever kept beside the ring, up to the last look.
     overflowed: u64,
     /// What the kernel side counted before the last pass read it, and at the last look.
@@ -278,6 +280,7 @@ impl<'a> Passes<'a> {
             shared,
             served: 0,
             malformed: 0,
+            pass_ns: 0,
             overflowed: 0,
             passed: KernelCounts::default(),
             seen: KernelCounts::default(),
@@ -364,7 +367,16 @@ impl<'a> Passes<'a> {
             self.rest_from_owners(took, left < unsettled);
         }
         let missed_runs = self.programs.missed_runs();
-        let counts = KernelCounts { malformed: self.malformed, missed_runs, ..self.programs.counts()? };
+        let last_pass_ns = u64::try_from(self.last_pass.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.pass_ns = self.pass_ns.saturating_add(last_pass_ns);
+        let counts = KernelCounts {
+            malformed: self.malformed,
+            missed_runs,
+            ring_most_bytes: self.closed_records.most_bytes(),
+            pass_ns: self.pass_ns,
+            last_pass_ns,
+            ..self.programs.counts()?
+        };
         let costs = self.meter.so_far(self.programs.loaded());
         outlet.report(Report::PassEnded { request, counts, costs });
         self.served = request;

@@ -37,6 +37,12 @@ pub struct KernelCounts {
     pub missed_runs: u64,
     /// Records that could not be decoded.
     pub malformed: u64,
+    /// The most bytes that were found in the ring buffer at once when it was drained.
+    pub ring_most_bytes: u64,
+    /// How long passes took that somebody waits for, looks for owners included, in nanoseconds.
+    pub pass_ns: u64,
+    /// The same of the last one.
+    pub last_pass_ns: u64,
 }
 
 /// Totals of UDP since the programs were loaded.

@@ -27,6 +27,8 @@ pub struct Metric {
     pub kind: MetricKind,
     /// Name and value of the label that sets it apart in its family.
     pub label: Option<(&'static str, &'static str)>,
+    /// True when the value is nanoseconds, which `/metrics` tells in seconds.
+    pub in_seconds: bool,
 }
 
 /// The type of a family.
@@ -44,15 +46,31 @@ impl Count {
     /// A total since the process began.
     #[must_use]
     pub fn total(name: &'static str, family: &'static str, help: &'static str, value: u64) -> Self {
-        let metric = Metric { family, help, kind: MetricKind::Counter, label: None };
+        let metric = Metric { family, help, kind: MetricKind::Counter, label: None, in_seconds: false };
         Self { name, value, metric: Some(metric) }
     }
 
     /// A number as it is now.
     #[must_use]
     pub fn now(name: &'static str, family: &'static str, help: &'static str, value: u64) -> Self {
-        let metric = Metric { family, help, kind: MetricKind::Gauge, label: None };
+        let metric = Metric { family, help, kind: MetricKind::Gauge, label: None, in_seconds: false };
         Self { name, value, metric: Some(metric) }
+    }
+
+    /// Nanoseconds in all since the process began. `/metrics` tells seconds, which the name of the family says.
+    #[must_use]
+    pub fn total_ns(name: &'static str, family: &'static str, help: &'static str, value: u64) -> Self {
+        Self::total(name, family, help, value).in_seconds()
+    }
+
+    /// Nanoseconds as they are now.
+    #[must_use]
+    pub fn now_ns(name: &'static str, family: &'static str, help: &'static str, value: u64) -> Self {
+        Self::now(name, family, help, value).in_seconds()
+    }
+
+    fn in_seconds(self) -> Self {
+        Self { metric: self.metric.map(|metric| Metric { in_seconds: true, ..metric }), ..self }
     }
 
     /// A number that `/metrics` tells as a loss by cause.

@@ -165,8 +165,9 @@ fn served(capability: &Capability) -> Sample<'_> {
 fn counted(counts: &[Count]) -> Vec<Family<'static>> {
     let mut families: Vec<Family<'static>> = Vec::new();
     for Count { name: _, value, metric } in counts {
-        let Some(Metric { family: name, help, kind, label }) = *metric else { continue };
-        let sample = Sample { label, value: Value::Whole(*value) };
+        let Some(Metric { family: name, help, kind, label, in_seconds }) = *metric else { continue };
+        let value = if in_seconds { Value::Nanoseconds(*value) } else { Value::Whole(*value) };
+        let sample = Sample { label, value };
         match families.iter_mut().find(|family| family.name == name) {
             Some(family) => family.samples.push(sample),
             None => families.push(Family { name, help, kind, samples: vec![sample] }),

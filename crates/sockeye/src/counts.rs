@@ -2,8 +2,8 @@
 //! metrics both come.
 
 use collect::{KernelCounts, UdpCounts};
-use connections::{Loss, TableCounts};
-use deltas::Clients;
+use connections::{KernelTime, Loss, TableCounts};
+use deltas::{ClientState, Clients};
 use encode::Count;
 use endpoints::TurnCounts;
 
@@ -92,6 +92,18 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
         malformed: total(
             "records_malformed", "sockeye_records_malformed",
             "Records of the kernel side that could not be decoded."
+        );
+        ring_most_bytes: now(
+            "ring_most_bytes", "sockeye_ring_most_bytes",
+            "The most bytes that were found in the ring buffer at once when it was drained; limits.ring_bytes is its size."
+        );
+        pass_ns: total_ns(
+            "pass_ns", "sockeye_pass_seconds",
+            "Time of the passes over the kernel's table that somebody waited for, looks for owners included."
+        );
+        last_pass_ns: now_ns(
+            "last_pass_ns", "sockeye_last_pass_seconds",
+            "The same of the last of them."
         );
     } except udp);
     counts.into_iter()
@@ -198,8 +210,25 @@ pub(crate) fn of_table(counts: TableCounts) -> impl Iterator<Item = Count> {
 }
 
 /// What was counted of the clients and of the closed connections kept for them.
-pub(crate) fn of_clients(clients: &Clients) -> impl Iterator<Item = Count> {
+pub(crate) fn of_clients(clients: &Clients, now: KernelTime) -> impl Iterator<Item = Count> {
+    let states = clients.list();
+    let silence = |state: &ClientState| match state.in_flight {
+        true => 0,
+        false => now.nanoseconds_since(state.heard_at),
+    };
     let counts = [
+        Count::now(
+            "client_lag_records",
+            "sockeye_client_lag_records",
+            "Closed connections that wait one by one for the client that has the most of them to fetch.",
+            states.iter().map(|state| state.closed_waiting).max().unwrap_or(0),
+        ),
+        Count::now_ns(
+            "client_silence_ns",
+            "sockeye_client_silence_seconds",
+            "Since something was heard from the client that was silent for the longest.",
+            states.iter().map(silence).max().unwrap_or(0),
+        ),
         Count::now(
             "closed_records_kept",
             "sockeye_closed_records_kept",

@@ -409,6 +409,7 @@ impl State {
             kernel: self.kernel,
             costs: &self.costs,
             clients: &self.clients,
+            now: kernel_now(),
             // Each client counts for itself what it was not told in time; here each connection counts once.
             losses: Losses { closed_log_full: self.clients.given_up(), ..self.health().losses },
             state: self.counts,

@@ -2,7 +2,7 @@
 //! its two forms; what is counted, and how it is called in each, is listed in `counts`.
 
 use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support};
-use connections::{Audit, Losses, TableCounts, WallOffset};
+use connections::{Audit, KernelTime, Losses, TableCounts, WallOffset};
 use deltas::Clients;
 use encode::{
     AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
@@ -27,6 +27,8 @@ pub(crate) struct Facts<'a> {
     /// As of the last pass.
     pub(crate) costs: &'a ProgramCosts,
     pub(crate) clients: &'a Clients,
+    /// By the kernel's clock.
+    pub(crate) now: KernelTime,
     /// Of all causes, those that are counted for each client included.
     pub(crate) losses: Losses,
     pub(crate) state: StateCounts,
@@ -85,7 +87,7 @@ fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
 fn counters(facts: &Facts<'_>) -> Vec<Count> {
     counts::of_kernel(facts.kernel)
         .chain(counts::of_table(facts.table))
-        .chain(counts::of_clients(facts.clients))
+        .chain(counts::of_clients(facts.clients, facts.now))
         .chain(counts::of_state(facts.state, facts.turns, facts.polls_waiting))
         .collect()
 }

@@ -1,7 +1,8 @@
 //! The consumer of the ring buffer, through which final records come.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{BorrowedFd, RawFd};
+use std::rc::Rc;
 
 use connections::Event;
 use libbpf_rs::{MapMut, RingBuffer, RingBufferBuilder};
@@ -15,10 +16,16 @@ const DRAIN_RECORDS: usize = 128;
 /// A drain ends after this many takes though more keeps coming: as much as a ring of 32 MiB holds.
 const DRAIN_TAKES: usize = 1024;
 
+/// What the kernel puts before each record in the ring.
+const HEADER_BYTES: u64 = 8;
+
 /// The consumer of the ring buffer: closed records come out decoded.
 pub(crate) struct ClosedRecords<'a> {
     ring: RingBuffer<'a>,
     inbox: &'a RefCell<Inbox>,
+    /// Bytes that the running drain has taken, and the most that one has.
+    drained_bytes: Rc<Cell<u64>>,
+    most_bytes: Cell<u64>,
 }
 
 impl<'a> ClosedRecords<'a> {
@@ -26,12 +33,16 @@ impl<'a> ClosedRecords<'a> {
     pub(super) fn of(ring: &'a MapMut<'_>, inbox: &'a RefCell<Inbox>) -> Result<Self, CollectError> {
         let failed = |source| CollectError::Map { operation: "consume", map: "closed_records", source };
         let mut builder = RingBufferBuilder::new();
-        let take_in = |bytes: &[u8]| {
+        let drained_bytes = Rc::new(Cell::new(0));
+        let drained = Rc::clone(&drained_bytes);
+        let take_in = move |bytes: &[u8]| {
+            drained.set(drained.get() + HEADER_BYTES + u64::try_from(bytes.len()).unwrap_or(0));
             inbox.borrow_mut().take_in(bytes);
             0
         };
         builder.add(ring, take_in).map_err(failed)?;
-        Ok(Self { ring: builder.build().map_err(failed)?, inbox })
+        let ring = builder.build().map_err(failed)?;
+        Ok(Self { ring, inbox, drained_bytes, most_bytes: Cell::new(0) })
     }
 
     /// Readable when the kernel wants the ring drained.
@@ -46,6 +57,7 @@ impl<'a> ClosedRecords<'a> {
 
     /// Takes out what the ring holds, in order; answers how many records could not be decoded.
     pub(crate) fn drain(&self, mut events: impl FnMut(Vec<Event>)) -> Result<u64, CollectError> {
+        self.drained_bytes.set(0);
         for _ in 0..DRAIN_TAKES {
             let taken = self.ring.consume_raw_n(DRAIN_RECORDS);
             let Ok(taken) = usize::try_from(taken) else {
@@ -60,6 +72,12 @@ impl<'a> ClosedRecords<'a> {
                 break;
             }
         }
+        self.most_bytes.set(self.most_bytes.get().max(self.drained_bytes.get()));
         Ok(self.inbox.borrow_mut().take_malformed())
+    }
+
+    /// The most bytes that one drain has taken out: about as many as were in the ring at once.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        self.most_bytes.get()
     }
 }
