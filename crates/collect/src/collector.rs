@@ -59,6 +59,7 @@ const OWNER_PAUSE_VAIN: Duration = Duration::from_secs(10);
 
 /// What the collector hands over, in order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a queue of 256 of them takes less than their events")]
 pub enum Report {
     /// Changes of the table.
     Events(Vec<Event>),

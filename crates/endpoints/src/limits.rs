@@ -19,7 +19,7 @@ pub struct HttpLimits {
     /// Longest time in which the other end reads nothing of an answer; then the connection is cut. Also the
     /// time to read the last of it once all is in the socket's queue.
     pub write_stall: Duration,
-    /// Longest time from the start of an answer until all of it is in the socket; then the connection is cut.
+    /// Longest time from the start of an answer to a poll until all of it is in the socket; then the connection is cut.
     pub answer: Duration,
     /// A reader that has room for nothing for so long, though there is something, is slow: its connection is cut when
     /// others need the place or the memory of its answer.

@@ -27,6 +27,7 @@ pub(crate) fn of_kernel(counts: KernelCounts) -> impl Iterator<Item = Count> {
     of_all_protocols(counts).chain(of_udp(counts.udp))
 }
 
+#[expect(clippy::too_many_lines, reason = "a table with one row for each count")]
 fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
     let counts = count_each!(counts, KernelCounts {
         claimed: total(
