@@ -83,8 +83,7 @@ pub(super) fn address(end: SocketAddr) -> String {
 
 impl proto::Owner {
     pub(super) fn new(owner: &Owner) -> Self {
-        // The start of the process is of a clock that the answer has no offset for; it is not told yet.
-        let Owner { pid, tid, uid, command, cgroup_id, container, started_at_boot_ns: _, kernel, source } =
+        let Owner { pid, tid, uid, command, cgroup_id, container, started_at_boot_ns, kernel, source } =
             owner;
         Self {
             pid: *pid,
@@ -95,6 +94,7 @@ impl proto::Owner {
             container_id: container.map(|container| container.to_string()),
             source: proto::OwnerSource::from(*source).into(),
             kernel: kernel.then_some(true),
+            started_at_boot_ns: *started_at_boot_ns,
         }
     }
 }
