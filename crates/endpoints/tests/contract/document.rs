@@ -162,6 +162,7 @@ fn what_is_not_promised_is_found() {
             live,
             "its type is text/html",
         ),
+        ("GET", "/livez", 200, &format!("{HEADERS}\nx-more: 1"), live, "x-more is a header"),
         ("GET", "/livez", 200, HEADERS, "live", "it is no JSON"),
         ("GET", "/livez", 200, HEADERS, "{}", "required"),
         ("GET", "/livez", 200, HEADERS, r#"{"status": "live", "more": 1}"#, "more"),
@@ -197,12 +198,57 @@ fn connections_of_all_kinds_are_promised() {
 fn every_line_of_an_answer_is_looked_at() {
     let headers = "content-type: application/x-ndjson\nx-request-id: 00000001\ncache-control: no-store\n\
                    vary: Accept, Accept-Encoding";
-    let checked = |body: &str| checked("GET", "/v1/connections", 200, headers, body);
-    let connections = "{\"connection\":{\"id\":\"1\"}}\n".repeat(400);
-    assert_eq!(checked(&format!("{connections}{{\"end\":{{\"matched\":400,\"told\":400}}}}\n")), Ok(()));
-    checked(&connections).expect_err("it has no end");
-    for last in ["{\"end\":{\"matched\":400}}\n", "{\"answer\":{}}\n", "\n", "{"] {
-        checked(&format!("{connections}{last}")).expect_err(last);
+    let checked = |body: &str| checked("GET", "/v1/connections?fields=id", 200, headers, body);
+    let head = r#"{"listing":{"instance":"1","at":"2026-11-22T10:00:00.000000001Z","clock":{"name":"monotonic","at_ns":1}}}"#;
+    let connection = r#"{"connection":{"id":"1"}}"#;
+    let connections = format!("{connection}\n").repeat(400);
+    let end = r#"{"end":{"matched":400,"told":400}}"#;
+    assert_eq!(checked(&format!("{head}\n{connections}{end}\n")), Ok(()));
+    for (what, body) in [
+        ("no end", format!("{head}\n{connections}")),
+        ("no head", format!("{connections}{end}\n")),
+        ("a connection too many", format!("{head}\n{connection}\n{connections}{end}\n")),
+        (
+            "a head among the connections",
+            format!("{head}\n{head}\n{}{end}\n", &connections[connection.len() + 1..]),
+        ),
+        (
+            "a connection without id",
+            format!("{head}\n{}{end}\n", connections.replacen("\"id\":\"1\"", "", 1)),
+        ),
+        ("half an end", format!("{head}\n{connections}{{\"end\":{{\"told\":400}}}}\n")),
+        ("no last line end", format!("{head}\n{connections}{end}")),
+        ("half a line", format!("{head}\n{connections}{{")),
+    ] {
+        checked(&body).expect_err(what);
     }
-    checked(&format!("{{\"connection\":{{}}}}\n{connections}")).expect_err("a connection has an id");
+}
+
+/// The answer without one fact of its first connection of this protocol that is no roll-up, or is one.
+fn without(answer: &str, is_roll_up: bool, fact: &str) -> String {
+    let mut answer: Value = serde_json::from_str(answer).expect("it is JSON");
+    let connections = answer["connections"].as_array_mut().expect("it has connections").iter_mut();
+    let is_wanted =
+        |one: &&mut Value| one["id"].as_str().is_some_and(|id| id.starts_with("rolled-up-")) == is_roll_up;
+    let mut wanted = connections.filter(is_wanted);
+    let found = wanted.find_map(|one| one.as_object_mut()?.remove(fact));
+    found.unwrap_or_else(|| panic!("none has {fact}"));
+    answer.to_string()
+}
+
+#[test]
+fn what_is_always_told_is_missed_unless_fields_are_asked_for() {
+    let headers = format!("{HEADERS}\ncache-control: no-store\nvary: Accept, Accept-Encoding");
+    let poll = |query: &str, body: &str| {
+        checked("GET", &format!("/v1/clients/a/connections{query}"), 200, &headers, body)
+    };
+    let always = ["protocol", "state", "direction", "local", "remote", "total", "delta", "rolled_up"];
+    for (is_roll_up, more) in [(false, &["netns", "pre_existing", "tcp"][..]), (true, &["closed_at"])] {
+        for fact in always.iter().chain(more) {
+            let body = without(golden!("native"), is_roll_up, fact);
+            poll("?after=1", &body).expect_err(fact);
+            assert_eq!(poll("?fields=id&after=1", &body), Ok(()), "{fact}");
+        }
+    }
+    poll("", &without(golden!("native_udp"), false, "udp")).expect_err("udp");
 }

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// How many connections of an answer are looked at: what is wrong with one is wrong with most of its kind.
 const CONNECTIONS_MAX: usize = 200;
 
+/// Headers that HTTP itself needs; every other one is part of the contract.
+const OF_HTTP: [&str; 5] = ["content-type", "content-length", "transfer-encoding", "connection", "date"];
+
 /// The name by which schemas find the document.
 const DOCUMENT: &str = "urn:sockeye:openapi";
 
@@ -70,9 +73,18 @@ impl Contract {
         let content = contents.get(content_type).ok_or_else(|| format!("its type is {content_type}"))?;
         let schema = &content["schema"];
         let text = || std::str::from_utf8(seen.body).map_err(|_| "it is no text".to_owned());
+        let whole = content.get("x-without-fields").filter(|_| !asks_for_fields(seen.path));
+        let whole = whole.map(|schema| self.followed(schema));
         match content_type.split(';').next().unwrap_or_default() {
-            "application/x-ndjson" => self.check_lines(schema, text()?),
-            essence if essence.ends_with("json") => self.check_value(schema, &parse(text()?)?),
+            "application/x-ndjson" => self.check_lines(schema, whole, text()?),
+            essence if essence.ends_with("json") => {
+                let value = parse(text()?)?;
+                self.check_value(schema, &value)?;
+                let connections = value["connections"].as_array().into_iter().flatten();
+                whole.map_or(Ok(()), |whole| {
+                    connections.into_iter().try_for_each(|one| self.check_value(whole, one))
+                })
+            }
             "application/protobuf" | "application/x-protobuf" => Ok(()),
             _ => self.check_value(schema, &text()?.into()),
         }
@@ -105,7 +117,14 @@ impl Contract {
     }
 
     fn check_headers(&self, response: &Value, seen: Seen<'_>) -> Result<(), String> {
-        for (name, promised) in response["headers"].as_object().ok_or("the document has no headers")? {
+        let headers = response["headers"].as_object().ok_or("the document has no headers")?;
+        for (name, _) in seen.headers {
+            let is = |known: &str| known.eq_ignore_ascii_case(name);
+            if !OF_HTTP.into_iter().any(is) && !headers.keys().any(|known| is(known)) {
+                return Err(format!("{name} is a header that it does not have"));
+            }
+        }
+        for (name, promised) in headers {
             let promised = self.followed(promised);
             match header(seen.headers, name) {
                 Some(value) => {
@@ -119,14 +138,27 @@ impl Contract {
         Ok(())
     }
 
-    fn check_lines(&self, schema: &Value, text: &str) -> Result<(), String> {
+    /// Lines of JSON: a head, connections, which have what is in `whole` too, and an end that says how many they are.
+    fn check_lines(&self, schema: &Value, whole: Option<&Value>, text: &str) -> Result<(), String> {
         let lines: Vec<_> = text.strip_suffix('\n').ok_or("the last line has no end")?.split('\n').collect();
-        if !lines.last().is_some_and(|last| last.starts_with("{\"end\":")) {
-            return Err("its end is missing".to_owned());
+        let [head, connections @ .., end] = &lines[..] else {
+            return Err("a head or an end is missing".to_owned());
+        };
+        let (head, end) = (parse(head)?, parse(end)?);
+        if head.get("answer").or(head.get("listing")).is_none() {
+            return Err("its head is missing".to_owned());
         }
-        let end = lines.len().saturating_sub(1).max(CONNECTIONS_MAX);
-        for line in lines.iter().take(CONNECTIONS_MAX).chain(lines.get(end)) {
-            self.check_value(schema, &parse(line)?)?;
+        let told = end["end"].get("connections").or(end["end"].get("told")).and_then(Value::as_u64);
+        if told != u64::try_from(connections.len()).ok() {
+            return Err(format!("its end is missing or says {told:?} of {} connections", connections.len()));
+        }
+        self.check_value(schema, &head)?;
+        self.check_value(schema, &end)?;
+        for line in connections.iter().take(CONNECTIONS_MAX) {
+            let line = parse(line)?;
+            let connection = line.get("connection").ok_or("there is another line among the connections")?;
+            self.check_value(schema, &line)?;
+            whole.map_or(Ok(()), |whole| self.check_value(whole, connection))?;
         }
         Ok(())
     }
@@ -196,6 +228,12 @@ fn parse(text: &str) -> Result<Value, String> {
         }
     }
     Ok(value)
+}
+
+/// True when the query says which fields of connections are told.
+fn asks_for_fields(path: &str) -> bool {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|parameter| parameter.starts_with("fields="))
 }
 
 /// True for a path that the template stands for.
