@@ -37,7 +37,7 @@ fn of_chunk<'a>(
     details: &'a Chunk<Details>,
 ) -> impl Iterator<Item = (ConnectionId, ToldOf)> + 'a {
     let places = told.iter().zip(now.iter()).zip(details.iter());
-    let lives = |told: &Tally, now: &Tally| told.generation != 0 && told.generation == now.generation;
+    let lives = |told: &Tally, now: &Tally| told.is_visible() && told.generation == now.generation;
     places.filter(move |((told, now), _)| lives(told, now)).map(|((told, _), details)| {
         let (total, established) = (details.total(told.counted), told.was_established());
         (details.id, ToldOf { total, established })

@@ -89,6 +89,7 @@ fn a_connection_becomes_visible_with_all_that_it_carried_when_its_owner_gets_kno
     // The client has a snapshot in which the connection is hidden.
     let before = table.told();
     assert_eq!((before.count(), told(&table)), (0, (0, 0)));
+    assert_eq!(table.remembered(&before).iter().count(), 0);
     table.apply(Event::Read(owned(1, 30, 7)));
     end_pass(&mut table, 2);
     let news: Vec<_> = table.news_since(&before).iter().map(|news| news.growth().sent_bytes).collect();
