@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::GetStruct;
@@ -16,7 +17,8 @@ use nix::{getsockopt_impl, libc};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// A path to each network namespace that can be found.
+/// A path to each network namespace that can be found: of several the one that stays longest, so that a namespace is not
+/// taken for gone because a process in it has ended.
 pub(crate) fn paths() -> Vec<PathBuf> {
     let mut found = BTreeMap::new();
     let of_processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -24,8 +26,11 @@ pub(crate) fn paths() -> Vec<PathBuf> {
         note(&mut found, process.path().join("ns/net"));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for path in mounts.lines().filter_map(mounted_namespace) {
-        note(&mut found, path.into());
+    let own = iter::once("/proc/self/ns/net");
+    for path in mounts.lines().filter_map(mounted_namespace).chain(own) {
+        if let Some(name) = name_of(Path::new(path)) {
+            found.insert(name, path.into());
+        }
     }
     found.into_values().collect()
 }
@@ -38,12 +43,16 @@ fn mounted_namespace(line: &str) -> Option<&str> {
     root.starts_with("net:[").then_some(mount_point)
 }
 
-/// Of several paths to a namespace the last one stays: a mount outlives the processes.
+/// The first path to a namespace stays: `/proc` lists processes by their ids, so that it is most often that of the oldest.
 fn note(found: &mut BTreeMap<(u64, u64), PathBuf>, path: PathBuf) {
-    // A process may have ended, and a foreign one may be closed to us: neither is an error.
-    if let Ok(metadata) = fs::metadata(&path) {
-        found.insert((metadata.dev(), metadata.ino()), path);
+    if let Some(name) = name_of(&path) {
+        found.entry(name).or_insert(path);
     }
+}
+
+/// A process may have ended, and a foreign one may be closed to us: neither is an error.
+fn name_of(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn is_number(name: &str) -> bool {
@@ -84,6 +93,8 @@ fn enter(namespace: &File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -98,5 +109,17 @@ mod tests {
     fn the_own_namespace_is_found() {
         let own = fs::metadata("/proc/thread-self/ns/net").expect("proc is mounted").ino();
         assert!(paths().iter().any(|path| fs::metadata(path).is_ok_and(|metadata| metadata.ino() == own)));
+    }
+
+    #[test]
+    fn a_namespace_is_not_found_by_the_process_in_it_that_began_last() {
+        let mut newest = Command::new("sleep").arg("60").spawn().expect("coreutils are there");
+        let of_newest = format!("/proc/{}/ns/net", newest.id());
+        let found = paths();
+        newest.kill().and_then(|()| newest.wait()).expect("it is a child");
+        assert!(
+            !found.contains(&of_newest.into()) && found.contains(&"/proc/self/ns/net".into()),
+            "{found:?}"
+        );
     }
 }
