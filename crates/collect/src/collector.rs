@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use connections::Event;
+use connections::{Event, Payload, ProcessEvent};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
@@ -63,6 +63,10 @@ const OWNER_PAUSE_VAIN: Duration = Duration::from_secs(10);
 pub enum Report {
     /// Changes of the table.
     Events(Vec<Event>),
+    /// What processes did, in the order of each CPU.
+    Processes(Vec<ProcessEvent>),
+    /// Messages from and to name servers.
+    Payloads(Vec<Payload>),
     /// A pass ended with its last event.
     PassEnded {
         /// Every request up to this one is served by the pass.

@@ -7,6 +7,7 @@
 //! Nothing here does IO, reads a clock, starts a thread or fails: time comes in as [`KernelTime`], and odd
 //! input is counted as an anomaly and answered with the best value.
 
+mod annotation;
 mod audit;
 mod closed;
 mod column;
@@ -29,7 +30,9 @@ mod loss;
 mod news;
 mod owner;
 mod owners;
+mod payload;
 mod places;
+mod process;
 mod remembered;
 mod rollup;
 mod state;
@@ -40,6 +43,7 @@ mod time;
 mod tombstones;
 mod tuple;
 
+pub use annotation::{Annotate, Annotation, End, Interface, Nat, OtherEnd, Route};
 pub use audit::{Audit, AuditReading, Drift, KernelSums, NamespaceReading};
 pub use closed::{Closed, ToldOf};
 pub use connection::{Connection, ConnectionId};
@@ -56,6 +60,8 @@ pub use listeners::{Listener, Listeners};
 pub use loss::{Loss, Losses};
 pub use news::{News, NewsOf, Told};
 pub use owner::{Command, Owner, OwnerSource};
+pub use payload::{Lookup, LookupOutcome, Payload};
+pub use process::{Executed, Process, ProcessEvent, ProcessKey};
 pub use remembered::Remembered;
 pub use rollup::{Common, RollUp, RollUpKey, RolledUp};
 pub use state::State;

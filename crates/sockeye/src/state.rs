@@ -204,6 +204,8 @@ impl State {
         while let Some(message) = messages.blocking_recv() {
             match message {
                 Message::Report(Report::Events(events)) => self.apply(events),
+                // Who is behind connections is not of the state.
+                Message::Report(Report::Processes(_) | Report::Payloads(_)) => {}
                 Message::Report(Report::PassEnded { request, counts, costs }) => {
                     self.costs = costs;
                     self.end_pass(request, counts);

@@ -1,0 +1,92 @@
+//! What can be known about a connection beyond what the kernel side tells with it: who is behind its two ends.
+//!
+//! The words only. Where each fact comes from, and how long it is remembered, is the business of who annotates.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::direction::Direction;
+use crate::owner::Owner;
+use crate::process::Process;
+
+/// What is known about one connection. A fact that is missing is not known, and never guessed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Annotation {
+    /// The process that owns it.
+    pub process: Option<Arc<Process>>,
+    /// How addresses are translated on their way.
+    pub nat: Option<Nat>,
+    /// Names of the remote end, as DNS answers on this host gave them: those that the process of the connection asked for
+    /// first, and of these, and of the others, the last asked for first.
+    pub names: Arc<[Arc<str>]>,
+    /// The way to the remote end.
+    pub route: Option<Arc<Route>>,
+    /// The other end, where that is on this host too and was found.
+    pub other_end: Option<OtherEnd>,
+    /// Both ends are known to be on this host: its addresses say so, or the other end was found.
+    pub intra_host: bool,
+}
+
+/// Translated addresses: where the packets of the other direction come from and go to, as connection tracking has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Nat {
+    /// Where they come from: the remote end as it is behind the translation.
+    pub remote: SocketAddr,
+    /// Where they go to: this end as the remote one sees it.
+    pub local: SocketAddr,
+}
+
+/// The way from a namespace to an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The next router; absent where the address is on a link of this host.
+    pub gateway: Option<IpAddr>,
+    /// The interface that packets leave by, in the namespace of the socket.
+    pub interface: Interface,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// Its number in its namespace.
+    pub index: u32,
+    /// Its name, at most 15 bytes.
+    pub name: Box<str>,
+    /// Its Ethernet address; absent of interfaces without one.
+    pub hardware_address: Option<[u8; 6]>,
+}
+
+/// The other end of a connection, on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherEnd {
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Its owner.
+    pub owner: Option<Arc<Owner>>,
+    /// Its direction, as far as it is known.
+    pub direction: Direction,
+}
+
+/// What became known or changed about one end of a connection: enough to find its other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The connection as it is now.
+    pub connection: Connection,
+    /// True when it has ended.
+    pub ended: bool,
+}
+
+/// Who knows what is behind connections.
+pub trait Annotate: Send + Sync {
+    /// What is known of each, in the same order. It may read files and ask the kernel for what it does not remember, within
+    /// a bounded time.
+    fn annotate(&self, connections: &[Connection]) -> Vec<Annotation>;
+}
+
+/// Nobody: nothing is known.
+impl Annotate for () {
+    fn annotate(&self, connections: &[Connection]) -> Vec<Annotation> {
+        vec![Annotation::default(); connections.len()]
+    }
+}
