@@ -30,6 +30,7 @@ pub use collector::{Collector, PassRequests, Report, Support};
 pub use counts::{KernelCounts, UdpCounts};
 pub use error::CollectError;
 pub use hooks::{Capability, CapabilityState};
+pub use namespaces::NetworkNamespaces;
 pub use privilege::{MissingPrivilege, check_privileges};
 
 const PAGE_BYTES: u32 = 4096;

@@ -7,15 +7,50 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::iter;
-use std::os::fd::AsFd;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::GetStruct;
 use nix::{getsockopt_impl, libc};
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::Protocol as NetlinkProtocol;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Sockets in any network namespace of the host.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NetworkNamespaces;
+
+impl NetworkNamespaces {
+    /// The inode number of each network namespace that can be found, and a path to it. Looks at every process.
+    #[must_use]
+    pub fn all(self) -> Vec<(u32, PathBuf)> {
+        let inode = |path: &Path| u32::try_from(name_of(path)?.1).ok();
+        paths().into_iter().filter_map(|path| Some((inode(&path)?, path))).collect()
+    }
+
+    /// A netlink socket of that protocol in the namespace with this inode number: close on exec, not blocking. A thread of
+    /// its own enters the namespace, opens the socket and ends.
+    ///
+    /// # Errors
+    /// The namespace is gone or cannot be entered; another one is at the path; there is no such protocol.
+    pub fn netlink(self, inode: u32, path: &Path, protocol: i32) -> io::Result<OwnedFd> {
+        let namespace = File::open(path)?;
+        if namespace.metadata()?.ino() != u64::from(inode) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another namespace is at its path"));
+        }
+        let protocol = u32::try_from(protocol).ok().and_then(NonZeroU32::new).map(NetlinkProtocol::from_raw);
+        let open = move || {
+            enter(&namespace)?;
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?)
+        };
+        let thread = std::thread::Builder::new().name("namespace".into()).spawn(open)?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that enters the namespace ended")))
+    }
+}
 
 /// A path to each network namespace that can be found: of several the one that stays longest, so that a namespace is not
 /// taken for gone because a process in it has ended.
@@ -109,6 +144,21 @@ mod tests {
     fn the_own_namespace_is_found() {
         let own = fs::metadata("/proc/thread-self/ns/net").expect("proc is mounted").ino();
         assert!(paths().iter().any(|path| fs::metadata(path).is_ok_and(|metadata| metadata.ino() == own)));
+    }
+
+    #[test]
+    fn a_socket_opens_in_a_namespace_by_its_number_and_in_no_other() {
+        let own = fs::metadata("/proc/thread-self/ns/net").expect("proc is mounted").ino();
+        let (inode, path) = NetworkNamespaces
+            .all()
+            .into_iter()
+            .find(|(inode, _)| u64::from(*inode) == own)
+            .expect("it is found");
+        let refused = |opened: io::Result<OwnedFd>| opened.expect_err("it is refused").kind();
+        assert_eq!(refused(NetworkNamespaces.netlink(inode + 1, &path, 0)), io::ErrorKind::NotFound);
+        if rustix::process::geteuid().is_root() {
+            NetworkNamespaces.netlink(inode, &path, 0).expect("root may enter its own namespace");
+        }
     }
 
     #[test]

@@ -4,5 +4,7 @@
 //! collector, so that the state never waits for a file.
 
 mod containers;
+mod namespaces;
 
 pub use containers::Containers;
+pub use namespaces::{Namespace, Namespaces};
