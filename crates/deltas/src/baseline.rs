@@ -25,15 +25,28 @@ pub(crate) struct Baseline {
     pub(crate) closed: u64,
     /// The same in the log of roll-ups of the kernel side.
     pub(crate) of_kernel: u64,
+    /// The same of the sums of lookups.
+    pub(crate) lookups: u64,
     /// By position of roll-ups that were not told: what of them was told already, of connections while they lived.
     pub(crate) offsets: Arc<Offsets>,
     /// What was lost and is not told yet.
     pub(crate) lost: Loss,
+    /// Lookups that were lost, the same.
+    pub(crate) lookups_lost: u64,
+}
+
+/// How far the logs have come that clients read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ends {
+    pub(crate) closed: u64,
+    pub(crate) of_kernel: u64,
+    pub(crate) lookups: u64,
 }
 
 impl Baseline {
     /// What a client has that was told nothing: live connections count from the start of tracing, closed ones from now on.
-    pub(crate) fn empty(began_at: KernelTime, closed: u64, of_kernel: u64) -> Self {
+    pub(crate) fn empty(began_at: KernelTime, ends: Ends) -> Self {
+        let Ends { closed, of_kernel, lookups } = ends;
         Self {
             sequence: 0,
             to: began_at,
@@ -41,8 +54,10 @@ impl Baseline {
             told: Told::default(),
             closed,
             of_kernel,
+            lookups,
             offsets: Arc::default(),
             lost: Loss::default(),
+            lookups_lost: 0,
         }
     }
 
@@ -60,6 +75,8 @@ impl Baseline {
                 .saturating_add(health.untracked_now),
             rolled_up: health.rolled_up.saturating_sub(earlier.rolled_up),
             excluded: health.excluded.saturating_sub(earlier.excluded),
+            lookups_lost: self.lookups_lost,
+            messages_lost: health.messages_lost.saturating_sub(earlier.messages_lost),
             anomalies: health.anomalies.saturating_sub(earlier.anomalies),
             not_counted: not_counted(health.audit).saturating_sub(not_counted(earlier.audit)),
             audit: health.audit,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use connections::{Closed, KernelTime, RollUp, Table};
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Ends};
 use crate::changes::Changes;
 use crate::client_id::Peer;
 use crate::delta::{Coverage, Health};
 use crate::ended::{Ended, Merged};
+use crate::looked_up::{LookedUp, Lookups};
 use crate::polls::Flight;
 use crate::registration::View;
 use crate::roll_ups::RollUps;
@@ -39,6 +40,7 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) changes: Changes,
     pub(crate) roll_ups: RollUps,
+    pub(crate) lookups: Lookups,
     pub(crate) coverage: Coverage,
     /// What the client has when it arrives.
     pub(crate) baseline: Baseline,
@@ -66,7 +68,13 @@ impl Client {
     }
 
     /// Builds the next answer from the acknowledged baseline.
-    pub(crate) fn answer(&self, table: &Table, ended: &Ended, to: KernelTime, health: Health) -> Answer {
+    pub(crate) fn answer(
+        &self,
+        table: &Table,
+        (ended, looked_up): (&Ended, &LookedUp),
+        to: KernelTime,
+        health: Health,
+    ) -> Answer {
         let baseline = &self.baseline;
         let news = table.news_since(&baseline.told);
         let closed = ended.closed.from(baseline.closed);
@@ -75,10 +83,11 @@ impl Client {
         let roll_ups = RollUps::new(merged, Arc::clone(&baseline.offsets), of_kernel);
         let mut coverage = baseline.coverage(&health, to);
         coverage.rolled_up += roll_ups.merged_connections();
-        let mut arrived = Baseline::empty(to, ended.closed.end(), ended.of_kernel.end());
+        let mut arrived = Baseline::empty(to, Ends::of(ended, looked_up));
         (arrived.sequence, arrived.health, arrived.told) = (self.sequence + 1, health, table.told());
         let changes = Changes::new(news, closed, &baseline.told);
-        Answer { changes, roll_ups, coverage, baseline: arrived }
+        let lookups = looked_up.from(baseline.lookups);
+        Answer { changes, roll_ups, lookups, coverage, baseline: arrived }
     }
 
     /// The answer is on its way.
@@ -129,6 +138,15 @@ impl Client {
         self.note(merged.first, |baseline| baseline.note_lost_merged(position, &merged.rollup))
     }
 
+    /// So many lookups at `position` of their log are given up. As before.
+    pub(crate) fn note_lost_lookups(&mut self, position: u64, lookups: u64) {
+        for baseline in std::iter::once(&mut self.baseline).chain(&mut self.pending) {
+            if baseline.lookups <= position {
+                baseline.lookups_lost += lookups;
+            }
+        }
+    }
+
     /// The roll-up of the kernel side at `position` is given up.
     pub(crate) fn note_lost_of_kernel(&mut self, position: u64, rollup: &RollUp) {
         for baseline in std::iter::once(&mut self.baseline).chain(&mut self.pending) {
@@ -136,5 +154,11 @@ impl Client {
                 baseline.note_lost_roll_up(rollup);
             }
         }
+    }
+}
+
+impl Ends {
+    pub(crate) fn of(ended: &Ended, looked_up: &LookedUp) -> Self {
+        Self { closed: ended.closed.end(), of_kernel: ended.of_kernel.end(), lookups: looked_up.end() }
     }
 }

@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 
-use connections::{Closed, KernelTime, Loss, Remembered, RollUp, Table};
+use connections::{Closed, KernelTime, Lookup, Loss, Remembered, RollUp, Table};
 use foldhash::fast::RandomState;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Ends};
 use crate::client::Client;
 use crate::client_id::{ClientId, ClientKey, Peer};
 use crate::ended::Ended;
 use crate::in_flight::InFlight;
+use crate::looked_up::LookedUp;
 use crate::refusal::Refusal;
 use crate::registration::{ClientState, Registration, Settings};
 
@@ -26,6 +27,9 @@ pub struct ClientLimits {
     /// Roll-ups kept until every client has been told, of the process and of the kernel side so many each; beyond, the oldest
     /// are lost. With 0 what is closed and has no room is lost at once.
     pub rollups: usize,
+    /// Sums of lookups of names (by connection, name and type of query) kept until every client has been told; beyond, the
+    /// oldest are lost. At least one.
+    pub lookups: usize,
     /// Bytes of all answers that are being encoded and sent. One is possible however large it is.
     pub answer_bytes: usize,
     /// A client expires when nothing was heard from it for this long, in nanoseconds, unless it asked for another
@@ -40,6 +44,7 @@ impl Default for ClientLimits {
             clients_per_user: 16,
             closed_records: 131_072,
             rollups: 65_536,
+            lookups: 32_768,
             answer_bytes: 256 << 20,
             ttl_ns: 120_000_000_000,
         }
@@ -51,6 +56,7 @@ impl Default for ClientLimits {
 pub struct Clients {
     pub(crate) clients: HashMap<ClientKey, Client, RandomState>,
     pub(crate) ended: Ended,
+    pub(crate) looked_up: LookedUp,
     pub(crate) in_flight: InFlight,
     limits: ClientLimits,
     began_at: KernelTime,
@@ -61,6 +67,7 @@ pub struct Clients {
     refused: u64,
     rolled_up: u64,
     given_up: Loss,
+    lookups_lost: u64,
 }
 
 impl Clients {
@@ -70,6 +77,7 @@ impl Clients {
         Self {
             clients: HashMap::default(),
             ended: Ended::new(limits.closed_records, limits.rollups),
+            looked_up: LookedUp::new(limits.lookups),
             in_flight: InFlight::new(limits.answer_bytes),
             limits,
             began_at,
@@ -79,6 +87,7 @@ impl Clients {
             refused: 0,
             rolled_up: 0,
             given_up: Loss::default(),
+            lookups_lost: 0,
         }
     }
 
@@ -117,7 +126,8 @@ impl Clients {
         self.room_for(peer).inspect_err(|_| self.refused += 1)?;
         self.generation += 1;
         // What ends from now on is to be told, and nothing before.
-        let start = Baseline::empty(self.began_at, self.ended.closed.end(), self.ended.of_kernel.end());
+        let start = Baseline::empty(self.began_at, Ends::of(&self.ended, &self.looked_up));
+        self.looked_up.seal();
         let mut client = Client::new(peer, self.generation, self.limits.ttl_ns, now, start);
         // An answer to an earlier registration has another number than all of this one.
         client.sequence = self.newest;
@@ -183,6 +193,18 @@ impl Clients {
             self.clients.values_mut().for_each(|client| client.note_lost_of_kernel(position, &oldest));
         }
         self.ended.of_kernel.append(rollup);
+    }
+
+    /// Keeps what came of a lookup until every client has been told. At the limit the oldest are lost to the clients that
+    /// were not told of them.
+    pub fn keep_lookup(&mut self, lookup: &Lookup) {
+        if self.clients.is_empty() {
+            return;
+        }
+        if let Some((position, lookups)) = self.looked_up.keep(lookup) {
+            self.lookups_lost += lookups;
+            self.clients.values_mut().for_each(|client| client.note_lost_lookups(position, lookups));
+        }
     }
 
     /// Makes room for another roll-up; the oldest is lost to the clients that were not told of it.
@@ -256,6 +278,18 @@ impl Clients {
         self.expired
     }
 
+    /// Sums of lookups kept for clients.
+    #[must_use]
+    pub fn lookups_kept(&self) -> usize {
+        self.looked_up.len()
+    }
+
+    /// Lookups of which it was not told what came of them, because too many were kept, since tracing began.
+    #[must_use]
+    pub fn lookups_lost(&self) -> u64 {
+        self.lookups_lost
+    }
+
     /// Registrations refused because a limit was reached, since tracing began.
     #[must_use]
     pub fn refused_count(&self) -> u64 {
@@ -302,6 +336,8 @@ impl Clients {
         let baselines = || self.clients.values().map(|client| &client.baseline);
         let closed = baselines().map(|baseline| baseline.closed).min();
         let roll_ups = baselines().map(|baseline| baseline.of_kernel).min();
+        let lookups = baselines().map(|baseline| baseline.lookups).min();
+        self.looked_up.trim(lookups.unwrap_or(u64::MAX));
         self.ended.trim(closed.unwrap_or(u64::MAX), roll_ups.unwrap_or(u64::MAX));
     }
 }

@@ -7,6 +7,7 @@ use connections::{Audit, ConnectionId, KernelTime, Losses};
 use crate::changes::Changes;
 use crate::client_id::ClientId;
 use crate::in_flight::Share;
+use crate::looked_up::Lookups;
 use crate::registration::View;
 use crate::roll_ups::RollUps;
 
@@ -31,6 +32,8 @@ pub struct Delta {
     pub changes: Changes,
     /// Closed connections of which only sums are known, each told in full and once.
     pub roll_ups: RollUps,
+    /// What came of lookups of names since the acknowledged baseline.
+    pub lookups: Lookups,
     /// The memory of this answer, which is limited for all of them together.
     pub share: Share,
 }
@@ -71,6 +74,8 @@ pub struct Health {
     pub excluded: u64,
     /// Contradictions in what the kernel said.
     pub anomalies: u64,
+    /// Messages of name servers that passed and were not seen, for want of room.
+    pub messages_lost: u64,
     /// The last audit; absent before the first.
     pub audit: Option<Audit>,
 }
@@ -91,6 +96,10 @@ pub struct Coverage {
     pub excluded: u64,
     /// Contradictions in the interval.
     pub anomalies: u64,
+    /// Lookups of names in the interval of which it is not told what came of them, because too many were waiting to be told.
+    pub lookups_lost: u64,
+    /// Messages of name servers in the interval that were not seen, for want of room: of their lookups nothing is known.
+    pub messages_lost: u64,
     /// What the audits of the interval found that was neither followed nor counted: sockets, connections, datagrams.
     pub not_counted: u64,
     /// The last audit; absent before the first.

@@ -2,12 +2,13 @@
 
 use connections::{KernelTime, Table, Told};
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Ends};
 use crate::changes::Changes;
 use crate::client_id::ClientId;
 use crate::clients::Clients;
 use crate::delta::{Delta, Health};
 use crate::log::Slice;
+use crate::looked_up::Lookups;
 use crate::refusal::Refusal;
 use crate::registration::View;
 use crate::roll_ups::RollUps;
@@ -23,7 +24,7 @@ impl Clients {
         let changes = Changes::new(table.news_since(&Told::default()), Slice::default(), &Told::default());
         let (own, shared) = (changes.own_bytes(), changes.shared_bytes());
         let share = self.in_flight.take(own, table.moment(), shared).ok_or(Refusal::AnswersTooLarge)?;
-        let start = Baseline::empty(self.began_at(), 0, 0);
+        let start = Baseline::empty(self.began_at(), Ends::default());
         Ok(Delta {
             client: ClientId::parse(ClientId::DEFAULT).expect("the default id is a valid one"),
             sequence: 0,
@@ -34,6 +35,7 @@ impl Clients {
             coverage: start.coverage(&health, to),
             changes,
             roll_ups: RollUps::default(),
+            lookups: Lookups::default(),
             share,
         })
     }

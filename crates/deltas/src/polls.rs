@@ -108,11 +108,14 @@ impl Clients {
         let view = flight.ok_or(Refusal::Superseded)?.view;
         // There is one only if this poll was answered before.
         client.roll_back();
-        let Answer { changes, roll_ups, coverage, baseline } = client.answer(table, &self.ended, to, health);
+        let kept = (&self.ended, &self.looked_up);
+        let Answer { changes, roll_ups, lookups, coverage, baseline } =
+            client.answer(table, kept, to, health);
         let own = changes.own_bytes() + if view == View::Ports { changes.view_bytes() } else { 0 };
-        let shared = changes.shared_bytes() + roll_ups.shared_bytes();
+        let shared = changes.shared_bytes() + roll_ups.shared_bytes() + lookups.shared_bytes();
         let share = self.in_flight.take(own, table.moment(), shared).ok_or(Refusal::AnswersTooLarge)?;
         client.send(baseline);
+        self.looked_up.seal();
         self.newest = self.newest.max(client.sequence);
         Ok(Delta {
             client: ticket.key.id().clone(),
@@ -124,6 +127,7 @@ impl Clients {
             coverage,
             changes,
             roll_ups,
+            lookups,
             share,
         })
     }
