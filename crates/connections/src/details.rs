@@ -270,6 +270,17 @@ impl Details {
         ends(self) != ends(earlier) || kind(self) != kind(earlier) || self.owner != earlier.owner
     }
 
+    /// True when something differs by which an end is found, or that is told of an end to the other one.
+    pub(crate) fn is_another_end_than(&self, earlier: &Self) -> bool {
+        let ends = |details: &Self| (details.local, details.local_port, details.remote, details.remote_port);
+        let name = |details: &Self| (details.global_id, details.has(HAS_GLOBAL_ID), details.direction);
+        let same_owner = match (&self.owner, &earlier.owner) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (one, other) => one.is_none() == other.is_none(),
+        };
+        ends(self) != ends(earlier) || name(self) != name(earlier) || !same_owner
+    }
+
     pub(crate) fn established_at(&self) -> Option<KernelTime> {
         let known = self.protocol == Protocol::Tcp && self.at != NEVER;
         known.then_some(KernelTime(self.at))

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::annotation::End;
 use crate::closed::{Closed, Place};
 use crate::column::Column;
 use crate::connection::{Connection, ConnectionId};
@@ -62,6 +63,8 @@ pub(crate) struct Live {
     hidden: usize,
     /// Places of hidden connections that are new, or of which the filter may say something else since the last pass.
     undecided: Vec<u32>,
+    /// What became known of ends since it was taken, if anybody takes it.
+    ends: Option<Vec<End>>,
     /// Only after it was asked for, until the pass ends.
     by_socket: Option<HashMap<u64, ConnectionId, RandomState>>,
 }
@@ -127,6 +130,7 @@ impl Live {
             self.hidden += 1;
             self.undecided.push(place);
         }
+        self.note_end(connection, false);
         let details = self.packed(connection);
         if let (Some(to), Some(tally)) = (self.details.get_mut(place), self.tallies.get_mut(place)) {
             *to = details;
@@ -225,6 +229,23 @@ impl Live {
         }
     }
 
+    /// From now on it is noted what becomes known of ends.
+    pub(crate) fn note_ends(&mut self) {
+        self.ends = Some(Vec::new());
+    }
+
+    /// Takes what was noted.
+    pub(crate) fn take_ends(&mut self) -> Vec<End> {
+        self.ends.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Notes what is known of this connection, if anybody wants it.
+    pub(crate) fn note_end(&mut self, connection: &Connection, ended: bool) {
+        if let Some(ends) = &mut self.ends {
+            ends.push(End { connection: *connection, ended });
+        }
+    }
+
     /// True when clients are to be told of the connection, which has ended.
     pub(crate) fn shows(&self, entry: &Entry) -> bool {
         entry.visible || self.filter.passes(&entry.connection)
@@ -285,12 +306,16 @@ impl Live {
         if !entry.visible && details.is_another_kind_than(known) {
             self.undecided.push(place);
         }
+        let is_another_end = details.is_another_end_than(known);
         let new = tally.later(entry.since_opened.into(), established, details.is_news_after(known));
         if details != *known {
             *self.details.get_mut(place)? = details;
         }
         if new != tally {
             *self.tallies.get_mut(place)? = new;
+        }
+        if is_another_end {
+            self.note_end(&entry.connection, false);
         }
         Some(())
     }

@@ -3,6 +3,7 @@
 //! Takes events, gives live connections and hands out closed ones once. Keeps nothing of a connection after
 //! its close but a tombstone for two passes.
 
+use crate::annotation::End;
 use crate::audit::{Audit, Audits};
 use crate::closed::{Closed, Place};
 use crate::connection::{Connection, ConnectionId};
@@ -95,6 +96,18 @@ impl Table {
             live_max,
             counts: TableCounts::default(),
         }
+    }
+
+    /// From now on it is noted what becomes known of ends of connections, until it is taken ([`Table::take_ends`]): that has to
+    /// be often.
+    pub fn note_ends(&mut self) {
+        self.live.note_ends();
+    }
+
+    /// What became known of ends since the last call, in order: connections that are new or that ended, and those of which the
+    /// addresses, the owner, the direction or the global id is another one. Nothing unless it is to be noted.
+    pub fn take_ends(&mut self) -> Vec<End> {
+        self.live.take_ends()
     }
 
     /// Applies one event.
@@ -312,6 +325,7 @@ impl Table {
         entry.connection.closed_at = Some(closed_at);
         entry.resolve_direction(&self.listeners);
         self.tombstones.bury(entry.connection.id, self.pass);
+        self.live.note_end(&entry.connection, true);
         self.counts.closed += 1;
         let closed = self.live.closed(&entry, place);
         self.ledger.add_closed(closed.for_audit());
