@@ -42,7 +42,7 @@ fn main() {
 
 /// Names are those of the schema, and what JSON has no type for is written by a function of `src/reference/json.rs`.
 fn of_reference(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
-    if (message.name(), field.name()) == ("Connections", "conns") {
+    if message.name() == "Connections" && ["conns", "dns"].contains(&field.name()) {
         return STREAMED.into();
     }
     let name = field.json_name();
@@ -57,7 +57,7 @@ fn of_reference(message: &DescriptorProto, field: &FieldDescriptorProto) -> Stri
 /// What is absent is left out; times and enums are written by a function of `src/native/json.rs`.
 fn of_ours(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
     let is_listed = ["Answer", "Listing"].contains(&message.name());
-    if is_listed && ["connections", "end"].contains(&field.name()) {
+    if is_listed && ["connections", "lookups", "end"].contains(&field.name()) {
         return STREAMED.into();
     }
     let mut attributes = Vec::new();
@@ -71,11 +71,19 @@ fn of_ours(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
     }
     if field.proto3_optional() {
         attributes.push("skip_serializing_if = \"Option::is_none\"".into());
-    } else if field.name() == "failures" {
+    } else if LEFT_OUT_IF_EMPTY.contains(&(message.name(), field.name())) {
         attributes.push("skip_serializing_if = \"Vec::is_empty\"".into());
     }
     format!("#[serde({})]", attributes.join(", "))
 }
+
+/// Lists that are most often empty.
+const LEFT_OUT_IF_EMPTY: [(&str, &str); 4] = [
+    ("Connection", "failures"),
+    ("Connection", "names"),
+    ("Connection", "lookups"),
+    ("Owner", "command_line"),
+];
 
 /// Written one at a time, and never in the message.
 const STREAMED: &str = "#[serde(skip)]";

@@ -9,6 +9,7 @@ use crate::connection::Connection;
 use crate::direction::Direction;
 use crate::owner::Owner;
 use crate::process::Process;
+use crate::rollup::RollUp;
 
 /// What is known about one connection. A fact that is missing is not known, and never guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,16 +78,30 @@ pub struct End {
     pub ended: bool,
 }
 
-/// Who knows what is behind connections.
-pub trait Annotate: Send + Sync {
-    /// What is known of each, in the same order. It may read files and ask the kernel for what it does not remember, within
-    /// a bounded time.
-    fn annotate(&self, connections: &[Connection]) -> Vec<Annotation>;
+/// Who knows what is behind connections. Asked for one answer: it may read files and ask the kernel for what it does not
+/// remember, within a time that is bounded for all questions together.
+pub trait Annotate {
+    /// What is known of each, in the same order.
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation>;
+
+    /// What is known of connections that are told together, as far as they have it in common.
+    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation;
+
+    /// The process of an owner.
+    fn process(&self, owner: &Owner) -> Option<Arc<Process>>;
 }
 
 /// Nobody: nothing is known.
 impl Annotate for () {
-    fn annotate(&self, connections: &[Connection]) -> Vec<Annotation> {
-        vec![Annotation::default(); connections.len()]
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+        connections.map(|_| Annotation::default()).collect()
+    }
+
+    fn annotate_roll_up(&self, _: &RollUp) -> Annotation {
+        Annotation::default()
+    }
+
+    fn process(&self, _: &Owner) -> Option<Arc<Process>> {
+        None
     }
 }

@@ -46,6 +46,14 @@ impl Tuple {
         Self { protocol, netns, local: canonical_end(local), remote: canonical_end(remote) }
     }
 
+    /// True when the addresses alone say that nothing of the connection leaves its network namespace.
+    #[must_use]
+    pub fn stays_inside(&self) -> bool {
+        let (local, remote) = (self.local.ip(), self.remote.ip());
+        let loopback = local.is_loopback() && remote.is_loopback();
+        loopback || (local == remote && !remote.is_unspecified())
+    }
+
     /// True when both ends are IPv4.
     #[must_use]
     pub fn is_ipv4(&self) -> bool {
@@ -85,5 +93,18 @@ mod tests {
         let scoped = tuple("[fe80::1%3]:80", "[2001:db8::1%3]:81");
         assert_eq!(scoped.local.to_string(), "[fe80::1%3]:80");
         assert_eq!(scoped.remote.to_string(), "[2001:db8::1]:81");
+    }
+
+    #[test]
+    fn loopback_and_equal_addresses_stay_inside() {
+        for (local, remote, inside) in [
+            ("127.0.0.1:1", "127.0.0.53:53", true),
+            ("[::1]:1", "[::1]:2", true),
+            ("10.0.0.1:1", "10.0.0.1:2", true),
+            ("127.0.0.1:1", "10.0.0.1:2", false),
+            ("0.0.0.0:1", "0.0.0.0:2", false),
+        ] {
+            assert_eq!(tuple(local, remote).stays_inside(), inside, "{local} {remote}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
-use connections::{Connection, ConnectionId, Direction, RollUp, RollUpKey};
+use connections::{Connection, Direction, RollUp, RollUpKey};
 use foldhash::fast::RandomState;
 
 use crate::changes::{Change, ChangeOf};
@@ -18,7 +18,8 @@ const SHORT_LIVED_NS: u64 = 120_000_000_000;
 
 /// What it takes for each closed connection at most to tell short-lived ones together: half as many sums, in a map that is
 /// half full at worst, and hashes.
-pub(crate) const VIEW_BYTES: usize = size_of::<(RollUpKey, Group)>() + 48;
+pub(crate) const VIEW_BYTES: usize =
+    size_of::<(RollUpKey, Group)>() + (size_of::<Connection>() + 16) / 2 + 48;
 
 /// One record of an answer.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub(crate) const VIEW_BYTES: usize = size_of::<(RollUpKey, Group)>() + 48;
 pub enum Record<'a> {
     /// One connection.
     One(ChangeOf<'a>),
-    /// Several of which only sums are told.
-    Several(RollUpId, RollUp),
+    /// Several of which only sums are told; of those that are told together because the client wants it, the first.
+    Several(RollUpId, RollUp, Option<Box<Connection>>),
 }
 
 /// The kinds of short-lived connections of which an answer tells several. 16 bytes for each kind that it tells.
@@ -39,7 +40,7 @@ struct Repeated {
 
 /// Connections of one kind, added up.
 struct Group {
-    first: ConnectionId,
+    first: Box<Connection>,
     rollup: RollUp,
 }
 
@@ -63,7 +64,7 @@ impl Delta {
             }
             sums.get_or_insert_with(|| in_order(std::mem::take(&mut groups))).next()
         });
-        let kept = self.roll_ups.iter().map(|(id, rollup)| Record::Several(id, rollup));
+        let kept = self.roll_ups.iter().map(|(id, rollup)| Record::Several(id, rollup, None));
         records.chain(kept)
     }
 }
@@ -109,15 +110,20 @@ fn is_short_lived(connection: &Connection) -> bool {
 
 fn add(groups: &mut HashMap<RollUpKey, Group, RandomState>, key: RollUpKey, change: &Change) {
     let Change { connection, delta, newly_established } = change;
-    let group = groups
-        .entry(key)
-        .or_insert_with(|| Group { first: connection.id, rollup: RollUp::beginning_with(connection) });
-    group.first = group.first.min(connection.id);
+    let group = groups.entry(key).or_insert_with(|| Group {
+        first: Box::new(*connection),
+        rollup: RollUp::beginning_with(connection),
+    });
+    if connection.id < group.first.id {
+        *group.first = *connection;
+    }
     group.rollup.add(connection, *delta, *newly_established);
 }
 
 fn in_order<'a>(groups: HashMap<RollUpKey, Group, RandomState>) -> impl Iterator<Item = Record<'a>> {
     let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_unstable_by_key(|group| group.first);
-    groups.into_iter().map(|Group { first, rollup }| Record::Several(RollUpId::Ports(first), rollup))
+    groups.sort_unstable_by_key(|group| group.first.id);
+    groups
+        .into_iter()
+        .map(|Group { first, rollup }| Record::Several(RollUpId::Ports(first.id), rollup, Some(first)))
 }

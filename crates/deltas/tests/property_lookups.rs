@@ -43,10 +43,13 @@ fn lookup(name: u8, connection: u8, rcode: Option<u16>, latency_ns: u64) -> Look
     }
 }
 
+/// A name, the connection that it was asked through, and the response code.
+type Outcome = (Arc<str>, Option<ConnectionId>, Option<u16>);
+
 /// What was told in all: how often which name had which outcome through which connection, and the latencies.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Told {
-    outcomes: BTreeMap<(Arc<str>, Option<ConnectionId>, Option<u16>), u64>,
+    outcomes: BTreeMap<Outcome, u64>,
     latency_ns: u64,
     lost: u64,
 }

@@ -19,6 +19,11 @@ pub(crate) fn address_text(ip: IpAddr) -> String {
     text
 }
 
+/// As in `02:42:ac:11:00:02`.
+pub(crate) fn hardware_text(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

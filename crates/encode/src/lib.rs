@@ -11,10 +11,12 @@
 //! Nothing here does IO beyond the writer that is handed in, reads a clock or waits.
 
 mod address_text;
+mod annotated;
 mod answer;
 mod audit_view;
 mod client_view;
 mod count;
+mod lookups;
 mod loss_view;
 mod metrics;
 pub mod native;

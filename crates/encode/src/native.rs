@@ -6,6 +6,7 @@
 //! inode numbers far below it.
 
 mod connection;
+mod context;
 mod counters;
 mod coverage;
 mod criteria;
@@ -18,15 +19,18 @@ mod rollup;
 mod tcp;
 mod udp;
 
+use std::cell::RefCell;
 use std::io;
 
 use connections::{KernelTime, WallOffset};
-use deltas::{Delta, Record};
+use deltas::Delta;
 use prost::Message;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
+use crate::annotated::{Unpacked, annotated};
 use crate::answer::Answer;
+use crate::lookups::Untold;
 
 pub use criteria::{CRITERIA_ALLOWED, InvalidCriterion, read_criterion};
 pub use fields::{Fields, UnknownField};
@@ -50,6 +54,7 @@ const CLOCK: &str = "monotonic";
 /// Numbers of the fields of `Answer` and `Listing` that are written one by one.
 const CONNECTIONS: u32 = 9;
 const END: u32 = 10;
+const LOOKUPS: u32 = 11;
 
 /// Writes the delta, the connections last and one at a time, of each the `fields`.
 ///
@@ -64,12 +69,15 @@ pub fn write_delta(
     fields: Fields,
 ) -> io::Result<()> {
     let head = head(answer);
-    let told = Told { delta: answer.delta, wall: answer.wall, fields };
+    let untold = RefCell::new(Untold::of(answer.delta));
+    let told = Told { answer, fields, untold: &untold };
+    let rest = Rest { untold: &untold, wanted: fields == Fields::ALL };
     match form {
-        Form::Json => Ok(serde_json::to_writer(out, &AnswerJson { head, connections: told })?),
+        Form::Json => Ok(serde_json::to_writer(out, &AnswerJson { head, connections: told, lookups: rest })?),
         Form::Lines => {
             write_line(out, "answer", &head)?;
             let connections = told.each(|connection| write_line(out, "connection", connection))?;
+            rest.each(|lookups| write_line(out, "lookups", lookups))?;
             write_line(out, "end", &proto::End { connections })
         }
         Form::Protobuf => {
@@ -80,6 +88,11 @@ pub fn write_delta(
                 prost::encoding::message::encode(CONNECTIONS, connection, &mut bytes);
                 out.write_all(&bytes)
             })?;
+            rest.each(|lookups| {
+                bytes.clear();
+                prost::encoding::message::encode(LOOKUPS, lookups, &mut bytes);
+                out.write_all(&bytes)
+            })?;
             bytes.clear();
             prost::encoding::message::encode(END, &proto::End { connections }, &mut bytes);
             out.write_all(&bytes)
@@ -88,7 +101,7 @@ pub fn write_delta(
 }
 
 fn head(answer: &Answer<'_>) -> proto::Answer {
-    let Answer { delta, wall, instance, degradations } = *answer;
+    let Answer { delta, wall, instance, degradations, context: _ } = *answer;
     // How it is told is in its records.
     let Delta {
         client,
@@ -100,6 +113,7 @@ fn head(answer: &Answer<'_>) -> proto::Answer {
         view: _,
         changes: _,
         roll_ups: _,
+        lookups: _,
         share: _,
     } = delta;
     proto::Answer {
@@ -112,6 +126,7 @@ fn head(answer: &Answer<'_>) -> proto::Answer {
         clock: Some(proto::Clock { name: CLOCK.to_owned(), from_ns: from.0, to_ns: to.0 }),
         coverage: Some(proto::Coverage::new(coverage, degradations, wall)),
         connections: Vec::new(),
+        lookups: Vec::new(),
         end: None,
     }
 }
@@ -135,24 +150,34 @@ struct AnswerJson<'a> {
     #[serde(flatten)]
     head: proto::Answer,
     connections: Told<'a>,
+    // What is left when the connections are written.
+    lookups: Rest<'a>,
 }
 
 /// What the delta tells, each record turned into its message when its turn comes.
 struct Told<'a> {
-    delta: &'a Delta,
-    wall: WallOffset,
+    answer: &'a Answer<'a>,
     fields: Fields,
+    /// Lookups of connections that have not come yet.
+    untold: &'a RefCell<Untold<'a>>,
 }
 
 impl Told<'_> {
     /// Tells all, and gives how many there were.
     fn each<E>(&self, mut tell: impl FnMut(&proto::Connection) -> Result<(), E>) -> Result<u64, E> {
         let mut connections = 0;
-        for record in self.delta.records() {
+        let Answer { delta, wall, context, .. } = *self.answer;
+        for (record, annotation) in annotated(delta.records().map(Unpacked::from), context) {
             let mut connection = match record {
-                Record::One(change) => proto::Connection::of_change(&change.change(), self.wall),
-                Record::Several(id, rollup) => proto::Connection::of_roll_up(id, &rollup, self.wall),
+                Unpacked::One(change) => {
+                    let lookups = self.untold.borrow_mut().take(&change.connection.id);
+                    let mut connection = proto::Connection::of_change(&change, wall);
+                    connection.lookups = lookups.into_iter().map(proto::Lookups::of_connection).collect();
+                    connection
+                }
+                Unpacked::Several(id, rollup, _) => proto::Connection::of_roll_up(id, &rollup, wall),
             };
+            connection.annotate(&annotation);
             self.fields.keep(&mut connection);
             tell(&connection)?;
             connections += 1;
@@ -165,6 +190,28 @@ impl Serialize for Told<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         self.each(|connection| list.serialize_element(connection))?;
+        list.end()
+    }
+}
+
+/// What came of lookups through connections that were not told. Who wants some fields of connections only does not want them.
+struct Rest<'a> {
+    untold: &'a RefCell<Untold<'a>>,
+    wanted: bool,
+}
+
+impl Rest<'_> {
+    fn each<E>(&self, mut tell: impl FnMut(&proto::Lookups) -> Result<(), E>) -> Result<(), E> {
+        let untold = self.untold.borrow();
+        let rest = untold.rest().filter(|_| self.wanted);
+        rest.map(proto::Lookups::alone).try_for_each(|lookups| tell(&lookups))
+    }
+}
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        self.each(|lookups| list.serialize_element(lookups))?;
         list.end()
     }
 }

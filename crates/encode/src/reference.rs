@@ -7,17 +7,17 @@
 mod change;
 mod connection;
 mod conns;
-mod hashes;
 mod json;
 mod key;
+mod lists;
 mod net_state;
-mod other_ends;
 mod proto;
 mod record;
 mod rollup;
 mod shared_keys;
 mod telemetry;
 
+use std::cell::RefCell;
 use std::io;
 
 use deltas::Delta;
@@ -27,6 +27,7 @@ use serde::{Serialize, Serializer};
 
 use crate::answer::Answer;
 use conns::each;
+use lists::Lists;
 use proto::{AgentConfiguration, Connections, KernelHeaderFetchResult};
 use telemetry::telemetry;
 
@@ -65,28 +66,36 @@ impl Form {
 /// does not show: whoever carries it must tell that.
 pub fn write_connections(out: &mut impl io::Write, answer: &Answer<'_>, form: Form) -> io::Result<()> {
     // The dialect has no place for the instance, and names no degradations.
-    let Answer { delta, wall: _, instance: _, degradations: _ } = *answer;
+    let Answer { delta: _, wall: _, instance: _, degradations: _, context: _ } = answer;
+    let lists = &RefCell::default();
     match form {
         Form::Json => {
-            Ok(serde_json::to_writer(out, &ConnectionsJson { conns: Conns(delta), rest: rest(delta) })?)
+            let conns = Conns { answer, lists };
+            let message = ConnectionsJson { conns, dns: Names(lists), rest: Rest { answer, lists } };
+            Ok(serde_json::to_writer(out, &message)?)
         }
-        Form::Protobuf => write_protobuf(out, delta),
+        Form::Protobuf => write_protobuf(out, answer, &mut lists.borrow_mut()),
     }
 }
 
-/// A repeated field is what stands one after the other: each connection is one, and the rest of the message follows.
-fn write_protobuf(out: &mut impl io::Write, delta: &Delta) -> io::Result<()> {
+/// A repeated field is what stands one after the other, and a map is one: each connection and each address is written by
+/// itself, and the rest of the message follows.
+fn write_protobuf(out: &mut impl io::Write, answer: &Answer<'_>, lists: &mut Lists) -> io::Result<()> {
     let mut bytes = Vec::new();
-    each(delta, |connection| {
+    each(answer, lists, |connection| {
         bytes.clear();
         prost::encoding::message::encode(1, connection, &mut bytes);
         out.write_all(&bytes)
     })?;
-    out.write_all(&rest(delta).encode_to_vec())
+    for named in lists.names() {
+        let one = Connections { dns: [named].into(), ..Connections::default() };
+        out.write_all(&one.encode_to_vec())?;
+    }
+    out.write_all(&rest(answer.delta, lists).encode_to_vec())
 }
 
 /// What follows the connections.
-fn rest(delta: &Delta) -> Connections {
+fn rest(delta: &Delta, lists: &Lists) -> Connections {
     // The dialect has no place for the client, the sequence and the interval. How it is told is in its records.
     let Delta {
         client: _,
@@ -98,10 +107,12 @@ fn rest(delta: &Delta) -> Connections {
         view: _,
         changes: _,
         roll_ups: _,
+        lookups: _,
         share: _,
     } = delta;
     Connections {
         conns: Vec::new(),
+        dns: Default::default(),
         // Network tracing is what there is of the reference's products.
         agent_configuration: Some(AgentConfiguration {
             npm_enabled: true,
@@ -113,11 +124,10 @@ fn rest(delta: &Delta) -> Connections {
             discovery_service_map_enabled: false,
         }),
         conn_telemetry_map: telemetry(delta),
-        dns: Default::default(),
         // The reference does not fill it either.
         conn_telemetry: None,
-        domains: Vec::new(),
-        routes: Vec::new(),
+        domains: lists.domains(),
+        routes: lists.routes(),
         compilation_telemetry_by_asset: Default::default(),
         tags: Vec::new(),
         kernel_header_fetch_result: KernelHeaderFetchResult::FetchNotAttempted.into(),
@@ -130,17 +140,44 @@ fn rest(delta: &Delta) -> Connections {
 #[derive(Serialize)]
 struct ConnectionsJson<'a> {
     conns: Conns<'a>,
+    // What follows is known when the connections are written.
+    dns: Names<'a>,
     #[serde(flatten)]
-    rest: Connections,
+    rest: Rest<'a>,
 }
 
-/// The connections of a delta, each made when its turn comes.
-struct Conns<'a>(&'a Delta);
+/// The connections of an answer, each made when its turn comes.
+struct Conns<'a> {
+    answer: &'a Answer<'a>,
+    lists: &'a RefCell<Lists>,
+}
 
 impl Serialize for Conns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        each(self.0, |connection| list.serialize_element(connection))?;
+        let lists = &mut self.lists.borrow_mut();
+        each(self.answer, lists, |connection| list.serialize_element(connection))?;
         list.end()
+    }
+}
+
+/// The names of addresses.
+struct Names<'a>(&'a RefCell<Lists>);
+
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.borrow().names())
+    }
+}
+
+/// Everything else.
+struct Rest<'a> {
+    answer: &'a Answer<'a>,
+    lists: &'a RefCell<Lists>,
+}
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        rest(self.answer.delta, &self.lists.borrow()).serialize(serializer)
     }
 }

@@ -1,6 +1,8 @@
 //! How much memory an answer takes beside its delta, in every form. One test alone, so that nobody else allocates
 //! meanwhile.
 
+#[path = "fixtures/context.rs"]
+mod context;
 mod fixtures;
 
 use std::io;
@@ -8,6 +10,7 @@ use std::io;
 use connections::{
     Connection, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, State, WallOffset,
 };
+use context::{Known, everything};
 use deltas::Delta;
 use encode::{Answer, native, reference};
 use fixtures::{change, connection, empty_delta, owner};
@@ -18,8 +21,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const CHANGES: u32 = 100_000;
 const MOST: usize = 8 << 20;
-/// Of our own dialect, which makes each record once and keeps nothing of it.
-const MOST_NATIVE: usize = 64 << 10;
+/// Of our own dialect, which keeps a batch of records.
+const MOST_NATIVE: usize = 192 << 10;
 
 /// Connections that were reset, each with a global id; of the tuples there are `tuples`.
 fn answer(tuples: u32) -> Delta {
@@ -30,6 +33,7 @@ fn answer(tuples: u32) -> Delta {
         let [_, high, low, last] = tuple.to_be_bytes();
         connection.tuple.local.set_ip([10, 1, high, low].into());
         connection.tuple.local.set_port(u16::from(last) + 1);
+        connection.tuple.remote.set_ip([11, high, low, last].into());
         let connection = Connection {
             owner: Some(owner("x")),
             direction: if tuple.is_multiple_of(2) { Direction::Outgoing } else { Direction::Incoming },
@@ -47,7 +51,9 @@ fn answer(tuples: u32) -> Delta {
 
 /// The most memory that is in use at once while the answer is written so.
 fn most_bytes_while_writing(delta: &Delta, write: impl Fn(&Answer<'_>) -> io::Result<()>) -> usize {
-    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
+    let known = everything(owner("nginx"));
+    let context = Known(move |_: &Connection| known.clone());
+    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[], context: &context };
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
     write(&answer).expect("a sink takes everything");

@@ -87,7 +87,7 @@ fn expected(changes: &[Change]) -> BTreeMap<Name, Sum> {
 }
 
 fn told(delta: &Delta) -> Vec<Value> {
-    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
+    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[], context: &() };
     let mut bytes = Vec::new();
     reference::write_connections(&mut bytes, &answer, reference::Form::Json)
         .expect("a vector takes everything");

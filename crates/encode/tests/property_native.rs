@@ -1,7 +1,11 @@
 //! The three forms of our own dialect against one another: what protobuf says, read by a decoder that knows the schema alone,
 //! and what the lines say, is what JSON says; and an answer that is cut never looks whole.
 
+#[path = "fixtures/context.rs"]
+mod context;
 mod fixtures;
+#[path = "fixtures/known.rs"]
+mod known;
 #[path = "fixtures/random.rs"]
 mod random;
 
@@ -30,7 +34,8 @@ fn message(name: &str) -> MessageDescriptor {
 fn written(delta: &Delta, form: Form, fields: Fields) -> Vec<u8> {
     let degradations = ["tcp_owner".to_owned()];
     let wall = WallOffset(1_795_341_595_000_000_001);
-    let answer = Answer { delta, wall, instance: "i", degradations: &degradations };
+    let answer =
+        Answer { delta, wall, instance: "i", degradations: &degradations, context: &known::context() };
     let mut bytes = Vec::new();
     native::write_delta(&mut bytes, &answer, form, fields).expect("a vector takes everything");
     bytes
@@ -38,7 +43,15 @@ fn written(delta: &Delta, form: Form, fields: Fields) -> Vec<u8> {
 
 fn listed(delta: &Delta, form: Form, criteria: &Criteria, limit: Option<u64>) -> Vec<u8> {
     let wall = WallOffset(1_795_341_595_000_000_001);
-    let listing = Listing { delta, wall, instance: "i", criteria, fields: Fields::ALL, limit };
+    let listing = Listing {
+        delta,
+        wall,
+        instance: "i",
+        criteria,
+        fields: Fields::ALL,
+        limit,
+        context: &known::context(),
+    };
     let mut bytes = Vec::new();
     native::write_listing(&mut bytes, &listing, form).expect("a vector takes everything");
     bytes
@@ -53,6 +66,12 @@ fn told(descriptor: &MessageDescriptor, protobuf: &[u8]) -> Value {
         .stringify_64_bit_integers(false);
     let value = decoded.serialize_with_options(serde_json::value::Serializer, &options).expect("it is JSON");
     in_words(value)
+}
+
+/// A list of the answer itself is there also when it is empty.
+fn with_lookups(mut answer: Value) -> Value {
+    answer.as_object_mut().expect("an object").entry("lookups").or_insert(json!([]));
+    answer
 }
 
 fn in_words(value: Value) -> Value {
@@ -74,7 +93,7 @@ fn field_in_words((name, value): (String, Value)) -> Option<(String, Value)> {
         "direction" => "DIRECTION_",
         "source" => "OWNER_SOURCE_",
         "kind" => "FAILURE_KIND_",
-        "failures" if value == json!([]) => return None,
+        "failures" | "names" | "lookups" | "command_line" if value == json!([]) => return None,
         _ => return Some((name, in_words(value))),
     };
     let text = value.as_str().expect("an enum has a name").strip_prefix(prefix).expect("of its enum");
@@ -89,8 +108,13 @@ fn of_lines(head: &str, lines: &[u8]) -> (Value, Value) {
     let end = lines.pop().and_then(|mut line| line.remove("end")).expect("an end");
     let mut lines = lines.into_iter();
     let mut all = lines.next().and_then(|mut line| line.remove(head)).expect("a head");
-    let connections = lines.map(|mut line| line.remove("connection").expect("a connection"));
-    all["connections"] = connections.collect();
+    let (connections, lookups): (Vec<_>, Vec<_>) = lines.partition(|line| line.contains_key("connection"));
+    let listed =
+        |lines: Vec<Map<String, Value>>| lines.into_iter().flat_map(Map::into_values).collect::<Value>();
+    all["connections"] = listed(connections);
+    if !lookups.is_empty() {
+        all["lookups"] = listed(lookups);
+    }
     (all, end)
 }
 
@@ -117,16 +141,18 @@ proptest! {
         some in any::<bool>(),
     ) {
         let fields = if some { Fields::parse("state,local,total,owner,failures").expect("fields") } else { Fields::ALL };
-        let delta = Delta { changes: changes.into(), roll_ups: roll_ups.into(), coverage, ..empty_delta() };
+        let lookups = known::lookups(&changes).into();
+        let delta =
+            Delta { changes: changes.into(), roll_ups: roll_ups.into(), lookups, coverage, ..empty_delta() };
         let json = json_of(&written(&delta, Form::Json, fields));
         let connections = json["connections"].as_array().expect("a list").len();
         let (lines, end) = of_lines("answer", &written(&delta, Form::Lines, fields));
-        prop_assert_eq!(&lines, &json);
+        prop_assert_eq!(&with_lookups(lines), &json);
         prop_assert_eq!(&end, &json!({"connections": connections}));
         let protobuf = written(&delta, Form::Protobuf, fields);
         let mut told = told(&message("Answer"), &protobuf);
         prop_assert_eq!(told.as_object_mut().expect("an object").remove("end"), Some(end));
-        prop_assert_eq!(&told, &json);
+        prop_assert_eq!(&with_lookups(told), &json);
         let decoded = DynamicMessage::decode(message("Answer"), &protobuf[..]).expect("it is protobuf");
         let again = DynamicMessage::decode(message("Answer"), &decoded.encode_to_vec()[..]);
         prop_assert_eq!(again.expect("it is protobuf"), decoded);

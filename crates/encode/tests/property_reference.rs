@@ -1,7 +1,11 @@
 //! The two forms of the reference's dialect against one another: what protobuf says, read by a decoder that knows the schema
 //! alone, is what JSON says; and read and written again it is the same.
 
+#[path = "fixtures/context.rs"]
+mod context;
 mod fixtures;
+#[path = "fixtures/known.rs"]
+mod known;
 #[path = "fixtures/random.rs"]
 mod random;
 
@@ -24,7 +28,8 @@ static CONNECTIONS: LazyLock<MessageDescriptor> = LazyLock::new(|| {
 });
 
 fn written(delta: &Delta, form: reference::Form) -> Vec<u8> {
-    let answer = Answer { delta, wall: WallOffset(0), instance: "", degradations: &[] };
+    let answer =
+        Answer { delta, wall: WallOffset(0), instance: "", degradations: &[], context: &known::context() };
     let mut bytes = Vec::new();
     reference::write_connections(&mut bytes, &answer, form).expect("a vector takes everything");
     bytes
@@ -50,7 +55,9 @@ proptest! {
         untracked in any::<u64>(),
     ) {
         let coverage = Coverage { untracked, ..Coverage::default() };
-        let delta = Delta { changes: changes.into(), roll_ups: roll_ups.into(), coverage, ..empty_delta() };
+        let lookups = known::lookups(&changes).into();
+        let delta =
+            Delta { changes: changes.into(), roll_ups: roll_ups.into(), lookups, coverage, ..empty_delta() };
         let protobuf = written(&delta, reference::Form::Protobuf);
         let decoded = DynamicMessage::decode(CONNECTIONS.clone(), &protobuf[..]).expect("it is protobuf");
         let options = SerializeOptions::new().skip_default_fields(false);

@@ -28,7 +28,8 @@ pub(crate) async fn net_maps<B: Backend>(call: Call<B>) -> Result<Response, Prob
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let identity = backend.identity();
         let (instance, degradations) = (&identity.instance, &identity.degradations);
-        form.write(out, &Answer { delta: &delta, wall, instance, degradations }, Fields::ALL)
+        let context = &*backend.context();
+        form.write(out, &Answer { delta: &delta, wall, instance, degradations, context }, Fields::ALL)
     };
     Ok(streamed(
         stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?,

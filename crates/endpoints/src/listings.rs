@@ -12,7 +12,7 @@ use crate::body::{ChunkWriter, stream_apart};
 use crate::coding::{Coded, Coding};
 use crate::forms;
 use crate::problem::Problem;
-use crate::query::{Backend, Everything, ListenersAnswer, Query};
+use crate::query::{Backend, Everything, ListenersAnswer, Query, Unavailable};
 use crate::request::{self, Listed, refuse_head};
 use crate::response::{json, streamed};
 
@@ -61,7 +61,8 @@ pub(crate) async fn connections<B: Backend>(call: Call<B>) -> Result<Response, P
     let backend = api.backend.clone();
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let instance = &backend.identity().instance;
-        let listing = Listing { delta: &delta, wall, instance, criteria: &criteria, fields, limit };
+        let context = &*backend.context();
+        let listing = Listing { delta: &delta, wall, instance, criteria: &criteria, fields, limit, context };
         write_listing(out, &listing, form)
     };
     let coding = Coding::accepted(&parts.headers);
@@ -73,6 +74,11 @@ pub(crate) async fn connections<B: Backend>(call: Call<B>) -> Result<Response, P
 pub(crate) async fn listeners<B: Backend>(call: Call<B>) -> Result<Response, Problem> {
     request::accepts_json(&call.parts.headers)?;
     let ListenersAnswer { listeners, at, wall } = call.api.ask(|reply| Query::Listeners { reply }).await?;
-    let instance = &call.api.backend.identity().instance;
-    Ok(json(StatusCode::OK, &ListenersView::new(&listeners, at, wall, instance)))
+    let backend = call.api.backend.clone();
+    // Files may be read for it.
+    let written = tokio::task::spawn_blocking(move || {
+        let (instance, context) = (&backend.identity().instance, &*backend.context());
+        json(StatusCode::OK, &ListenersView::new(&listeners, at, wall, instance, context))
+    });
+    written.await.map_err(|_| Problem::from(Unavailable))
 }

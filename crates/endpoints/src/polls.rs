@@ -69,7 +69,8 @@ async fn answer<B: Backend>(
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let identity = backend.identity();
         let (instance, degradations) = (&identity.instance, &identity.degradations);
-        form.write(out, &Answer { delta: &delta, wall, instance, degradations }, fields)
+        let context = &*backend.context();
+        form.write(out, &Answer { delta: &delta, wall, instance, degradations, context }, fields)
     };
     let reading = api.readers.begin(Arc::clone(&link), None);
     let coding = form.coding(&parts.headers);
@@ -199,7 +200,7 @@ async fn told(word: oneshot::Receiver<()>) {
 
 #[cfg(test)]
 mod tests {
-    use connections::{KernelTime, Table};
+    use connections::{Annotate, KernelTime, Table};
     use deltas::{ClientLimits, Clients, Health, Peer, Settings};
     use tokio::net::UnixStream;
     use tokio::sync::mpsc;
@@ -238,6 +239,10 @@ mod tests {
 
         fn write_maps(&self, _: &[String], _: &mut dyn std::io::Write) -> std::io::Result<()> {
             Ok(())
+        }
+
+        fn context(&self) -> Box<dyn Annotate + '_> {
+            Box::new(())
         }
     }
 

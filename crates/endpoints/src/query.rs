@@ -5,7 +5,7 @@
 
 use std::io;
 
-use connections::{KernelTime, Listener, Remembered, WallOffset};
+use connections::{Annotate, KernelTime, Listener, Remembered, WallOffset};
 use deltas::{Ask, ClientId, ClientState, Delta, Peer, Refusal, Registration, Settings, Ticket};
 use encode::Status;
 use tokio::sync::oneshot;
@@ -203,4 +203,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of `out`.
     fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()>;
+
+    /// Who knows what is behind the connections of one answer. What it is asked may take a bounded time.
+    fn context(&self) -> Box<dyn Annotate + '_>;
 }

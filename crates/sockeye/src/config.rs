@@ -162,6 +162,9 @@ pub struct Limits {
     /// Kinds of closed connections (all but the ephemeral port) that are added up at once beside full `closed_records`;
     /// beyond, they are lost to those clients.
     pub rollups: u32,
+    /// What came of lookups of names, added up by connection, name and type of query, kept until every client has been told.
+    /// Beyond, the oldest are lost to the clients that were not told of them.
+    pub lookups: u32,
     /// Bytes of answers that are being encoded and sent; beyond, polls are refused. One answer is always possible.
     pub answer_bytes: u32,
     /// Clients in all.
@@ -189,6 +192,7 @@ impl Default for Limits {
             udp_peers: 65_536,
             closed_records: 131_072,
             rollups: 65_536,
+            lookups: 32_768,
             answer_bytes: 256 << 20,
             clients: 64,
             clients_per_user: 16,

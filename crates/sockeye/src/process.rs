@@ -159,6 +159,7 @@ fn state_limits(config: &Config) -> StateLimits {
         clients_per_user: number(limits.clients_per_user),
         closed_records: number(limits.closed_records),
         rollups: number(limits.rollups),
+        lookups: number(limits.lookups),
         answer_bytes: number(limits.answer_bytes),
         ttl_ns: u64::from(config.clients.ttl_s) * 1_000_000_000,
     };
@@ -175,6 +176,7 @@ fn state_limits(config: &Config) -> StateLimits {
         ("udp_peers", limits.udp_peers.into()),
         ("closed_records", limits.closed_records.into()),
         ("rollups", limits.rollups.into()),
+        ("lookups", limits.lookups.into()),
         ("answer_bytes", limits.answer_bytes.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

@@ -15,7 +15,7 @@ use collect::{
     CollectError, KernelCounts, KernelMaps, PassRequests, ProgramCosts, Report, Support, UdpCounts,
     kernel_now, wall_offset,
 };
-use connections::{Event, Filter, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
+use connections::{Annotate, Event, Filter, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
@@ -162,6 +162,10 @@ impl Backend for StateQueue {
 
     fn write_maps(&self, names: &[String], mut out: &mut dyn io::Write) -> io::Result<()> {
         self.maps.as_ref().map_or(Ok(()), |maps| maps.write(names, &mut out))
+    }
+
+    fn context(&self) -> Box<dyn Annotate + '_> {
+        Box::new(())
     }
 }
 
@@ -394,6 +398,7 @@ impl State {
             rolled_up,
             excluded,
             anomalies: anomalies + malformed,
+            messages_lost: 0,
             audit: self.table.audit(),
         }
     }

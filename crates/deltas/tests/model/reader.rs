@@ -327,7 +327,7 @@ impl Reader {
                     told.add(1, change.newly_established.into(), change.delta);
                     names.insert(change.connection.id);
                 }
-                Record::Several(id, rollup) => {
+                Record::Several(id, rollup, _) => {
                     told.add_roll_up(&rollup);
                     if let RollUpId::Ports(_) = id {
                         prop_assert!(delta.view == View::Ports && rollup.connections > 1);

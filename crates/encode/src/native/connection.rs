@@ -60,13 +60,19 @@ impl proto::Connection {
             failures: Vec::new(),
             rolled_up: Some(1),
             established: None,
+            // What follows is added by who annotates.
+            intra_host: None,
+            nat: None,
+            names: Vec::new(),
+            route: None,
+            lookups: Vec::new(),
         }
     }
 }
 
 impl From<SocketAddr> for proto::Side {
     fn from(end: SocketAddr) -> Self {
-        Self { address: Some(address(end)), port: Some(end.port().into()) }
+        Self { address: Some(address(end)), port: Some(end.port().into()), netns: None, owner: None }
     }
 }
 
@@ -95,6 +101,15 @@ impl proto::Owner {
             source: proto::OwnerSource::from(*source).into(),
             kernel: kernel.then_some(true),
             started_at_boot_ns: *started_at_boot_ns,
+            // What follows is of its process.
+            executable: None,
+            command_line: Vec::new(),
+            command_line_cut: None,
+            user: None,
+            parent_pid: None,
+            namespace_pid: None,
+            unit: None,
+            pod_uid: None,
         }
     }
 }

@@ -18,6 +18,8 @@ impl proto::Coverage {
             excluded,
             anomalies,
             not_counted: _,
+            lookups_lost,
+            messages_lost,
             audit,
         } = *coverage;
         let lost = losses.by_cause().into_iter().filter(|(_, loss)| *loss != Loss::default());
@@ -31,6 +33,7 @@ impl proto::Coverage {
             degradations: degradations.to_vec(),
             audit: audit.map(|audit| proto::Audit::new(audit, wall)),
             complete: coverage.complete(),
+            lookups_lost: Some(proto::LookupsLost { lookups: lookups_lost, messages: messages_lost }),
         }
     }
 }

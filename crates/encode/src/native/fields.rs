@@ -59,6 +59,11 @@ fields! {
     "failures" is failures,
     "rolled_up" is rolled_up,
     "established" is established,
+    "intra_host" is intra_host,
+    "nat" is nat,
+    "names" is names,
+    "route" is route,
+    "lookups" is lookups,
 }
 
 impl Fields {
@@ -67,8 +72,10 @@ impl Fields {
 
     /// Every field but those that say what is news to a client.
     pub(super) fn of_listing(self) -> Self {
-        let left_out =
-            ["delta", "rolled_up"].iter().filter_map(|name| bit(name)).fold(0, |bits, bit| bits | bit);
+        let left_out = ["delta", "rolled_up", "lookups"]
+            .iter()
+            .filter_map(|name| bit(name))
+            .fold(0, |bits, bit| bits | bit);
         Self(self.0 & !left_out)
     }
 
@@ -127,6 +134,11 @@ mod tests {
             failures: vec![Default::default()],
             rolled_up: Some(1),
             established: Some(1),
+            intra_host: Some(true),
+            nat: Some(Default::default()),
+            names: vec![String::new()],
+            route: Some(Default::default()),
+            lookups: vec![Default::default()],
             id: "1".into(),
         };
         let told = |fields: Fields| {
@@ -142,7 +154,7 @@ mod tests {
             assert_eq!(told(Fields::parse(name).expect("a field")), both);
         }
         assert_eq!(told(Fields::ALL).len(), NAMES.len() + 1);
-        assert_eq!(told(Fields::ALL.of_listing()).len(), NAMES.len() - 1);
+        assert_eq!(told(Fields::ALL.of_listing()).len(), NAMES.len() - 2);
     }
 
     #[test]

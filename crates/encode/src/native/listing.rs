@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::io;
 
-use connections::{Criteria, WallOffset};
-use deltas::{Change, Delta};
+use connections::{Annotate, Criteria, WallOffset};
+use deltas::Delta;
 use prost::Message;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::proto;
 use super::{CLOCK, CONNECTIONS, END, Fields, Form, unix_ns, write_line};
+use crate::annotated::{Unpacked, annotated};
 
 /// What to list.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Listing<'a> {
     /// All that lives, as the delta of no client.
     pub delta: &'a Delta,
@@ -27,6 +28,8 @@ pub struct Listing<'a> {
     pub fields: Fields,
     /// How many are told at most.
     pub limit: Option<u64>,
+    /// Who knows what is behind connections.
+    pub context: &'a dyn Annotate,
 }
 
 /// Writes the listing, one connection at a time.
@@ -81,21 +84,20 @@ impl Listing<'_> {
         mut tell: impl FnMut(&proto::Connection) -> Result<(), E>,
     ) -> Result<proto::ListingEnd, E> {
         let fields = self.fields.of_listing();
-        let mut end = proto::ListingEnd { matched: 0, told: 0 };
-        for one in self.delta.changes.each() {
-            let change: Change = one.change();
-            if !self.criteria.hold_for(&change.connection) {
-                continue;
-            }
-            end.matched += 1;
-            if self.limit.is_none_or(|limit| end.told < limit) {
-                end.told += 1;
-                let mut connection = proto::Connection::of_change(&change, self.wall);
-                fields.keep(&mut connection);
-                tell(&connection)?;
-            }
+        let matched = Cell::new(0);
+        let within_limit = || self.limit.is_none_or(|limit| matched.get() <= limit);
+        let matching = self.delta.changes.iter().filter(|change| self.criteria.hold_for(&change.connection));
+        let counted = matching.inspect(|_| matched.set(matched.get() + 1)).filter(|_| within_limit());
+        let mut told = 0;
+        for (record, annotation) in annotated(counted.map(Unpacked::One), self.context) {
+            let Unpacked::One(change) = record else { continue };
+            told += 1;
+            let mut connection = proto::Connection::of_change(&change, self.wall);
+            connection.annotate(&annotation);
+            fields.keep(&mut connection);
+            tell(&connection)?;
         }
-        Ok(end)
+        Ok(proto::ListingEnd { matched: matched.get(), told })
     }
 }
 

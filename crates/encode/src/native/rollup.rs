@@ -50,13 +50,19 @@ impl proto::Connection {
             failures: failures.iter().map(proto::Failures::from).collect(),
             rolled_up: Some(*connections),
             established: *established,
+            // What follows is added by who annotates.
+            intra_host: None,
+            nat: None,
+            names: Vec::new(),
+            route: None,
+            lookups: Vec::new(),
         }
     }
 }
 
 /// An address only where they have it in common, and a port only at the end that serves.
 fn side(end: Option<SocketAddr>, port: Option<u16>) -> proto::Side {
-    proto::Side { address: end.map(address), port: port.map(u32::from) }
+    proto::Side { address: end.map(address), port: port.map(u32::from), netns: None, owner: None }
 }
 
 impl From<&(Failure, u64)> for proto::Failures {

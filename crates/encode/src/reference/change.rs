@@ -5,14 +5,15 @@ use deltas::Change;
 
 use super::key::Key;
 use super::record::{Mean, Record, Sums};
+use crate::lookups::Untold;
 
-impl Record {
-    pub(super) fn of_change(change: &Change) -> Self {
+impl<'a> Record<'a> {
+    pub(super) fn of_change(change: &Change, lookups: &Untold<'a>) -> Self {
         let Change { connection, delta, newly_established } = change;
-        // The dialect has no place for ids, times, totals, what was before tracing, and the kernel's states.
+        // The dialect has no place for names on both hosts, times, totals, what was before tracing, and the kernel's states.
         let Connection {
-            id: _,
-            global_id,
+            id,
+            global_id: _,
             tuple: _,
             direction: _,
             owner,
@@ -28,7 +29,8 @@ impl Record {
             failed_at: _,
         } = connection;
         let container = owner.and_then(|owner| owner.container);
-        let mut sums = Sums { counters: *delta, container, ..Sums::default() };
+        let lookups = lookups.of_connection(id).to_vec();
+        let mut sums = Sums { counters: *delta, container, lookups, ..Sums::default() };
         // It has no facts of UDP, and establishing, closing and failing of TCP alone.
         if let Some(tcp) = facts.tcp() {
             (sums.rtt_us, sums.rttvar_us, sums.ecn_negotiated) = told_facts(tcp);
@@ -38,7 +40,7 @@ impl Record {
                 sums.failures.add(errno, 1);
             }
         }
-        Self { key: Key::of(connection), global_id: *global_id, sums }
+        Self { key: Key::of(connection), sums }
     }
 }
 

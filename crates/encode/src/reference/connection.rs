@@ -1,19 +1,23 @@
 //! One record as the reference's `Connection` message.
 
-use connections::{ContainerId, Counters};
+use std::collections::BTreeMap;
+
+use connections::{ContainerId, Counters, Nat};
+use deltas::LookupSum;
 
 use super::key::{ConnectionDirection, ConnectionFamily, ConnectionType, End, Key};
-use super::proto::{self, Addr, Connection, EphemeralPortState, ProtocolStack};
+use super::lists::Lists;
+use super::proto::{self, Addr, Connection, DnsStats, DnsStatsByQueryType, IpTranslation, ProtocolStack};
 use super::record::{Sums, narrow};
 use crate::address_text::address_text;
 
 /// An index into a list of the message that points nowhere.
 const NOWHERE: i32 = -1;
 
+const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
+
 impl Connection {
-    /// Every field is named, so that a new one of the schema does not compile until someone decides about it.
-    pub(super) fn new(key: &Key, sums: &Sums) -> Self {
-        let Key { pid, protocol, netns, local, remote, direction } = *key;
+    pub(super) fn new(key: &Key, sums: &Sums<'_>, lists: &mut Lists) -> Self {
         let Sums {
             counters,
             rtt_us,
@@ -24,16 +28,14 @@ impl Connection {
             ecn_negotiated,
             intra_host,
             container,
+            other_container,
+            nat,
+            route,
+            lookups,
         } = sums;
         let mut connection = Self {
-            pid,
-            laddr: Some(Addr::new(local, *container)),
-            // That of the other end is not known.
-            raddr: Some(Addr::new(remote, None)),
-            family: proto::ConnectionFamily::from(key.family()).into(),
-            r#type: proto::ConnectionType::from(protocol).into(),
-            direction: proto::ConnectionDirection::from(direction).into(),
-            net_ns: netns,
+            laddr: Some(Addr::new(key.local, *container)),
+            raddr: Some(Addr::new(key.remote, *other_container)),
             rtt: rtt_us.value(),
             rtt_var: rttvar_us.value(),
             intra_host: *intra_host,
@@ -41,7 +43,37 @@ impl Connection {
             last_tcp_closed: narrow(*closed),
             tcp_failures_by_err_code: failures.by_errno(),
             tcp_ecn_negotiated: *ecn_negotiated,
-            // What follows is counted below.
+            ip_translation: nat.map(IpTranslation::from),
+            route_idx: route.map_or(NOWHERE, |route| lists.route(route)),
+            dns_stats_by_domain_by_query_type: by_domain(lookups, lists),
+            ..Self::of_key(key)
+        };
+        connection.count(*counters);
+        connection
+    }
+
+    /// A connection of which nothing is told but its key.
+    fn of_key(key: &Key) -> Self {
+        let Key { pid, protocol, netns, local: _, remote: _, direction } = *key;
+        Self {
+            pid,
+            family: proto::ConnectionFamily::from(key.family()).into(),
+            r#type: proto::ConnectionType::from(protocol).into(),
+            direction: proto::ConnectionDirection::from(direction).into(),
+            net_ns: netns,
+            // What follows is told of its sums.
+            laddr: None,
+            raddr: None,
+            rtt: 0,
+            rtt_var: 0,
+            intra_host: false,
+            last_tcp_established: 0,
+            last_tcp_closed: 0,
+            tcp_failures_by_err_code: Default::default(),
+            tcp_ecn_negotiated: false,
+            ip_translation: None,
+            route_idx: NOWHERE,
+            dns_stats_by_domain_by_query_type: Default::default(),
             last_bytes_sent: 0,
             last_bytes_received: 0,
             last_retransmits: 0,
@@ -54,8 +86,7 @@ impl Connection {
             last_tcp_delivered_ce: 0,
             // The kernel keeps no total of these probes.
             last_tcp_probe0_count: 0,
-            // What follows is not known.
-            ip_translation: None,
+            // The reference tells these where it does not tell domains.
             dns_successful_responses: 0,
             dns_failed_responses: 0,
             dns_timeouts: 0,
@@ -63,31 +94,20 @@ impl Connection {
             dns_failure_latency_sum: 0,
             dns_count_by_rcode: Default::default(),
             dns_stats_by_domain: Default::default(),
-            dns_stats_by_domain_by_query_type: Default::default(),
-            route_idx: NOWHERE,
-            resolv_conf_idx: NOWHERE,
-            is_local_port_ephemeral: EphemeralPortState::EphemeralUnspecified.into(),
-            protocol: Some(ProtocolStack { stack: Vec::new() }),
-            http_aggregations: Vec::new(),
-            http2_aggregations: Vec::new(),
-            data_streams_aggregations: Vec::new(),
-            database_aggregations: Vec::new(),
-            tags: Vec::new(),
-            tags_checksum: 0,
-            state_index: 0,
             // The daemon talks to its clients over unix sockets, and over TCP only if it is told to.
             system_probe_conn: false,
-            // What follows is filled by the client of the reference.
-            dns_stats_by_domain_offset_by_query_type: Default::default(),
-            remote_network_id: String::new(),
-            route_target_idx: 0,
-            tags_idx: 0,
-            remote_ecs_task: String::new(),
-            local_container_tags_index: 0,
-            remote_service_tags_idx: 0,
-        };
-        connection.count(*counters);
-        connection
+            // What follows is not known, or filled by the client of the reference.
+            ..Self::not_told()
+        }
+    }
+
+    /// Fields that are never told. The local port's kind is unspecified: the range of ephemeral ports is of each namespace.
+    fn not_told() -> Self {
+        Self {
+            resolv_conf_idx: NOWHERE,
+            protocol: Some(ProtocolStack { stack: Vec::new() }),
+            ..Self::default()
+        }
     }
 
     fn count(&mut self, counters: Counters) {
@@ -113,6 +133,52 @@ impl Connection {
         self.last_tcp_reord_seen = narrow(reordering);
         self.last_tcp_rcv_ooo_pack = narrow(out_of_order);
         self.last_tcp_delivered_ce = narrow(delivered_ce);
+    }
+}
+
+/// Lookups by the place of the domain, and by type.
+fn by_domain(lookups: &[&LookupSum], lists: &mut Lists) -> BTreeMap<i32, DnsStatsByQueryType> {
+    let mut domains: BTreeMap<i32, DnsStatsByQueryType> = BTreeMap::new();
+    for sum in lookups {
+        let domain = domains.entry(lists.domain(&sum.domain)).or_default();
+        domain.dns_stats_by_query_type.entry(sum.query_type.into()).or_default().add(sum);
+    }
+    domains
+}
+
+impl DnsStats {
+    fn add(&mut self, sum: &LookupSum) {
+        // Whose they are says the connection.
+        let LookupSum {
+            connection: _,
+            tuple: _,
+            pid: _,
+            domain: _,
+            query_type: _,
+            timed_out,
+            success_latency_ns,
+            failure_latency_ns,
+            by_rcode,
+        } = sum;
+        self.dns_timeouts = self.dns_timeouts.saturating_add(narrow(*timed_out));
+        self.dns_success_latency_sum += success_latency_ns / NANOSECONDS_PER_MICROSECOND;
+        self.dns_failure_latency_sum += failure_latency_ns / NANOSECONDS_PER_MICROSECOND;
+        for (rcode, count) in by_rcode {
+            let of_rcode = self.dns_count_by_rcode.entry((*rcode).into()).or_default();
+            *of_rcode = of_rcode.saturating_add(narrow(*count));
+        }
+    }
+}
+
+impl From<Nat> for IpTranslation {
+    fn from(nat: Nat) -> Self {
+        let Nat { remote, local } = nat;
+        Self {
+            repl_src_ip: address_text(remote.ip()),
+            repl_dst_ip: address_text(local.ip()),
+            repl_src_port: remote.port().into(),
+            repl_dst_port: local.port().into(),
+        }
     }
 }
 

@@ -1,94 +1,133 @@
 //! The list of connections of one answer, written one by one, each key once.
 //!
 //! Owns which records are told, in which order, and in how little memory. Does not know what is in them (`change`,
-//! `rollup`), which of them belong together (`shared_keys`, `other_ends`) and how they are written (`connection`).
+//! `rollup`), which of them belong together (`shared_keys`) and how they are written (`connection`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use deltas::{Delta, View};
+use connections::ConnectionId;
+use deltas::LookupSum;
+use foldhash::quality::RandomState;
 
 use super::key::Key;
-use super::other_ends::{Ends, OtherEnds};
+use super::lists::Lists;
 use super::proto::Connection;
 use super::record::{Record, Sums};
 use super::shared_keys::{Keys, SharedKeys};
+use crate::annotated::{Unpacked, annotated};
+use crate::answer::Answer;
+use crate::lookups::Untold;
 
 /// How many shared keys are added up at once.
 const KEYS_AT_ONCE: usize = 4096;
 
-/// The records worth telling, each made and written when its turn comes; of those with one key the sum.
+/// The records worth telling, each made and written when its turn comes; of those with one key the sum. What they refer to
+/// goes into the lists.
 ///
-/// The first pass over the delta notes hashes of keys and ends. The second writes the records that share their key with
+/// The first pass over the delta notes hashes of keys. The second writes the records that share their key with
 /// no other, and adds up those of the first 4096 shared keys, which are written at its end; a further pass follows for
 /// every further 4096, so that memory does not grow with them.
 ///
 /// Memory for 100 000 connections, with what growing vectors keep to spare:
 ///
-/// - Names of ends: up to 16 bytes for each connection, 2 MiB, and 3 MiB while they grow; and up to 6 more to find each, 1 MiB.
 /// - Keys: 8 bytes for each record, 1 MiB, given back after the first pass.
 /// - Shared keys: 16 bytes for each, of which there are at most half as many as records, 1 MiB.
-/// - Sums: up to 288 bytes for each with its key, in a tree that is half full at worst, 2 MiB. They do not grow with the
+/// - Sums: up to 416 bytes for each with its key, in a tree that is half full at worst, 3 MiB. They do not grow with the
 ///   answer.
-///
-/// So it is at most 6 MiB at any time.
+/// - Names of addresses: as `lists` says.
 ///
 /// # Errors
 /// Those of `tell`.
-pub(super) fn each<E>(delta: &Delta, mut tell: impl FnMut(&Connection) -> Result<(), E>) -> Result<(), E> {
-    let (mut shared, ends) = looked_through(delta);
+pub(super) fn each<E>(
+    answer: &Answer<'_>,
+    lists: &mut Lists,
+    mut tell: impl FnMut(&Connection) -> Result<(), E>,
+) -> Result<(), E> {
+    let lookups = Untold::of(answer.delta);
+    let Keyed { mut shared, alone } = looked_through(answer, &lookups);
     for batch in 0..shared.batches().max(1) {
-        let mut together: BTreeMap<Key, Sums> = BTreeMap::new();
-        for mut record in records(delta) {
-            let its_batch = shared.batch(&record.key);
-            if its_batch.unwrap_or(0) != batch {
-                continue;
+        let mut together: BTreeMap<Key, Sums<'_>> = BTreeMap::new();
+        let of_batch = records(answer, &lookups).filter_map(|made| {
+            let its_batch = shared.batch(&made.record.key);
+            (its_batch.unwrap_or(0) == batch).then_some((made, its_batch.is_some()))
+        });
+        let of_batch = of_batch.map(|(made, is_shared)| Made { is_shared, ..made });
+        for (made, annotation) in annotated(of_batch, answer.context) {
+            let Made { mut record, is_shared, .. } = made;
+            record.annotate(&annotation, lists);
+            let Record { key, sums } = record;
+            if is_shared {
+                together.entry(key).or_default().add(sums);
+            } else {
+                tell(&Connection::new(&key, &sums, lists))?;
             }
-            ends.consult(&mut record);
-            let Record { key, global_id: _, sums } = record;
-            match its_batch {
-                Some(_) => together.entry(key).or_default().add(&sums),
-                None => tell(&Connection::new(&key, &sums))?,
+        }
+        for sum in &alone {
+            let Record { key, sums } = Record::of_lookups(sum);
+            match shared.batch(&key) {
+                Some(its_batch) if its_batch == batch => together.entry(key).or_default().add(sums),
+                None if batch == 0 => tell(&Connection::new(&key, &sums, lists))?,
+                _ => {}
             }
         }
         for (key, sums) in &together {
-            tell(&Connection::new(key, sums))?;
+            tell(&Connection::new(key, sums, lists))?;
         }
     }
     Ok(())
 }
 
-const _: () = assert!(size_of::<(Key, Sums)>() <= 288);
+const _: () = assert!(size_of::<(Key, Sums<'_>)>() <= 416);
 
-/// The first pass. An end that has no news says all the same where the other end is.
-fn looked_through(delta: &Delta) -> (SharedKeys, OtherEnds) {
-    let (mut keys, mut ends) = (Keys::default(), Ends::default());
-    for told in delta.records() {
-        let record = made(&told);
-        if delta.view == View::Each && matches!(told, deltas::Record::One(_)) {
-            ends.note(&record.key, record.global_id);
-        }
-        if !record.sums.is_empty() {
-            keys.note(&record.key);
+/// What the first pass finds.
+struct Keyed<'a> {
+    shared: SharedKeys,
+    /// Lookups of connections of which nothing else is told.
+    alone: Vec<&'a LookupSum>,
+}
+
+fn looked_through<'a>(answer: &Answer<'a>, lookups: &Untold<'a>) -> Keyed<'a> {
+    let mut keys = Keys::default();
+    let mut told: HashSet<ConnectionId, RandomState> = HashSet::default();
+    for Made { unpacked, record, is_shared: _ } in records(answer, lookups) {
+        keys.note(&record.key);
+        if let Unpacked::One(change) = &unpacked
+            && !record.sums.lookups.is_empty()
+        {
+            told.insert(change.connection.id);
         }
     }
-    if delta.view == View::Ports {
-        // Those that are told together have ends too.
-        for change in delta.changes.each() {
-            let record = Record::of_change(&change.change());
-            ends.note(&record.key, record.global_id);
-        }
+    let is_alone = |sum: &&LookupSum| sum.connection.is_none_or(|connection| !told.contains(&connection));
+    let alone: Vec<_> = answer.delta.lookups.iter().filter(is_alone).collect();
+    alone.iter().for_each(|sum| keys.note(&Record::of_lookups(sum).key));
+    Keyed { shared: keys.shared(KEYS_AT_ONCE), alone }
+}
+
+/// A record in both forms.
+struct Made<'a> {
+    unpacked: Unpacked,
+    record: Record<'a>,
+    is_shared: bool,
+}
+
+impl AsRef<Unpacked> for Made<'_> {
+    fn as_ref(&self) -> &Unpacked {
+        &self.unpacked
     }
-    (keys.shared(KEYS_AT_ONCE), ends.noted())
 }
 
 /// What is worth telling, as the client wants it told: always in the same order.
-fn records(delta: &Delta) -> impl Iterator<Item = Record> {
-    delta.records().map(|told| made(&told)).filter(|record| !record.sums.is_empty())
-}
-
-fn made(told: &deltas::Record<'_>) -> Record {
-    match told {
-        deltas::Record::One(change) => Record::of_change(&change.change()),
-        deltas::Record::Several(_, rollup) => Record::of_roll_up(rollup),
-    }
+fn records<'a, 'l>(
+    answer: &Answer<'a>,
+    lookups: &'l Untold<'a>,
+) -> impl Iterator<Item = Made<'a>> + use<'a, 'l> {
+    let made = |told: deltas::Record<'_>| {
+        let unpacked = Unpacked::from(told);
+        let record = match &unpacked {
+            Unpacked::One(change) => Record::of_change(change, lookups),
+            Unpacked::Several(_, rollup, _) => Record::of_roll_up(rollup),
+        };
+        Made { unpacked, record, is_shared: false }
+    };
+    answer.delta.records().map(made).filter(|made| !made.record.sums.is_empty())
 }

@@ -63,14 +63,6 @@ impl Key {
             _ => ConnectionFamily::V6,
         }
     }
-
-    /// True when the addresses alone say that nothing of it leaves its network namespace. The addresses of a roll-up
-    /// say nothing.
-    pub(super) fn stays_inside(&self) -> bool {
-        let (local, remote) = (self.local.ip, self.remote.ip);
-        let loopback = local.is_loopback() && remote.is_loopback();
-        loopback || (local == remote && !remote.is_unspecified())
-    }
 }
 
 impl End {

@@ -5,22 +5,55 @@
 
 use std::collections::BTreeMap;
 
-use connections::{ContainerId, Counters, GlobalId};
+use connections::{Annotation, ContainerId, Counters, Nat};
+use deltas::LookupSum;
 
-use super::key::Key;
+use super::key::{ConnectionDirection, ConnectionType, Key};
+use super::lists::{Lists, of_route};
 
 /// What is to be told of a connection, or of several in one.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     pub(super) key: Key,
-    /// Its name on both hosts. The dialect has no place for it.
-    pub(super) global_id: Option<GlobalId>,
-    pub(super) sums: Sums,
+    pub(super) sums: Sums<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// Lookups through a connection of which nothing else is told: one of which nothing else was counted.
+    pub(super) fn of_lookups(sum: &'a LookupSum) -> Self {
+        let key = Key {
+            pid: i32::try_from(sum.pid).unwrap_or(0),
+            protocol: ConnectionType::from(sum.tuple.protocol),
+            netns: sum.tuple.netns,
+            local: sum.tuple.local.into(),
+            remote: sum.tuple.remote.into(),
+            direction: ConnectionDirection::Outgoing,
+        };
+        Self { key, sums: Sums { lookups: vec![sum], ..Sums::default() } }
+    }
+
+    /// Adds what is known about it. Which of both ends began follows from the other end where that is known of it alone.
+    pub(super) fn annotate(&mut self, annotation: &Annotation, lists: &mut Lists) {
+        // Of processes the dialect has their ids and containers.
+        let Annotation { process: _, nat, names: _, route, other_end, intra_host } = annotation;
+        let Self { key, sums } = self;
+        lists.name(key.remote.ip, annotation);
+        sums.nat = *nat;
+        sums.route = route.as_deref().and_then(of_route);
+        sums.intra_host = *intra_host;
+        let other_owner = other_end.as_ref().and_then(|end| end.owner.as_deref());
+        sums.other_container = other_owner.and_then(|owner| owner.container);
+        if let Some(other_end) = other_end
+            && key.direction == ConnectionDirection::Unspecified
+        {
+            key.direction = ConnectionDirection::from(other_end.direction).opposite();
+        }
+    }
 }
 
 /// What is counted of everything with one key.
 #[derive(Debug, Default)]
-pub(super) struct Sums {
+pub(super) struct Sums<'a> {
     pub(super) counters: Counters,
     pub(super) rtt_us: Mean,
     pub(super) rttvar_us: Mean,
@@ -35,9 +68,17 @@ pub(super) struct Sums {
     pub(super) intra_host: bool,
     /// The container of the process, of which the key has the id; of several the first.
     pub(super) container: Option<ContainerId>,
+    /// The container of the other end, where that is on this host; of several the first.
+    pub(super) other_container: Option<ContainerId>,
+    /// How addresses are translated; of several the first.
+    pub(super) nat: Option<Nat>,
+    /// The interface towards the next router; of several the first.
+    pub(super) route: Option<[u8; 6]>,
+    /// What came of lookups through it.
+    pub(super) lookups: Vec<&'a LookupSum>,
 }
 
-impl Sums {
+impl Sums<'_> {
     /// True when the reader learns nothing from them: facts that are no counts come along with news, and are none.
     pub(super) fn is_empty(&self) -> bool {
         let Self {
@@ -50,11 +91,19 @@ impl Sums {
             ecn_negotiated: _,
             intra_host: _,
             container: _,
+            other_container: _,
+            nat: _,
+            route: _,
+            lookups,
         } = self;
-        *counters == Counters::default() && *established == 0 && *closed == 0 && failures.0.is_empty()
+        *counters == Counters::default()
+            && *established == 0
+            && *closed == 0
+            && failures.0.is_empty()
+            && lookups.is_empty()
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: Self) {
         let Self {
             counters,
             rtt_us,
@@ -65,18 +114,26 @@ impl Sums {
             ecn_negotiated,
             intra_host,
             container,
+            other_container,
+            nat,
+            route,
+            lookups,
         } = other;
-        self.counters = self.counters.plus(*counters);
-        self.rtt_us.add(*rtt_us);
-        self.rttvar_us.add(*rttvar_us);
-        self.established = self.established.saturating_add(*established);
-        self.closed = self.closed.saturating_add(*closed);
-        for (errno, count) in &failures.0 {
-            self.failures.add(*errno, u64::from(*count));
+        self.counters = self.counters.plus(counters);
+        self.rtt_us.add(rtt_us);
+        self.rttvar_us.add(rttvar_us);
+        self.established = self.established.saturating_add(established);
+        self.closed = self.closed.saturating_add(closed);
+        for (errno, count) in failures.0 {
+            self.failures.add(errno, u64::from(count));
         }
         self.ecn_negotiated |= ecn_negotiated;
         self.intra_host |= intra_host;
-        self.container = self.container.or(*container);
+        self.container = self.container.or(container);
+        self.other_container = self.other_container.or(other_container);
+        self.nat = self.nat.or(nat);
+        self.route = self.route.or(route);
+        self.lookups.extend(lookups);
     }
 }
 

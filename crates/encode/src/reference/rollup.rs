@@ -8,7 +8,7 @@ use connections::{Common, Direction, Protocol, RollUp, RollUpKey};
 use super::key::{End, Key, pid};
 use super::record::{Record, Sums};
 
-impl Record {
+impl Record<'_> {
     pub(super) fn of_roll_up(rollup: &RollUp) -> Self {
         // The dialect tells no times of connections, and a count that is absent is 0.
         let RollUp {
@@ -52,6 +52,6 @@ impl Record {
                 }
             }
         }
-        Self { key, global_id: None, sums }
+        Self { key, sums }
     }
 }

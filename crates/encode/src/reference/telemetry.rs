@@ -20,8 +20,18 @@ use deltas::{Coverage, Delta, RollUpId};
 /// zeros.
 pub(super) fn telemetry(delta: &Delta) -> BTreeMap<String, i64> {
     // The interval has no entry: the reader measures its own.
-    let Coverage { interval_ns: _, losses, untracked, rolled_up, excluded, anomalies, not_counted: _, audit } =
-        delta.coverage;
+    let Coverage {
+        interval_ns: _,
+        losses,
+        untracked,
+        rolled_up,
+        excluded,
+        anomalies,
+        not_counted: _,
+        lookups_lost,
+        messages_lost,
+        audit,
+    } = delta.coverage;
     let complete = delta.coverage.complete();
     let counts = [
         ("complete", u64::from(complete)),
@@ -29,6 +39,8 @@ pub(super) fn telemetry(delta: &Delta) -> BTreeMap<String, i64> {
         ("rolled_up.connections", rolled_up),
         ("excluded.connections", excluded),
         ("anomalies", anomalies),
+        ("lookups_lost.lookups", lookups_lost),
+        ("lookups_lost.messages", messages_lost),
     ];
     let Losses { ring_full: _, close_not_seen: _, closed_log_full } = losses;
     let losses = losses.by_cause().into_iter().flat_map(|(cause, Loss { connections, bytes })| {

@@ -11,14 +11,17 @@ use crate::world;
 
 #[test]
 fn the_native_dialect_is_as_written_down() {
-    let text = world::written(world::native_json, &world::delta());
+    let text = world::written_with(world::native_json, &world::delta(), &world::context());
     assert_golden("native.json", &text);
 }
 
 #[test]
 fn the_lines_and_the_protobuf_of_the_native_dialect_are_as_written_down() {
-    assert_golden("native.ndjson", &world::written(world::native(Form::Lines), &world::delta()));
-    let protobuf = world::written_bytes(world::native(Form::Protobuf), &world::delta());
+    assert_golden(
+        "native.ndjson",
+        &world::written_with(world::native(Form::Lines), &world::delta(), &world::context()),
+    );
+    let protobuf = world::written_bytes(world::native(Form::Protobuf), &world::delta(), &world::context());
     assert_golden("native.hex", &hex(&protobuf));
 }
 
@@ -36,6 +39,7 @@ fn a_listing_is_as_written_down() {
             criteria: &criteria,
             fields: Fields::ALL,
             limit: Some(2),
+            context: &world::context(),
         };
         let mut bytes = Vec::new();
         write_listing(&mut bytes, &listing, form).expect("a vector takes everything");
@@ -47,13 +51,13 @@ fn a_listing_is_as_written_down() {
 
 #[test]
 fn the_reference_dialect_is_as_written_down() {
-    let text = world::written(world::reference_json, &world::delta());
+    let text = world::written_with(world::reference_json, &world::delta(), &world::context());
     assert_golden("reference.json", &text);
 }
 
 #[test]
 fn the_protobuf_of_the_reference_dialect_is_as_written_down() {
-    let bytes = world::written_bytes(world::reference_protobuf, &world::delta());
+    let bytes = world::written_bytes(world::reference_protobuf, &world::delta(), &world::context());
     assert_golden("reference.hex", &hex(&bytes));
 }
 

@@ -1,5 +1,7 @@
 //! The bytes of both dialects, against fixed files and against their rules.
 
+#[path = "../fixtures/context.rs"]
+mod context;
 mod ends;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;

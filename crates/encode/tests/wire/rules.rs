@@ -95,7 +95,7 @@ fn the_reference_dialect_leaves_out_what_has_no_news_for_it() {
     let json = reference_json();
     let ports: Vec<_> =
         json["conns"].as_array().expect("a list").iter().map(|c| &c["laddr"]["port"]).collect();
-    assert_eq!(ports, [40112, 22, 40113, 700, 0, 0]);
+    assert_eq!(ports, [40112, 22, 40113, 700, 0, 0, 40119]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_answer_without_news_is_whole_in_both_dialects() {
     let delta = world::empty_delta();
     let native = world::written(world::native_json, &delta);
     let reference = world::written(world::reference_json, &delta);
-    assert!(native.ends_with("\"complete\":true},\"connections\":[]}"), "{native}");
+    assert!(native.ends_with("\"messages\":0}},\"connections\":[],\"lookups\":[]}"), "{native}");
     assert!(reference.starts_with("{\"conns\":[],\"dns\":{},\"connTelemetry\":null,"), "{reference}");
 }
 
@@ -133,7 +133,8 @@ fn an_error_of_the_writer_is_reported() {
         }
     }
     let delta = world::delta();
-    let answer = encode::Answer { delta: &delta, wall: world::WALL, instance: "", degradations: &[] };
+    let answer =
+        encode::Answer { delta: &delta, wall: world::WALL, instance: "", degradations: &[], context: &() };
     let error = native::write_delta(&mut Full, &answer, native::Form::Json, native::Fields::ALL)
         .expect_err("the writer fails");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -156,7 +157,7 @@ fn a_roll_up_tells_only_what_its_connections_have_in_common() {
     assert!(rest["remote"]["port"].is_null() && rest["total"]["rtos"].is_null(), "{rest}");
     let reference = reference_json();
     let conns = reference["conns"].as_array().expect("a list");
-    let [.., roll_up, rest] = conns.as_slice() else { panic!("two roll-ups") };
+    let [.., roll_up, rest, _lookups] = conns.as_slice() else { panic!("two roll-ups") };
     assert_eq!((&roll_up["lastTcpClosed"], &roll_up["raddr"]["port"]), (&17.into(), &443.into()));
     assert_eq!(roll_up["tcpFailuresByErrCode"], serde_json::json!({"111": 3}));
     assert_eq!((&rest["raddr"]["ip"], &rest["pid"]), (&"0.0.0.0".into(), &0.into()));

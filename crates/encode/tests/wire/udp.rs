@@ -103,7 +103,7 @@ fn datagrams(sent_bytes: u64, sent_packets: u64, received_bytes: u64, received_p
 fn both_dialects_of_udp_are_as_written_down() {
     assert_golden("native_udp.json", &world::written(world::native_json, &delta()));
     assert_golden("reference_udp.json", &world::written(world::reference_json, &delta()));
-    assert_golden("reference_udp.hex", &hex(&world::written_bytes(world::reference_protobuf, &delta())));
+    assert_golden("reference_udp.hex", &hex(&world::written_bytes(world::reference_protobuf, &delta(), &())));
 }
 
 #[test]

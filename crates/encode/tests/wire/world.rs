@@ -3,12 +3,14 @@
 //! its state.
 
 use connections::{
-    Common, Connection, ContainerId, Counters, Direction, Facts, Failure, FailureKind, GlobalId, KernelTime,
-    Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts, WallOffset,
+    Annotate, Annotation, Common, Connection, ContainerId, Counters, Direction, Facts, Failure, FailureKind,
+    GlobalId, KernelTime, Loss, Losses, Owner, OwnerSource, Protocol, RollUp, RollUpKey, State, TcpFacts,
+    WallOffset,
 };
-use deltas::{Change, Coverage, Delta, RollUpId};
+use deltas::{Change, Coverage, Delta, LookupSum, RollUpId};
 use encode::{Answer, native, reference};
 
+use crate::context::{Known, everything};
 pub(crate) use crate::fixtures::{FROM, change, connection, empty_delta, owner};
 
 pub(crate) const WALL: WallOffset = WallOffset(1_795_341_595_000_000_001);
@@ -18,16 +20,27 @@ pub(crate) fn written(
     write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
     delta: &Delta,
 ) -> String {
-    String::from_utf8(written_bytes(write, delta)).expect("JSON is UTF-8")
+    written_with(write, delta, &())
+}
+
+/// The same with what is known of connections.
+pub(crate) fn written_with(
+    write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
+    delta: &Delta,
+    context: &dyn Annotate,
+) -> String {
+    String::from_utf8(written_bytes(write, delta, context)).expect("JSON is UTF-8")
 }
 
 /// The same for what is no text.
 pub(crate) fn written_bytes(
     write: impl Fn(&mut Vec<u8>, &Answer<'_>) -> std::io::Result<()>,
     delta: &Delta,
+    context: &dyn Annotate,
 ) -> Vec<u8> {
     let degradations = ["tcp_owner".to_owned()];
-    let answer = Answer { delta, wall: WALL, instance: "4c1d-1795341595", degradations: &degradations };
+    let answer =
+        Answer { delta, wall: WALL, instance: "4c1d-1795341595", degradations: &degradations, context };
     let mut bytes = Vec::new();
     write(&mut bytes, &answer).expect("a vector takes everything");
     bytes
@@ -48,11 +61,39 @@ pub(crate) fn delta() -> Delta {
             excluded: 3,
             anomalies: 1,
             not_counted: 0,
+            lookups_lost: 5,
+            messages_lost: 6,
             audit: None,
         },
         roll_ups: vec![(RollUpId::Kernel(0x2f), rollup()), (RollUpId::Kernel(0x30), rest())].into(),
+        lookups: vec![lookups(1), lookups(99)].into(),
         changes: vec![outgoing(), pre_existing(), refused(), closed(), only_its_state()].into(),
         ..empty_delta()
+    }
+}
+
+/// All facts of the first connection of the delta, and nothing of the others.
+pub(crate) fn context() -> impl Annotate {
+    let known = |connection: &Connection| match connection.id.cookie {
+        1 => everything(owner("nginx")),
+        _ => Annotation::default(),
+    };
+    Known(known)
+}
+
+/// Lookups through the connection of that socket.
+fn lookups(cookie: u64) -> LookupSum {
+    let connection = connection(cookie, "10.0.0.1:40119", "10.0.0.2:53");
+    LookupSum {
+        connection: Some(connection.id),
+        tuple: connection.tuple,
+        pid: 812,
+        domain: "api.example".into(),
+        query_type: 28,
+        timed_out: 1,
+        success_latency_ns: 3_000_999,
+        failure_latency_ns: 4_000_000,
+        by_rcode: vec![(0, 2), (3, 1)],
     }
 }
 

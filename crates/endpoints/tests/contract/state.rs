@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use connections::{
-    ConnectionId, Direction, Event, Facts, KernelTime, Observation, Protocol, RawCounters, State, Table,
-    TcpFacts, Tuple, WallOffset,
+    Annotate, ConnectionId, Direction, Event, Facts, KernelTime, Observation, Protocol, RawCounters, State,
+    Table, TcpFacts, Tuple, WallOffset,
 };
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::{Count, Process, Program, Sampled, Status, WallTime};
@@ -64,6 +64,10 @@ impl Backend for Fake {
 
     fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()> {
         names.iter().try_for_each(|name| writeln!(out, "map {name}"))
+    }
+
+    fn context(&self) -> Box<dyn Annotate + '_> {
+        Box::new(())
     }
 }
 

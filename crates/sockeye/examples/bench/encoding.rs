@@ -23,7 +23,7 @@ pub fn measure(rounds: u32) -> anyhow::Result<Values> {
     world.read(0)?;
     let (delta, _ticket) = world.make()?;
     let wall = WallOffset(1_795_341_595_000_000_001);
-    let answer = Answer { delta: &delta, wall, instance: "bench", degradations: &[] };
+    let answer = Answer { delta: &delta, wall, instance: "bench", degradations: &[], context: &() };
     let native = |form, fields| {
         move |out: &mut Counting, answer: &Answer<'_>| native::write_delta(out, answer, form, fields)
     };
