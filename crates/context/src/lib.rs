@@ -4,7 +4,9 @@
 //! collector, so that the state never waits for a file.
 
 mod containers;
+mod names;
 mod namespaces;
 
 pub use containers::Containers;
+pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
 pub use namespaces::{Namespace, Namespaces};

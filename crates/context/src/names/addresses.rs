@@ -1,0 +1,290 @@
+//! The names of addresses, who asked for them, and how long all of that is kept.
+//!
+//! Where the names come from is the business of `lookups`.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use connections::KernelTime;
+use foldhash::fast::RandomState;
+use hashlink::LinkedHashMap;
+
+use super::DnsLimits;
+use super::moment::Moment;
+
+/// Processes that are remembered of each name, those that asked last.
+const ASKERS_MAX: usize = 4;
+
+/// The names of addresses, as answers to queries of this host gave them.
+///
+/// A name is fresh for as long as its answer said, but at least for a minute and at most for a day; and then it stays, as an
+/// older one, as long as there is room: a connection that began while a name was fresh outlives it often. At each address
+/// older names make room first, those longest not given; of the addresses those go that were longest neither given nor
+/// looked at. So the name of a connection that somebody looks at stays.
+///
+/// Addresses are those of the host: the same private address in two network namespaces is one.
+///
+/// At the limit of 65 536 addresses with a name of 40 bytes each, this takes 15 MiB of the allocator: 130 bytes for an
+/// address, 90 for its name, and the indices of both.
+#[derive(Debug)]
+pub struct Names {
+    kept: Mutex<Kept>,
+}
+
+/// What became of names until now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NamesCounts {
+    /// Addresses that have a name.
+    pub addresses: usize,
+    /// Addresses that made room for others.
+    pub addresses_dropped: u64,
+    /// Names that made room for others of the same address.
+    pub names_dropped: u64,
+}
+
+/// One name of an address, for those who want to see all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownName<'a> {
+    /// The name.
+    pub name: &'a Arc<str>,
+    /// False when it is older than its answer said.
+    pub fresh: bool,
+    /// When the last answer gave it, to a tenth of a second.
+    pub answered_at: KernelTime,
+    /// The processes that asked for it, at most four, each with when it was last answered, the last one first.
+    pub askers: Vec<(u32, KernelTime)>,
+}
+
+/// A name that an answer gave.
+pub(super) struct Told<'a> {
+    /// The name that was asked for.
+    pub(super) asked: &'a Arc<str>,
+    /// What it is an alias of.
+    pub(super) canonical: Option<&'a Arc<str>>,
+    /// For how many seconds the answer holds.
+    pub(super) ttl_seconds: u32,
+    /// Who asked; 0 where that is not known.
+    pub(super) pid: u32,
+    /// When the answer came.
+    pub(super) at: KernelTime,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// The longest unused first. IPv4 is kept as mapped IPv6: that is smaller than either of the two.
+    addresses: LinkedHashMap<Ipv6Addr, Entry, RandomState>,
+    addresses_max: usize,
+    names_max: usize,
+    nothing: Arc<[Arc<str>]>,
+    counts: NamesCounts,
+}
+
+/// The names of one address, the last given first, and for each what else is known. There is always a first.
+#[derive(Debug)]
+struct Entry {
+    names: Arc<[Arc<str>]>,
+    first: Facts,
+    others: Box<[Facts]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    fresh_until: Moment,
+    answered_at: Moment,
+    /// The last one first; the rest are 0.
+    askers: [(u32, Moment); ASKERS_MAX],
+}
+
+/// All names, held while a batch of connections is looked at. Nobody tells names meanwhile, so it should not be held
+/// longer.
+#[derive(Debug)]
+pub struct Look<'a>(MutexGuard<'a, Kept>);
+
+impl Names {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(limits: &DnsLimits) -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                addresses: LinkedHashMap::with_hasher(RandomState::default()),
+                addresses_max: limits.addresses.max(1),
+                names_max: limits.names_of_address.max(2),
+                nothing: Arc::new([]),
+                counts: NamesCounts::default(),
+            }),
+        }
+    }
+
+    /// Holds all names, for a batch of connections.
+    #[must_use]
+    pub fn look(&self) -> Look<'_> {
+        // What is kept is whole between any two steps of who panicked.
+        Look(self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What became of names until now.
+    #[must_use]
+    pub fn counts(&self) -> NamesCounts {
+        let kept = self.look().0;
+        NamesCounts { addresses: kept.addresses.len(), ..kept.counts }
+    }
+
+    /// Tells all addresses with all their names, those of an address one after the other and the last given first. Nothing
+    /// counts as used by it, and no name can be told meanwhile: it takes about 10 ms at the limit, and what `tell` takes.
+    pub fn each(&self, now: KernelTime, mut tell: impl FnMut(IpAddr, KnownName<'_>)) {
+        let now = Moment::of(now);
+        for (address, entry) in &self.look().0.addresses {
+            for (name, facts) in entry.names.iter().zip(entry.facts()) {
+                let askers = facts.askers.iter().filter(|(pid, _)| *pid != 0);
+                let known = KnownName {
+                    name,
+                    fresh: now <= facts.fresh_until,
+                    answered_at: facts.answered_at.time(),
+                    askers: askers.map(|(pid, at)| (*pid, at.time())).collect(),
+                };
+                tell(IpAddr::V6(*address).to_canonical(), known);
+            }
+        }
+    }
+}
+
+impl Look<'_> {
+    /// The names of an address: first those that this process asked for, the one that it asked for last before the others;
+    /// then the rest, the last given first. What it was asked for stands before what that is an alias of. Empty when none is
+    /// known.
+    ///
+    /// The address counts as used. Takes about 50 ns, and allocates only where the order is not that of the last look-ups.
+    #[must_use]
+    pub fn of(&mut self, address: IpAddr, pid: u32) -> Arc<[Arc<str>]> {
+        let kept = &mut *self.0;
+        match kept.addresses.to_back(&key(address)) {
+            Some(entry) => entry.ordered_for(pid),
+            None => kept.nothing.clone(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, address: IpAddr, told: &Told<'_>) {
+        let kept = &mut *self.0;
+        // Who answers with these says that there is no address.
+        if address.is_unspecified() {
+            return;
+        }
+        let key = key(address);
+        if let Some(entry) = kept.addresses.to_back(&key) {
+            kept.counts.names_dropped += entry.add(told, kept.names_max);
+            return;
+        }
+        while kept.addresses.len() >= kept.addresses_max {
+            kept.addresses.pop_front();
+            kept.counts.addresses_dropped += 1;
+        }
+        kept.addresses.insert(key, Entry::new(told));
+    }
+}
+
+fn key(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
+
+impl Entry {
+    fn new(told: &Told<'_>) -> Self {
+        let facts = Facts::new(told);
+        match told.canonical {
+            None => Self { names: Arc::new([told.asked.clone()]), first: facts, others: Box::default() },
+            Some(canonical) => Self {
+                names: Arc::new([told.asked.clone(), canonical.clone()]),
+                first: facts,
+                others: Box::new([facts]),
+            },
+        }
+    }
+
+    fn facts(&self) -> impl Iterator<Item = &Facts> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Adds names, or moves them to the front. How many others made room.
+    fn add(&mut self, told: &Told<'_>, names_max: usize) -> u64 {
+        if self.begins_with(told) {
+            // Answers are repeated more often than they change.
+            self.first.again(told);
+            if told.canonical.is_some() {
+                self.others[0].again(told);
+            }
+            return 0;
+        }
+        let mut all: Vec<_> = self.names.iter().cloned().zip(self.facts().copied()).collect();
+        // The one that was asked for comes last, and so to the front.
+        for name in told.canonical.into_iter().chain([told.asked]) {
+            let found = all.iter().position(|(known, _)| **known == **name);
+            let mut one = found.map_or_else(|| (name.clone(), Facts::new(told)), |place| all.remove(place));
+            one.1.again(told);
+            all.insert(0, one);
+        }
+        let mut dropped = 0;
+        while all.len() > names_max {
+            let now = Moment::of(told.at);
+            let older = all.iter().rposition(|(_, facts)| facts.fresh_until < now);
+            all.remove(older.unwrap_or(all.len() - 1));
+            dropped += 1;
+        }
+        self.first = all[0].1;
+        self.others = all[1..].iter().map(|(_, facts)| *facts).collect();
+        self.names = all.into_iter().map(|(name, _)| name).collect();
+        dropped
+    }
+
+    /// True when these are the names given last already.
+    fn begins_with(&self, told: &Told<'_>) -> bool {
+        let names = [Some(told.asked), told.canonical];
+        let mut known = self.names.iter();
+        names.into_iter().flatten().all(|name| known.next() == Some(name))
+    }
+
+    fn ordered_for(&self, pid: u32) -> Arc<[Arc<str>]> {
+        if self.others.is_empty() || pid == 0 {
+            return self.names.clone();
+        }
+        // A later answer is a smaller key; who did not ask comes after all who did. Equal ones stay as they are.
+        let order = |facts: &Facts| std::cmp::Reverse(facts.asked_by(pid));
+        if self.facts().is_sorted_by_key(order) {
+            return self.names.clone();
+        }
+        let mut all: Vec<_> = self.names.iter().zip(self.facts()).collect();
+        all.sort_by_key(|(_, facts)| order(facts));
+        all.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl Facts {
+    fn new(told: &Told<'_>) -> Self {
+        let mut facts = Self {
+            fresh_until: Moment::default(),
+            answered_at: Moment::default(),
+            askers: Default::default(),
+        };
+        facts.again(told);
+        facts
+    }
+
+    /// It was given again.
+    fn again(&mut self, told: &Told<'_>) {
+        let at = Moment::of(told.at);
+        self.fresh_until = self.fresh_until.max(Moment::of(told.at).after_ttl(told.ttl_seconds));
+        self.answered_at = self.answered_at.max(at);
+        if told.pid == 0 {
+            return;
+        }
+        let known = self.askers.iter().position(|(pid, _)| *pid == told.pid);
+        self.askers[..=known.unwrap_or(ASKERS_MAX - 1)].rotate_right(1);
+        self.askers[0] = (told.pid, at);
+    }
+
+    /// When this process was last answered with the name.
+    fn asked_by(&self, pid: u32) -> Option<Moment> {
+        self.askers.iter().find(|(asker, _)| *asker == pid).map(|(_, at)| *at)
+    }
+}
