@@ -80,7 +80,7 @@ impl Lookups {
         let Exchanges { pending, counts, timeout_ns, .. } = &mut self.exchanges;
         while let Some((key, query)) = pending.older_than(now, *timeout_ns) {
             let tuple = query.tuple(&key);
-            if tuple.protocol == Protocol::Tcp && !self.streams.all_was_received(&tuple, query.asked_at) {
+            if tuple.protocol == Protocol::Tcp && !self.streams.has_told_all(&tuple, query.asked_at) {
                 counts.unknown += 1;
                 continue;
             }

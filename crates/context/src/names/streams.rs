@@ -104,11 +104,12 @@ impl Streams {
         fate
     }
 
-    /// True when all that was received through that connection since then was seen.
-    pub(super) fn all_was_received(&self, tuple: &Tuple, since: KernelTime) -> bool {
+    /// True when all messages that were received through that connection since then were told.
+    pub(super) fn has_told_all(&self, tuple: &Tuple, since: KernelTime) -> bool {
         self.connections.get(tuple).is_some_and(|stream| {
             let received = &stream.received;
-            received.held.is_empty() && received.lost_at.is_none_or(|lost_at| lost_at < since)
+            let waits = !received.held.is_empty() || !received.buffer.is_empty();
+            !waits && received.lost_at.is_none_or(|lost_at| lost_at < since)
         })
     }
 }
