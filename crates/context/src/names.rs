@@ -15,8 +15,8 @@
 //! - Of a message that is there only in part what is there serves, except for the extended bits of its code, which are at
 //!   its end. An answer without a question belongs to no query; that one gets none in time.
 //!
-//! At the limits: names take 15 MiB (see [`Names`]), pending queries 5 MiB, and segments that wait for others 34 MiB, if
-//! somebody on this host means to fill all of them. Usual are some kilobytes of those.
+//! At the limits: names take 16 to 27 MiB (see [`Names`]), pending queries 4 MiB, and segments that wait for others 30 MiB
+//! where somebody on this host means to fill all of them; some kilobytes of those are usual.
 
 mod addresses;
 mod interned;
@@ -39,6 +39,8 @@ pub struct DnsLimits {
     pub ports: Vec<u16>,
     /// Addresses that have names, at most; at least 1.
     pub addresses: usize,
+    /// Names of all addresses together, at most; at least 2. The addresses that were longest not used make room.
+    pub names: usize,
     /// Names of one address, at most; at least 2, one that was asked for and what it is an alias of.
     pub names_of_address: usize,
     /// Queries that wait for their answer, at most; at least 1. The oldest makes room.
@@ -55,6 +57,7 @@ impl Default for DnsLimits {
         Self {
             ports: vec![53],
             addresses: 65_536,
+            names: 131_072,
             names_of_address: 32,
             pending: 16_384,
             timeout: Duration::from_secs(15),

@@ -15,7 +15,14 @@ use proptest::prelude::*;
 
 /// Small ones, which are reached soon.
 fn limits() -> DnsLimits {
-    DnsLimits { addresses: 4, names_of_address: 3, pending: 5, tcp_connections: 2, ..DnsLimits::default() }
+    DnsLimits {
+        addresses: 4,
+        names: 7,
+        names_of_address: 3,
+        pending: 5,
+        tcp_connections: 2,
+        ..DnsLimits::default()
+    }
 }
 
 fn names() -> impl Strategy<Value = String> {
@@ -83,8 +90,10 @@ fn check_bounds(world: &World, limits: &DnsLimits) {
         assert!(known.name.len() <= 253 && known.askers.len() <= 4);
         *of_each.entry(address).or_default() += 1;
     });
-    let NamesCounts { addresses, .. } = world.names.counts();
+    let NamesCounts { addresses, names, .. } = world.names.counts();
     assert!(addresses <= limits.addresses && addresses == of_each.len());
+    assert_eq!(names, of_each.values().sum::<usize>());
+    assert!(names <= limits.names);
     assert!(of_each.values().all(|count| (1..=limits.names_of_address).contains(count)));
     for (address, count) in of_each {
         for pid in 0..3 {

@@ -130,6 +130,24 @@ fn the_address_that_was_longest_not_used_makes_room() {
 }
 
 #[test]
+fn all_addresses_together_have_no_more_names_than_the_limit() {
+    let mut world = World::with(&DnsLimits { names: 4, ..DnsLimits::default() });
+    for number in 0..3 {
+        world.resolve_to(7, 1_000, &format!("{number}.test"), "192.0.2.1");
+    }
+    world.resolve_to(7, 2_000, "a.test", "192.0.2.2");
+    assert_eq!((world.names.counts().addresses, world.names.counts().names), (2, 4));
+    world.resolve_to(7, 2_000, "b.test", "192.0.2.2");
+    assert_eq!((world.names.counts().addresses, world.names.counts().names), (1, 2));
+    assert_eq!(world.names.counts().addresses_dropped, 1);
+    // One that has more alone keeps them.
+    for number in 0..9 {
+        world.resolve_to(7, 3_000, &format!("{number}.test"), "192.0.2.2");
+    }
+    assert_eq!(world.names_of("192.0.2.2", 7).len(), 11);
+}
+
+#[test]
 fn an_answer_that_there_is_no_address_names_nothing() {
     let mut world = World::new();
     world.resolve_to(7, 1_000, "blocked.test", "0.0.0.0");

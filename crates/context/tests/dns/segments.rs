@@ -13,9 +13,9 @@ fn tcp() -> Socket {
     Socket::asking(Protocol::Tcp, 40_000, 7)
 }
 
-fn framed(message: Vec<u8>) -> Vec<u8> {
+fn framed(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).expect("it fits");
-    [&length.to_be_bytes()[..], &message].concat()
+    [&length.to_be_bytes()[..], message].concat()
 }
 
 fn segment(sequence: u32, payload: Payload) -> Payload {
@@ -25,13 +25,13 @@ fn segment(sequence: u32, payload: Payload) -> Payload {
 /// Queries for `0.test` and so on, and the bytes of their answers.
 fn asked(world: &mut World, count: u16) -> Vec<u8> {
     let names: Vec<_> = (0..count).map(|number| format!("{number}.test")).collect();
-    let queries = names.iter().zip(1..).map(|(name, id)| framed(wire(&query(id, name, RecordType::A))));
+    let queries = names.iter().zip(1..).map(|(name, id)| framed(&wire(&query(id, name, RecordType::A))));
     world.take(&segment(FIRST, tcp().sends(queries.collect::<Vec<_>>().concat(), 10)));
     assert_eq!(world.dns.counts().queries, u64::from(count));
     let to = |number| format!("192.0.2.{number}");
     let answers = names.iter().zip(1..).map(|(name, id)| {
         let records = vec![address(name, &to(id), 300), address(name, "198.51.100.1", 300)];
-        framed(wire(&answer(id, name, records)))
+        framed(&wire(&answer(id, name, records)))
     });
     answers.collect::<Vec<_>>().concat()
 }
@@ -72,7 +72,7 @@ fn segments_may_come_twice_overlap_and_overtake_one_another() {
     // Once more, and then another message.
     world.take(&received(&all, 20, end));
     assert_eq!((world.ended().len(), world.dns.counts().unmatched), (0, 0));
-    let more = framed(wire(&query(9, "more.test", RecordType::A)));
+    let more = framed(&wire(&query(9, "more.test", RecordType::A)));
     world.take(&segment(FIRST.wrapping_add(1_000), tcp().sends(more, 50)));
     assert_eq!(world.dns.counts().tcp_lost, 0);
 }
@@ -116,8 +116,8 @@ fn a_query_whose_answer_may_have_been_missed_is_no_time_out() {
     world.take(&segment(FIRST, tcp().gets(nonsense, 20)));
     assert_eq!(world.dns.counts().tcp_lost, 1);
     // What is asked from then on can be answered.
-    let next = framed(wire(&query(8, "b.test", RecordType::A)));
-    let length = framed(wire(&query(1, "0.test", RecordType::A))).len();
+    let next = framed(&wire(&query(8, "b.test", RecordType::A)));
+    let length = framed(&wire(&query(1, "0.test", RecordType::A))).len();
     let sequence = FIRST.wrapping_add(u32::try_from(length).expect("few"));
     world.take(&segment(sequence, tcp().sends(next, 30)));
     world.dns.expire(at(60_000), &mut world.ended);
@@ -151,7 +151,7 @@ fn a_query_over_tcp_times_out_when_nothing_was_missed() {
 fn a_hole_does_not_hold_more_than_the_bounds() {
     let mut world = World::new();
     let all = vec![0; 200_000];
-    world.take(&received(&framed(vec![0; 20]), 0, 5));
+    world.take(&received(&framed(&[0; 20]), 0, 5));
     // Many small segments, and a few large ones.
     for from in (100..).step_by(10).take(32) {
         world.take(&received(&all, from, from + 1));
@@ -159,7 +159,7 @@ fn a_hole_does_not_hold_more_than_the_bounds() {
     assert_eq!(world.dns.counts().tcp_lost, 0);
     world.take(&received(&all, 1_000, 1_001));
     assert_eq!(world.dns.counts().tcp_lost, 1);
-    world.take(&received(&framed(vec![0; 20]), 0, 5));
+    world.take(&received(&framed(&[0; 20]), 0, 5));
     world.take(&received(&all, 100, 60_100));
     assert_eq!(world.dns.counts().tcp_lost, 1);
     world.take(&received(&all, 100_000, 106_000));
@@ -194,7 +194,7 @@ fn another_connection_with_the_same_ends_begins_anew() {
 #[test]
 fn the_connection_that_was_longest_silent_makes_room() {
     let mut world = World::with(&DnsLimits { tcp_connections: 2, ..DnsLimits::default() });
-    let bytes = framed(wire(&query(1, "a.test", RecordType::A)));
+    let bytes = framed(&wire(&query(1, "a.test", RecordType::A)));
     for port in 1..=3 {
         let socket = Socket::asking(Protocol::Tcp, port, 7);
         world.take(&segment(1, socket.sends(bytes.clone(), 10)));

@@ -1,0 +1,211 @@
+//! What names and lookups cost: memory at the limits, counted by the allocator, and time, which is printed.
+//!
+//! The bounds of time are those of a build without optimization on a busy machine.
+
+mod fixtures;
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use connections::{Payload, Protocol};
+use fixtures::{Socket, World, address, alias, answer, query, wire};
+use hickory_proto::rr::RecordType;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// One test at a time, because all are counted by one allocator.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const MIB: usize = 1 << 20;
+
+/// A name of 40 bytes.
+fn name(number: u32) -> String {
+    format!("{number:08}.a-service.of-a-zone.example.com")
+}
+
+fn host(number: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x0a00_0000 + number).into()
+}
+
+/// A query and its answer with this address.
+fn exchange(socket: Socket, asked: &str, to: IpAddr) -> [Payload; 2] {
+    let answer = answer(1, asked, vec![address(asked, &to.to_string(), 300)]);
+    [socket.sends(wire(&query(1, asked, RecordType::A)), 10), socket.gets(wire(&answer), 20)]
+}
+
+/// The least of ten times what each of `count` took.
+fn each(count: u32, mut work: impl FnMut()) -> Duration {
+    let mut round = || {
+        let began = Instant::now();
+        work();
+        began.elapsed() / count
+    };
+    (0..10).map(|_| round()).min().expect("ten")
+}
+
+#[test]
+fn names_at_the_limit_take_less_than_16_mib() {
+    let _alone = ALONE.lock();
+    assert_eq!(name(0).len(), 40);
+    let mut world = World::new();
+    let before = ALLOCATOR.current_usage();
+    // More than there is room for.
+    for number in 0..90_000 {
+        for payload in exchange(Socket::udp(), &name(number), host(number)) {
+            world.take(&payload);
+        }
+        world.ended.clear();
+    }
+    let bytes = ALLOCATOR.current_usage() - before;
+    let counts = world.names.counts();
+    assert_eq!((counts.addresses, counts.addresses_dropped), (65_536, 24_464));
+    println!("{:.1} MiB, {} bytes for each address", bytes as f64 / MIB as f64, bytes / 65_536);
+    assert!(bytes < 16 * MIB, "{bytes}");
+
+    let mut look = world.names.look();
+    // In no order that the memory has.
+    let all: Vec<_> = (0..65_536).map(|number| host(24_464 + number * 40_503 % 65_536)).collect();
+    let cold = each(65_536, || all.iter().for_each(|host| assert_eq!(look.of(black_box(*host), 7).len(), 1)));
+    let few = &all[..1000];
+    let warm = each(1000, || few.iter().for_each(|host| assert_eq!(look.of(black_box(*host), 7).len(), 1)));
+    let unknown = each(1000, || (0..1000).for_each(|number| assert!(look.of(host(number), 7).is_empty())));
+    drop(look);
+    let began = Instant::now();
+    let mut names = 0;
+    world.names.each(fixtures::at(0), |_, _| names += 1);
+    println!(
+        "look-up among all {cold:?}, among a thousand {warm:?}, of none {unknown:?}; all told {:?}",
+        began.elapsed()
+    );
+    assert!(warm < Duration::from_micros(2), "{warm:?}");
+}
+
+#[test]
+fn two_names_of_each_address_take_less_than_32_mib() {
+    let _alone = ALONE.lock();
+    let mut world = World::new();
+    let before = ALLOCATOR.current_usage();
+    for number in 0..90_000 {
+        let (asked, canonical) = (name(number), name(1_000_000 + number));
+        let to = address(&canonical, &host(number).to_string(), 300);
+        world.resolve(Socket::udp(), 10, &asked, vec![alias(&asked, &canonical, 300), to]);
+        world.ended.clear();
+    }
+    let bytes = ALLOCATOR.current_usage() - before;
+    assert_eq!(world.names.counts().names, 131_072);
+    println!("{:.1} MiB", bytes as f64 / MIB as f64);
+    assert!(bytes < 32 * MIB, "{bytes}");
+}
+
+#[test]
+fn a_look_up_allocates_only_for_an_order_of_its_own() {
+    let _alone = ALONE.lock();
+    let mut world = World::new();
+    world.resolve_to(1, 1_000, "a.test", "192.0.2.1");
+    world.resolve_to(2, 2_000, "b.test", "192.0.2.1");
+    let mut look = world.names.look();
+    let mut allocates = |pid| {
+        let before = ALLOCATOR.current_usage();
+        let names = look.of(fixtures::ip("192.0.2.1"), pid);
+        let after = ALLOCATOR.current_usage();
+        assert_eq!(names.len(), 2);
+        after > before
+    };
+    assert_eq!([0, 1, 2, 3].map(&mut allocates), [false, true, false, false]);
+    let order_of_its_own =
+        each(1000, || (0..1000).for_each(|_| drop(black_box(look.of(fixtures::ip("192.0.2.1"), 1)))));
+    println!("a look-up with an order of its own {order_of_its_own:?}");
+}
+
+#[test]
+fn pending_queries_at_the_limit_take_less_than_6_mib() {
+    let _alone = ALONE.lock();
+    let mut world = World::new();
+    let before = ALLOCATOR.current_usage();
+    for number in 0..40_000 {
+        world.take(&Socket::udp().sends(wire(&query(1, &name(number), RecordType::A)), 10));
+    }
+    let bytes = ALLOCATOR.current_usage() - before;
+    assert_eq!(world.dns.counts().pending, 16_384);
+    println!("{:.1} MiB", bytes as f64 / MIB as f64);
+    assert!(bytes < 6 * MIB, "{bytes}");
+}
+
+#[test]
+fn segments_that_wait_take_no_more_than_their_bounds() {
+    let _alone = ALONE.lock();
+    let mut world = World::new();
+    let before = ALLOCATOR.current_usage();
+    // In both directions a message that is never complete, and then segments behind a hole.
+    let head = [&[0xff, 0xff, 0, 1, 0, 0, 0, 1][..], &[0; 30_000]].concat();
+    for port in 0..400 {
+        let socket = Socket::asking(Protocol::Tcp, port, 7);
+        for sent in [true, false] {
+            let payload =
+                |sequence| Payload { sent, tcp_sequence: Some(sequence), ..socket.sends(head.clone(), 10) };
+            world.take(&payload(0));
+            world.take(&payload(60_000));
+        }
+    }
+    let bytes = ALLOCATOR.current_usage() - before;
+    let counts = world.dns.counts();
+    assert_eq!((counts.tcp_dropped, counts.tcp_lost), (144, 0));
+    println!("{:.1} MiB", bytes as f64 / MIB as f64);
+    assert!(bytes < 34 * MIB, "{bytes}");
+}
+
+#[test]
+fn a_message_takes_little_time() {
+    let _alone = ALONE.lock();
+    let chain = |number: u32| {
+        let asked = name(number);
+        let edge = format!("{number}.edge.example.net");
+        let mut records = vec![alias(&asked, &edge, 300)];
+        records.extend((0..4).map(|part| address(&edge, &host(4 * number + part).to_string(), 300)));
+        (asked, records)
+    };
+    let mut payloads: Vec<_> = (0..5000_u32)
+        .flat_map(|number| {
+            let socket =
+                Socket::asking(Protocol::Udp, 1024 + u16::try_from(number).expect("few"), number % 100);
+            let (asked, records) = chain(number);
+            let reply = socket.gets(wire(&answer(1, &asked, records)), 20);
+            [socket.sends(wire(&query(1, &asked, RecordType::A)), 10), reply]
+        })
+        .collect();
+    let mut world = World::new();
+    let began = Instant::now();
+    payloads.iter().for_each(|payload| world.take(payload));
+    let first = began.elapsed() / 10_000;
+    let again = each(10_000, || {
+        world.ended.clear();
+        payloads.iter().for_each(|payload| world.take(payload));
+    });
+    assert_eq!(world.ended.len(), 5000);
+    println!("a message {first:?} at first, {again:?} again; 5000 exchanges {:?}", again * 10_000);
+    assert!(again < Duration::from_micros(100), "{again:?}");
+
+    // As many records as fit, each with the longest chain of pointers; over TCP, where most fits.
+    let mut bytes = wire(&answer(1, "a.test", vec![]));
+    bytes[6..8].copy_from_slice(&[0xff, 0xff]);
+    let mut pointer = [0xc0, 12];
+    for _ in 0..254 {
+        let place = u16::try_from(bytes.len() + 12).expect("it fits") | 0xc000;
+        bytes.extend([&pointer[..], &[0, 5, 0, 1, 0, 0, 0, 0, 0, 2], &pointer].concat());
+        pointer = place.to_be_bytes();
+    }
+    while bytes.len() < 65_000 {
+        bytes.extend([&pointer[..], &[0, 5, 0, 1, 0, 0, 0, 0, 0, 2], &pointer].concat());
+    }
+    payloads = vec![
+        Socket::udp().sends(wire(&query(1, "a.test", RecordType::A)), 10),
+        Socket::udp().gets(bytes, 20),
+    ];
+    let worst = each(1, || payloads.iter().for_each(|payload| world.take(payload)));
+    println!("the slowest message {worst:?}");
+    assert!(worst < Duration::from_millis(50), "{worst:?}");
+}
