@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-/// Names are looked through when there are so many more than were referred to the last time, or a quarter more.
+/// Names are looked through when there are so many more than were referred to the last time, or an eighth more.
 const UNUSED_MAX: usize = 1024;
 
-/// All names that are referred to, and some that are not any more: at most a quarter as many, or 1024.
+/// All names that are referred to, and some that are not any more: at most an eighth as many, or 1024.
 #[derive(Debug, Default)]
 pub(super) struct Interned {
     names: HashSet<Arc<str>, RandomState>,
@@ -28,7 +28,7 @@ impl Interned {
         }
         if self.names.len() >= self.max {
             self.names.retain(|name| Arc::strong_count(name) > 1);
-            self.max = self.names.len() + UNUSED_MAX.max(self.names.len() / 4);
+            self.max = self.names.len() + UNUSED_MAX.max(self.names.len() / 8);
         }
         let name: Arc<str> = name.into();
         self.names.insert(name.clone());
