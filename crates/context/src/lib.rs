@@ -6,6 +6,7 @@
 mod containers;
 mod names;
 mod namespaces;
+mod nat;
 
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};

@@ -1,0 +1,77 @@
+//! One direction of a tracked connection, and the two that make a translation: as compact as the table keeps them.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use connections::{Nat, Protocol, Tuple};
+
+/// Where packets of one direction come from and go to. IPv4 addresses are mapped into IPv6; scopes are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Way {
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+}
+
+/// A tracked connection: its first direction, and the other one, whose packets are translated back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Translation {
+    pub(crate) protocol: Protocol,
+    /// Number of the zone of connection tracking, 0 where there are none.
+    pub(crate) zone: u16,
+    pub(crate) original: Way,
+    pub(crate) reply: Way,
+}
+
+impl Way {
+    /// The way from one end to the other.
+    pub(crate) fn between(source: SocketAddr, destination: SocketAddr) -> Self {
+        Self {
+            source: octets(source.ip()),
+            destination: octets(destination.ip()),
+            source_port: source.port(),
+            destination_port: destination.port(),
+        }
+    }
+
+    /// The way of what the local end of the connection sends.
+    pub(crate) fn leaving(tuple: &Tuple) -> Self {
+        Self::between(tuple.local, tuple.remote)
+    }
+
+    pub(crate) fn source(&self) -> SocketAddr {
+        SocketAddr::new(address(self.source), self.source_port)
+    }
+
+    pub(crate) fn destination(&self) -> SocketAddr {
+        SocketAddr::new(address(self.destination), self.destination_port)
+    }
+
+    /// What the end knows that sends this way back.
+    pub(crate) fn arriving(&self) -> Nat {
+        Nat { remote: self.source(), local: self.destination() }
+    }
+
+    fn is_reverse_of(&self, other: &Self) -> bool {
+        (self.source, self.source_port) == (other.destination, other.destination_port)
+            && (self.destination, self.destination_port) == (other.source, other.source_port)
+    }
+}
+
+impl Translation {
+    /// False when what comes back is what one would expect.
+    pub(crate) fn translates(&self) -> bool {
+        !self.reply.is_reverse_of(&self.original)
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+fn address(octets: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(octets).to_canonical()
+}
