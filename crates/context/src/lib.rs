@@ -11,3 +11,4 @@ mod nat;
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
 pub use namespaces::{Namespace, Namespaces};
+pub use nat::{HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations};

@@ -1,8 +1,153 @@
-//! Translated addresses (NAT): what connection tracking of the kernel says of a connection.
+//! Translated addresses (NAT): what connection tracking of the kernel says of a connection, live or ended.
+//!
+//! A socket in each network namespace hears of translated connections that begin and end; a filter in the kernel keeps the
+//! others away. What is older is listed once. What has ended is remembered for a quarter of an hour, so that a
+//! connection that a client is told of later has its translation.
 
+mod counts;
+mod dumps;
 mod entry;
 mod find;
+mod listeners;
+mod listening;
 mod message;
 mod request;
+mod shared;
+mod socket;
 mod table;
+mod views;
 mod way;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use connections::{Connection, Nat};
+
+use self::find::Asked;
+use self::shared::{Shared, lock};
+use self::table::Table;
+use crate::Namespaces;
+
+pub use counts::NatCounts;
+pub use views::{HostListing, TrackedConnection};
+
+/// How long taking in what waits may take before looking.
+const CATCH_UP: Duration = Duration::from_millis(20);
+
+/// Bounds of what is remembered, and of what is held open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NatLimits {
+    /// Translations that are remembered, 124 bytes each while used. Beyond, the one that ended first is forgotten, and when
+    /// none has ended, the oldest.
+    pub entries: usize,
+    /// Network namespaces that are listened to, the host's among them; an open file each, and at most half of the open files
+    /// that the process may have.
+    pub namespaces: usize,
+    /// Bytes of events that the kernel keeps for us in each namespace while they are not read; only while used. An event
+    /// takes about 1 KiB.
+    pub buffer_bytes: usize,
+}
+
+impl Default for NatLimits {
+    fn default() -> Self {
+        Self { entries: 131_072, namespaces: 1024, buffer_bytes: 4 << 20 }
+    }
+}
+
+/// Translations of addresses on this host. Two threads keep it up to date until it is dropped.
+pub struct Translations {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Translations {
+    /// Begins to listen in all namespaces, and to list what is there. Where connection tracking cannot be read, nothing is
+    /// known, and [`degradation`](Self::degradation) says why.
+    ///
+    /// # Errors
+    /// No thread, or no open file, is to be had.
+    pub fn start(limits: NatLimits, namespaces: Arc<dyn Namespaces>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(limits, namespaces)?);
+        let mut translations = Self { shared: shared.clone(), threads: Vec::new() };
+        let threads: [(&str, fn(&Shared)); 2] = [("nat-events", listening::run), ("nat-dumps", dumps::run)];
+        for (name, run) in threads {
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&shared))?;
+            translations.threads.push(thread);
+        }
+        Ok(translations)
+    }
+
+    /// Takes in what the kernel has told until here, for at most 20 ms, so that a connection is found that ended before
+    /// anybody read of it. Then the table waits for whoever looks: not to be kept.
+    #[must_use]
+    pub fn look(&self) -> Looking<'_> {
+        lock(&self.shared.listeners).take_in(&self.shared, CATCH_UP);
+        Looking { shared: &self.shared, table: lock(&self.shared.table) }
+    }
+
+    /// What is missing and why, in a sentence; `None` when all is known.
+    #[must_use]
+    pub fn degradation(&self) -> Option<String> {
+        let troubles = lock(&self.shared.troubles);
+        troubles.iter().flatten().next().cloned()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> NatCounts {
+        let namespaces = lock(&self.shared.listeners).len();
+        let table = lock(&self.shared.table);
+        let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        NatCounts {
+            entries: count(table.len()),
+            namespaces: count(namespaces),
+            evicted: table.evicted(),
+            ..self.shared.totals.read()
+        }
+    }
+}
+
+impl Drop for Translations {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for thread in self.threads.drain(..) {
+            // One that panicked has nothing more to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Translations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Translations").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// The table, locked for looking.
+pub struct Looking<'a> {
+    shared: &'a Shared,
+    table: MutexGuard<'a, Table>,
+}
+
+impl Looking<'_> {
+    /// The translation of a connection, as it was while the connection lived: in its own namespace, then in the host's, and
+    /// then in others if they agree. `None` where none is known. About 60 ns.
+    #[must_use]
+    pub fn of(&self, connection: &Connection) -> Option<Nat> {
+        if !self.table.knows(connection.tuple.netns) && !self.shared.asked.swap(true, Ordering::Relaxed) {
+            self.shared.ring();
+        }
+        self.table.find(&Asked::new(connection, self.shared.home))
+    }
+}
+
+impl fmt::Debug for Looking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Looking").field("entries", &self.table.len()).finish_non_exhaustive()
+    }
+}

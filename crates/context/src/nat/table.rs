@@ -17,6 +17,8 @@ use super::way::{Translation, Way};
 
 /// How long what has ended is remembered.
 pub(crate) const REMEMBERED_NS: u64 = 15 * 60 * 1_000_000_000;
+/// The kernel tells of an end at most so long after a dump has found it, but for a thread that is starved.
+const LATE_NS: u64 = 10 * 1_000_000_000;
 /// Ended ones that are remembered of one way in one namespace: a port that is used again and again does not make looking
 /// slow.
 const ENDED_PER_WAY_MAX: usize = 4;
@@ -81,6 +83,11 @@ impl Table {
         self.namespaces.contains_key(&netns)
     }
 
+    /// Namespaces that are known.
+    pub(crate) fn known(&self) -> impl Iterator<Item = u32> {
+        self.namespaces.keys().copied()
+    }
+
     /// Namespaces with entries of whose end the kernel may not tell.
     pub(crate) fn with_untold(&self) -> Vec<u32> {
         self.namespaces.iter().filter(|(_, known)| known.untold > 0).map(|(netns, _)| *netns).collect()
@@ -130,12 +137,18 @@ impl Table {
 
     /// The kernel told that a translation is gone.
     pub(crate) fn end(&mut self, netns: u32, translation: &Translation, now: u64) {
-        let known = self.at_way(translation.protocol, &translation.original).find(|place| {
-            let entry = &self.entries[position(*place)];
-            entry.is_alive() && entry.has_place_of(netns, translation) && entry.reply == translation.reply
-        });
-        match known {
+        let (mut living, mut just_ended) = (None, false);
+        for place in self.at_way(translation.protocol, &translation.original) {
+            let entry = &self.entries[position(place)];
+            if entry.has_place_of(netns, translation) && entry.reply == translation.reply {
+                living = living.or(entry.is_alive().then_some(place));
+                just_ended |= !entry.is_alive() && entry.ended >= now.saturating_sub(LATE_NS);
+            }
+        }
+        match living {
             Some(place) => self.end_at(place, now),
+            // A dump was faster.
+            None if just_ended => {}
             // Nobody told of its beginning. It is good for a connection that has ended, and tells a dump that is on its way.
             None => self.insert(Entry::new(netns, translation, 0, now, 0)),
         }
@@ -201,7 +214,7 @@ impl Table {
             let entry = &self.entries[position(**index / 2)];
             **index % 2 == 0 && entry.protocol == protocol && entry.original == original
         };
-        self.index.iter_hash(self.hash(protocol, original)).filter(same).map(|index| index / 2)
+        self.index.iter_hash(self.hash(protocol, &original)).filter(same).map(|index| index / 2)
     }
 
     fn living_at(&self, netns: u32, translation: &Translation) -> Option<u32> {

@@ -1,0 +1,181 @@
+//! The thread that listens: it wakes when translated connections begin or end, takes them in, and looks after the
+//! namespaces: which there are, and which nobody but us holds any more.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event};
+use rustix::process::{Resource, getrlimit};
+
+use super::shared::{LISTENING, Shared, lock, now};
+use super::socket;
+use crate::Namespace;
+
+/// How long events gather, so that many wake the thread once.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long one round may take.
+const ROUND: Duration = Duration::from_millis(20);
+/// How often all namespaces are looked for, and how often at most when somebody asks for one.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOK_WHEN_ASKED: Duration = Duration::from_secs(1);
+/// How often it is looked whether others hold the namespaces still, and at most when mounts have changed.
+const CHECK: Duration = Duration::from_secs(1);
+const CHECK_WHEN_CHANGED: Duration = Duration::from_millis(100);
+/// How often namespaces are dumped of whose older entries the kernel does not tell the end.
+const REPEAT_DUMPS: Duration = Duration::from_secs(5 * 60);
+
+/// Runs until all stops.
+pub(crate) fn run(shared: &Shared) {
+    let epoll = lock(&shared.listeners).epoll();
+    let mut times = Times::new(Instant::now());
+    look(shared);
+    while !shared.is_stopping() {
+        wait(&epoll, times.next().saturating_duration_since(Instant::now()));
+        let mounts_changed = {
+            let mut listeners = lock(&shared.listeners);
+            listeners.take_in(shared, ROUND);
+            listeners.take_mounts_changed()
+        };
+        times.after_round(shared, mounts_changed);
+        shared.rest(GATHER);
+    }
+}
+
+/// When what is due.
+#[derive(Debug)]
+struct Times {
+    looked: Instant,
+    checked: Instant,
+    dumped: Instant,
+    /// Mounts have changed since the last check.
+    changed: bool,
+    asked: bool,
+}
+
+impl Times {
+    fn new(now: Instant) -> Self {
+        Self { looked: now, checked: now, dumped: now, changed: false, asked: false }
+    }
+
+    fn look(&self) -> Instant {
+        self.looked + if self.asked { LOOK_WHEN_ASKED } else { LOOK }
+    }
+
+    fn check(&self) -> Instant {
+        self.checked + if self.changed { CHECK_WHEN_CHANGED } else { CHECK }
+    }
+
+    fn next(&self) -> Instant {
+        self.look().min(self.check())
+    }
+
+    fn after_round(&mut self, shared: &Shared, mounts_changed: bool) {
+        self.changed |= mounts_changed;
+        self.asked |= shared.asked.swap(false, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut is_due = now >= self.look();
+        if now >= self.check() {
+            is_due |= somebody_left(shared);
+            (self.checked, self.changed) = (now, false);
+        }
+        if is_due {
+            look(shared);
+            (self.looked, self.asked) = (Instant::now(), false);
+            self.checked = self.looked;
+        }
+        if now >= self.dumped + REPEAT_DUMPS {
+            shared.order_dumps(lock(&shared.table).with_untold());
+            self.dumped = now;
+        }
+    }
+}
+
+fn wait(epoll: &std::os::fd::OwnedFd, time: Duration) {
+    let time = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    // Level-triggered: what is ready stays ready for whoever reads it.
+    let mut ready = [Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+    let _ = epoll::wait(epoll, &mut ready[..], Some(&time));
+}
+
+/// Whether a path to a namespace does not lead there any more. Some microseconds for each.
+fn somebody_left(shared: &Shared) -> bool {
+    let held: Vec<Namespace> = lock(&shared.listeners).all().cloned().collect();
+    held.iter().any(|Namespace { inode, path }| {
+        std::fs::metadata(path).map_or(true, |metadata| metadata.ino() != u64::from(*inode))
+    })
+}
+
+/// Listens to the namespaces that have come, and no longer to those that have gone.
+fn look(shared: &Shared) {
+    let mut found: Vec<Namespace> = shared.namespaces.all();
+    // What does not fit is the same ones each time, and never the host's.
+    found.sort_by_key(|namespace| (namespace.inode != shared.home, namespace.inode));
+    found.dedup_by_key(|namespace| namespace.inode);
+    let known: HashMap<u32, Namespace> =
+        lock(&shared.listeners).all().map(|namespace| (namespace.inode, namespace.clone())).collect();
+    let there: HashSet<u32> = found.iter().map(|namespace| namespace.inode).collect();
+    let gone: Vec<u32> = lock(&shared.table).known().filter(|inode| !there.contains(inode)).collect();
+    for inode in gone {
+        lock(&shared.listeners).remove(inode);
+        lock(&shared.table).forget(inode, now());
+    }
+    let most = namespaces_max(shared);
+    let (mut unread, mut last, mut home) = (0_u64, None, None);
+    for namespace in &found {
+        if known.contains_key(&namespace.inode) {
+            lock(&shared.listeners).moved(namespace);
+            continue;
+        }
+        if shared.is_stopping() {
+            return;
+        }
+        let refused = listen(shared, namespace, most).err();
+        unread += u64::from(refused.is_some());
+        if namespace.inode == shared.home {
+            home.clone_from(&refused);
+        }
+        last = refused.or(last);
+        // One that cannot be listened to is not asked for again and again.
+        lock(&shared.table).know(namespace.inode);
+    }
+    shared.totals.unread_namespaces.store(unread, Ordering::Relaxed);
+    let trouble = match (home, last) {
+        (Some(why), _) => Some(format!("translated addresses of the host are not known: {why}")),
+        (None, Some(why)) => {
+            let number = found.len();
+            Some(format!(
+                "translated addresses in {unread} of {number} network namespaces are not known: {why}"
+            ))
+        }
+        (None, None) => None,
+    };
+    shared.trouble(LISTENING, trouble);
+    lock(&shared.table).expire(now());
+}
+
+fn listen(shared: &Shared, namespace: &Namespace, most: usize) -> Result<(), String> {
+    if lock(&shared.listeners).len() >= most {
+        return Err(format!("there are more than {most}"));
+    }
+    let socket = socket::listen(&*shared.namespaces, namespace, shared.limits.buffer_bytes);
+    let socket = socket.map_err(|error| error.to_string())?;
+    lock(&shared.table).know(namespace.inode);
+    let added = lock(&shared.listeners).add(namespace.clone(), socket);
+    added.map_err(|error| error.to_string())?;
+    // After it is listened to, so that nothing is missed between.
+    shared.order_dumps([namespace.inode]);
+    Ok(())
+}
+
+/// Each takes an open file, of which others need most.
+fn namespaces_max(shared: &Shared) -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let share = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    shared.limits.namespaces.min(share).max(1)
+}
