@@ -326,3 +326,6 @@ impl Table {
 
 /// The end of an entry whose place is free. No entry has it: the kernel's clock is past it before anything runs.
 const NO_ENTRY: u64 = 0;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! Where connection tracking cannot be read.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use connections::Protocol;
+use context::{Namespace, NatLimits, Translations};
+
+use crate::router::{Told, address, connection, eventually};
+
+#[test]
+fn without_connection_tracking_nothing_is_told_and_the_reason_is_said() {
+    use std::os::unix::fs::MetadataExt;
+    let inode = std::fs::metadata("/proc/self/ns/net").expect("proc is mounted").ino();
+    let home = Namespace { inode: u32::try_from(inode).unwrap(), path: "/proc/self/ns/net".into() };
+    let told = Told { all: Mutex::new(vec![home.clone()]), refused: Some(io::ErrorKind::PermissionDenied) };
+    let translations =
+        Translations::start(NatLimits::default(), Arc::new(told)).expect("it starts all the same");
+    eventually("it says why", || translations.degradation().is_some());
+    let why = translations.degradation().unwrap();
+    assert!(why.contains("the host") && why.contains("permission denied"), "{why}");
+    assert_eq!((translations.counts().unread_namespaces, translations.counts().namespaces), (1, 0));
+    let asked = connection(home.inode, Protocol::Tcp, address("10.0.0.1", 1), address("10.0.0.2", 2));
+    assert_eq!(translations.look().of(&asked), None);
+}

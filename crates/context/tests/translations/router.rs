@@ -1,0 +1,215 @@
+//! The world of these tests: a client and a server with a router between, which translates addresses in both directions;
+//! and network namespaces as the crate wants them.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use connections::{
+    Connection, ConnectionId, Counters, Direction, Facts, KernelTime, Nat, Protocol, State, TcpFacts, Tuple,
+};
+use context::{Namespace, Namespaces, NatLimits, Translations};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::not_run::not_run;
+use crate::world::{NetNs, run};
+
+/// True when the test cannot run here, which is noted then.
+pub(crate) fn cannot_run() -> bool {
+    let reason = if !rustix::process::geteuid().is_root() {
+        "it makes network namespaces, which needs root"
+    } else if !crate::world::runs("nft") || !crate::world::runs("ip") {
+        "it needs the programs nft and ip"
+    } else {
+        return false;
+    };
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    not_run("contract", &test, reason).expect("it was required");
+    true
+}
+
+/// The namespaces that a test says there are.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) all: Mutex<Vec<Namespace>>,
+    /// Why each socket is refused.
+    pub(crate) refused: Option<io::ErrorKind>,
+}
+
+impl Told {
+    pub(crate) fn of(namespaces: &[&NetNs]) -> Arc<Self> {
+        let all = Mutex::new(namespaces.iter().map(|namespace| named(namespace)).collect());
+        Arc::new(Self { all, refused: None })
+    }
+}
+
+pub(crate) fn named(namespace: &NetNs) -> Namespace {
+    let path = PathBuf::from(format!("/run/netns/{}", namespace.name()));
+    Namespace { inode: namespace.inode(), path }
+}
+
+impl Namespaces for Told {
+    fn all(&self) -> Vec<Namespace> {
+        self.all.lock().unwrap().clone()
+    }
+
+    fn netlink(&self, namespace: &Namespace, protocol: i32) -> io::Result<OwnedFd> {
+        if let Some(kind) = self.refused {
+            return Err(kind.into());
+        }
+        let file = File::open(&namespace.path)?;
+        let protocol = u32::try_from(protocol).ok().and_then(NonZeroU32::new);
+        let open = move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let protocol = protocol.map(rustix::net::Protocol::from_raw);
+            Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?)
+        };
+        std::thread::spawn(open).join().expect("it does not panic")
+    }
+}
+
+pub(crate) const ROUTER_V4: &str = "10.1.0.2";
+pub(crate) const ROUTER_V6: &str = "fd01::2";
+pub(crate) const SERVER_V4: &str = "10.2.0.2";
+pub(crate) const SERVER_V6: &str = "fd02::2";
+/// The router as the server sees it.
+pub(crate) const OUTSIDE_V4: &str = "10.2.0.1";
+pub(crate) const OUTSIDE_V6: &str = "fd02::1";
+/// What the router translates to port 80 of the server.
+pub(crate) const PUBLIC_PORT: u16 = 8080;
+
+/// Client, router, server.
+pub(crate) struct Routed {
+    pub(crate) client: NetNs,
+    pub(crate) router: NetNs,
+    pub(crate) server: NetNs,
+}
+
+impl Routed {
+    /// Both ends of what goes through the router are translated, of these protocols to the public port.
+    pub(crate) fn new() -> Self {
+        let routed = Self { client: NetNs::new(), router: NetNs::new(), server: NetNs::new() };
+        let Self { client, router, server } = &routed;
+        for (outer, name, net) in [(client, "left", 1), (server, "right", 2)] {
+            router.ip(&["link", "add", name, "type", "veth", "peer", "name", "cable", "netns", outer.name()]);
+            let (near, far) = if net == 1 { (2, 1) } else { (1, 2) };
+            for (end, link, number) in [(router, name, near), (outer, "cable", far)] {
+                end.ip(&["address", "add", &format!("10.{net}.0.{number}/24"), "dev", link]);
+                end.ip(&["address", "add", &format!("fd0{net}::{number}/64"), "dev", link, "nodad"]);
+                end.ip(&["link", "set", link, "up"]);
+            }
+            outer.ip(&["route", "add", "default", "via", &format!("10.{net}.0.{near}")]);
+            outer.ip(&["-6", "route", "add", "default", "via", &format!("fd0{net}::{near}")]);
+        }
+        let rules = format!(
+            "add table inet nat; \
+             add chain inet nat before {{ type nat hook prerouting priority -100; }}; \
+             add chain inet nat after {{ type nat hook postrouting priority 100; }}; \
+             add rule inet nat before ip daddr {ROUTER_V4} meta l4proto {{ tcp, udp }} th dport {PUBLIC_PORT} dnat ip to {SERVER_V4}:80; \
+             add rule inet nat before ip6 daddr {ROUTER_V6} meta l4proto {{ tcp, udp }} th dport {PUBLIC_PORT} dnat ip6 to [{SERVER_V6}]:80; \
+             add rule inet nat after oifname right masquerade"
+        );
+        router.inside(|| {
+            set("ipv4/ip_forward", "1");
+            set("ipv6/conf/all/forwarding", "1");
+            run("nft", &[&rules]);
+        });
+        routed
+    }
+
+    pub(crate) fn told(&self) -> Arc<Told> {
+        Told::of(&[&self.client, &self.router, &self.server])
+    }
+
+    pub(crate) fn translations(&self) -> Translations {
+        started(NatLimits::default(), self.told())
+    }
+}
+
+/// Sets a switch of the namespace of this thread.
+pub(crate) fn set(switch: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{switch}"), value).expect("the namespace has its own");
+}
+
+/// Translations that have listed all that was there.
+pub(crate) fn started(limits: NatLimits, told: Arc<Told>) -> Translations {
+    let number = u64::try_from(told.all().len()).unwrap();
+    let nat = Translations::start(limits, told).expect("threads are to be had");
+    eventually("all was listed", || nat.counts().dumps >= number);
+    nat
+}
+
+/// Waits for a condition, and fails when it does not come in 20 s.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < until, "not in 20 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn address(ip: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(ip.parse::<IpAddr>().expect("an address"), port)
+}
+
+/// A live connection as the tracer knows it.
+pub(crate) fn connection(
+    netns: u32,
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> Connection {
+    Connection {
+        id: ConnectionId { cookie: 1, claimed_at: KernelTime(1) },
+        global_id: None,
+        tuple: Tuple::canonical(protocol, netns, local, remote),
+        direction: Direction::Unknown,
+        owner: None,
+        state: State::Established,
+        opened_at: None,
+        established_at: None,
+        closed_at: None,
+        pre_existing: false,
+        total: Counters::default(),
+        before: Counters::default(),
+        facts: Facts::Tcp(TcpFacts::default()),
+        failure: None,
+        failed_at: None,
+    }
+}
+
+/// It was opened and closed at these times.
+pub(crate) fn lived(connection: Connection, opened: KernelTime, closed: KernelTime) -> Connection {
+    Connection { opened_at: Some(opened), closed_at: Some(closed), state: State::Closed, ..connection }
+}
+
+/// The kernel's monotonic clock.
+pub(crate) fn now() -> KernelTime {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    KernelTime(u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap())
+}
+
+pub(crate) fn nat(remote: SocketAddr, local: SocketAddr) -> Option<Nat> {
+    Some(Nat { remote, local })
+}
+
+/// Deletes all tracked connections of the namespace, as `conntrack -F` does.
+pub(crate) fn flush(namespace: &NetNs) {
+    let socket = Told::default().netlink(&named(namespace), 12).expect("root may");
+    bind(&socket, &SocketAddrNetlink::new(0, 0)).expect("any number");
+    // The message IPCTNL_MSG_CT_DELETE with REQUEST and ACK, and no attribute.
+    let mut request = 20_u32.to_ne_bytes().to_vec();
+    request.extend((1_u16 << 8 | 2).to_ne_bytes());
+    request.extend(5_u16.to_ne_bytes());
+    request.extend([0; 12]);
+    rustix::net::sendto(&socket, &request, rustix::net::SendFlags::empty(), &SocketAddrNetlink::new(0, 0))
+        .expect("the kernel takes it");
+}
