@@ -11,4 +11,6 @@ mod nat;
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
 pub use namespaces::{Namespace, Namespaces};
-pub use nat::{HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations};
+pub use nat::{
+    Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,
+};

@@ -33,7 +33,7 @@ use self::table::Table;
 use crate::Namespaces;
 
 pub use counts::NatCounts;
-pub use views::{HostListing, TrackedConnection};
+pub use views::{Heard, HostListing, TrackedConnection, read_conntrack};
 
 /// How long taking in what waits may take before looking.
 const CATCH_UP: Duration = Duration::from_millis(20);

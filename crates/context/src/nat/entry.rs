@@ -1,5 +1,5 @@
-//! An entry of the table, and the two lines in which entries stand: those that live, and those that have ended, each
-//! the oldest first.
+//! An entry of the table, and the lines in which entries stand: those that live, those that have ended, each the oldest
+//! first, and places that are free.
 
 use connections::Protocol;
 

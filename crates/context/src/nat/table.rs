@@ -28,7 +28,9 @@ const ENDED_PER_WAY_MAX: usize = 4;
 pub(crate) struct Table {
     entries_max: usize,
     entries: Vec<Entry>,
-    free: Vec<u32>,
+    len: usize,
+    /// Places that are in no use.
+    free: Line,
     living: Line,
     ended: Line,
     /// Twice the place, and one more for the other direction.
@@ -56,7 +58,8 @@ impl Table {
             // A place takes 31 bits.
             entries_max: entries_max.clamp(1, 1 << 30),
             entries: Vec::new(),
-            free: Vec::new(),
+            len: 0,
+            free: Line::default(),
             living: Line::default(),
             ended: Line::default(),
             index: HashTable::new(),
@@ -67,7 +70,7 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.len
     }
 
     pub(crate) fn evicted(&self) -> u64 {
@@ -178,7 +181,7 @@ impl Table {
             self.remove(place);
         }
         if self.len() == 0 {
-            (self.entries, self.free, self.index) = (Vec::new(), Vec::new(), HashTable::new());
+            (self.entries, self.free, self.index) = (Vec::new(), Line::default(), HashTable::new());
         }
     }
 
@@ -226,8 +229,9 @@ impl Table {
 
     fn insert(&mut self, entry: Entry) {
         self.make_room(&entry);
-        let place = match self.free.pop() {
+        let place = match self.free.first() {
             Some(place) => {
+                self.free.remove(&mut self.entries, place);
                 self.entries[position(place)] = entry;
                 place
             }
@@ -235,6 +239,7 @@ impl Table {
         };
         let line = if entry.is_alive() { &mut self.living } else { &mut self.ended };
         line.append(&mut self.entries, place);
+        self.len += 1;
         self.count(&entry, true);
         for reply in [false, true] {
             let hash = self.hash(entry.protocol, entry.way(reply));
@@ -290,7 +295,8 @@ impl Table {
             found.expect("each entry is in the index twice").remove();
         }
         self.entries[position(place)].ended = NO_ENTRY;
-        self.free.push(place);
+        self.free.append(&mut self.entries, place);
+        self.len -= 1;
     }
 
     fn end_at(&mut self, place: u32, now: u64) {

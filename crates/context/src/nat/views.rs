@@ -9,6 +9,7 @@ use connections::{KernelTime, Protocol};
 
 use super::Translations;
 use super::dumps::{Listing, deadline};
+use super::message::{Message, read};
 use super::shared::lock;
 use super::way::{Translation, Way};
 use crate::Namespace;
@@ -35,6 +36,34 @@ pub struct TrackedConnection {
     pub began: Option<KernelTime>,
     /// It ended then or somewhat earlier; absent while it lives.
     pub ended: Option<KernelTime>,
+}
+
+/// What a message of the kernel says of a tracked connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It is there.
+    There(TrackedConnection),
+    /// It is gone.
+    Gone(TrackedConnection),
+    /// Something else, or of a protocol that is neither TCP nor UDP.
+    Other,
+    /// It cannot be understood.
+    Malformed,
+}
+
+/// Reads a datagram of the kernel's connection tracking (ctnetlink) from that namespace, message by message. Any bytes will
+/// do: nothing in them is believed.
+pub fn read_conntrack(netns: u32, datagram: &[u8], mut each: impl FnMut(Heard)) {
+    read(datagram, |message| {
+        each(match message {
+            Message::There(translation, _) => Heard::There(there(netns, &translation)),
+            Message::Gone(translation, _) => Heard::Gone(there(netns, &translation)),
+            Message::Malformed => Heard::Malformed,
+            Message::Tracked(_) | Message::Done { .. } | Message::Refused(_) | Message::Foreign => {
+                Heard::Other
+            }
+        });
+    });
 }
 
 /// How listing the kernel's tables came to its end.

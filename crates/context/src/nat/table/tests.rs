@@ -240,15 +240,13 @@ fn looking_costs_little_and_an_entry_takes_less_than_128_bytes() {
     let insert = began.elapsed() / ENTRIES;
     let questions: Vec<Asked> =
         (0..20_000_u32).map(|number| asked(number * 13 % (2 * ENTRIES), 5, 6)).collect();
-    let mut round = || {
+    let round = || {
         let began = Instant::now();
         let found = questions.iter().filter(|asked| table.find(black_box(asked)).is_some()).count();
         (began.elapsed() / 20_000, found)
     };
     let (warm, found) = (0..10).map(|_| round()).min().unwrap();
-    let bytes = table.entries.capacity() * size_of::<Entry>()
-        + table.free.capacity() * size_of::<u32>()
-        + table.index.allocation_size();
+    let bytes = table.entries.capacity() * size_of::<Entry>() + table.index.allocation_size();
     println!(
         "a look {warm:?} ({found} of 20000 found), an entry {} B, an insertion {insert:?}",
         bytes / ENTRIES as usize
