@@ -3,10 +3,12 @@
 //! Reads `/proc` and answers from bounded caches. Sees no event and no client: `sockeye` asks it, on the thread of the
 //! collector, so that the state never waits for a file.
 
+mod cgroups;
 mod containers;
 mod names;
 mod namespaces;
 mod nat;
+mod proc;
 
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
