@@ -31,6 +31,8 @@ pub(crate) struct Place {
 impl Place {
     /// What this path says.
     pub(crate) fn of_path(path: &str) -> Self {
+        // So the kernel writes that of a cgroup that was removed.
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
         Self {
             container: path.rsplit('/').find_map(container),
             unit: path.rsplit('/').find_map(unit).map(Into::into),

@@ -12,7 +12,7 @@ use connections::{ContainerId, Owner, ProcessKey};
 use foldhash::fast::RandomState;
 
 use crate::cgroups::{Place, has_v1};
-use crate::proc::Directory;
+use crate::proc::{Directory, Looked};
 
 /// Answers that are remembered of each kind, about 72 bytes each. When there are more, all are forgotten.
 const REMEMBERED_MAX: usize = 16_384;
@@ -46,7 +46,7 @@ impl<P: FnMut(u64) -> Option<PathBuf>> Containers<P> {
 
     /// The container that the process runs in; `None` when it runs in none, or when that cannot be found out. It is that of
     /// the cgroup which the owner was recorded with; where only a hierarchy of version 1 has it, what `/proc` said at most
-    /// 10 s ago. What is remembered costs less than 100 ns.
+    /// 10 s ago, or of one that has ended, at last. What is remembered costs less than 100 ns.
     pub fn of(&mut self, owner: &Owner) -> Option<ContainerId> {
         let Self { path_of, by_cgroup, by_process } = self;
         let in_v2 = owner.cgroup_id.and_then(|id| {
@@ -70,16 +70,21 @@ impl ByProcess {
 
     fn of(&mut self, owner: &Owner, now: Instant) -> Option<ContainerId> {
         let process = ProcessKey { pid: owner.pid, started_at_boot_ns: owner.started_at_boot_ns };
-        if let Some((at, known)) = self.remembered.get(&process)
-            && now.saturating_duration_since(*at) < PLACED_MAX
+        let former = self.remembered.get(&process).copied();
+        if let Some((at, known)) = former
+            && now.saturating_duration_since(at) < PLACED_MAX
         {
-            return *known;
+            return known;
         }
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
-        let read = Directory::new(&self.proc, process).while_it_is(Directory::cgroups).found().flatten();
-        let container = read.and_then(|cgroups| Place::of_process(&cgroups).container);
+        let container = match Directory::new(&self.proc, process).while_it_is(Directory::cgroups) {
+            Looked::Found(cgroups) => cgroups.and_then(|cgroups| Place::of_process(&cgroups).container),
+            // It has ended, and was where it was.
+            Looked::Gone | Looked::Mismatched => former.and_then(|(_, known)| known),
+            Looked::Refused => None,
+        };
         self.remembered.insert(process, (now, container));
         container
     }
@@ -151,9 +156,8 @@ mod tests {
         proc.start(77, 5000);
         let owner = Owner { started_at_boot_ns: 50_000_000_000, ..owner(77, 1) };
         let (mut containers, began) = (ByProcess::new(&proc.0), Instant::now());
-        let mut after = |seconds| {
-            containers.of(&owner, began + Duration::from_secs(seconds)).map(|id| id.to_string())
-        };
+        let mut after =
+            |seconds| containers.of(&owner, began + Duration::from_secs(seconds)).map(|id| id.to_string());
         proc.write(77, "cgroup", format!("4:memory:/docker/{ID}\n").as_bytes());
         assert_eq!(after(0).as_deref(), Some(ID));
         proc.write(77, "cgroup", format!("4:memory:/docker/{OTHER}\n").as_bytes());
@@ -161,6 +165,10 @@ mod tests {
         assert_eq!(after(10).as_deref(), Some(OTHER));
         proc.write(77, "cgroup", b"4:memory:/\n");
         assert_eq!((after(19).as_deref(), after(20)), (Some(OTHER), None));
+        proc.write(77, "cgroup", format!("4:memory:/docker/{ID}\n").as_bytes());
+        assert_eq!(after(30).as_deref(), Some(ID));
+        proc.end(77);
+        assert_eq!(after(50).as_deref(), Some(ID), "what has ended is moved no more");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod names;
 mod namespaces;
 mod nat;
 mod proc;
+mod processes;
 
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
@@ -16,3 +17,4 @@ pub use namespaces::{Namespace, Namespaces};
 pub use nat::{
     Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,
 };
+pub use processes::{Looking, ProcessCounts, ProcessSettings, Processes, Scrub};

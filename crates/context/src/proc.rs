@@ -19,7 +19,7 @@ const STAT_MAX: u64 = 4096;
 /// namespace of pids.
 const STATUS_MAX: u64 = 64 * 1024;
 /// A dozen hierarchies with a path each.
-const CGROUP_MAX: u64 = 64 * 1024;
+pub(crate) const CGROUP_MAX: u64 = 64 * 1024;
 /// What the kernel puts behind the path of a file that has no name any more.
 const DELETED: &str = " (deleted)";
 
@@ -34,15 +34,6 @@ pub(crate) enum Looked<T> {
     Mismatched,
     /// The tracer may not look, or there is no `/proc`.
     Refused,
-}
-
-impl<T> Looked<T> {
-    pub(crate) fn found(self) -> Option<T> {
-        match self {
-            Looked::Found(found) => Some(found),
-            Looked::Gone | Looked::Mismatched | Looked::Refused => None,
-        }
-    }
 }
 
 /// Where the kernel shows one process.

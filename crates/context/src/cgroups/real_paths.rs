@@ -51,7 +51,9 @@ fn the_path_of_every_runtime_says_container_unit_and_pod() {
         ),
         ("/../../kubepods/besteffort/podP-D/ID", ["ID", "", "P-D"]),
         (
-            &format!("/docker/OTHER{in_kind}/kubelet-kubepods-burstable-podP_D.slice/cri-containerd-ID.scope"),
+            &format!(
+                "/docker/OTHER{in_kind}/kubelet-kubepods-burstable-podP_D.slice/cri-containerd-ID.scope"
+            ),
             ["ID", "cri-containerd-ID.scope", "P-D"],
         ),
         ("/docker/OTHER/kubelet/kubepods/burstable/podP-D/ID", ["ID", "", "P-D"]),
@@ -65,6 +67,7 @@ fn the_path_of_every_runtime_says_container_unit_and_pod() {
         ("/machine.slice/libpod-payload-ID", ["ID", "", ""]),
         ("/ecs/0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c/ID", ["ID", "", ""]),
         ("/docker/OTHER/docker/ID", ["ID", "", ""]),
+        ("/system.slice/docker-ID.scope (deleted)", ["ID", "docker-ID.scope", ""]),
     ] {
         check(path, expected);
     }
@@ -80,7 +83,10 @@ fn the_innermost_unit_is_told_and_a_slice_is_none() {
         ("/system.slice/dbus.socket", "dbus.socket"),
         ("/system.slice/var-lib-data\\x2dset.mount", "var-lib-data\\x2dset.mount"),
         ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox-12.scope", "app-firefox-12.scope"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox-12.scope",
+            "app-firefox-12.scope",
+        ),
         ("/system.slice/docker.service/child", "docker.service"),
         ("/system.slice/_cpu.service", "cpu.service"),
         ("/user.slice/user-1000.slice", ""),
@@ -137,7 +143,10 @@ fn a_process_is_placed_by_its_hierarchies_of_both_versions() {
             "4:memory:/docker/ID\n1:name=systemd:/system.slice/app.service\n0::/system.slice/containerd.service\n",
             ["ID", "app.service", ""],
         ),
-        ("4:memory:/docker/ID\n1:name=systemd:/\n0::/system.slice/containerd.service\n", ["ID", "containerd.service", ""]),
+        (
+            "4:memory:/docker/ID\n1:name=systemd:/\n0::/system.slice/containerd.service\n",
+            ["ID", "containerd.service", ""],
+        ),
         // Only a controller: its tree need not be one of units.
         ("4:memory:/odd.service\n0::/\n", ["", "", ""]),
         ("1:name=a:b:/docker/ID\n", ["ID", "", ""]),

@@ -16,7 +16,9 @@ impl Status {
         // The name of the task stands in the first line, where the kernel leaves no line feed in it.
         let value = |name: &str| {
             let mut lines = status.split(|byte| *byte == b'\n');
-            lines.find_map(|line| line.strip_prefix(name.as_bytes())).and_then(|line| str::from_utf8(line).ok())
+            lines
+                .find_map(|line| line.strip_prefix(name.as_bytes()))
+                .and_then(|line| str::from_utf8(line).ok())
         };
         let number = |text: Option<&str>| text?.parse().ok();
         Self {

@@ -1,0 +1,218 @@
+//! The processes that are remembered: so many, and so many bytes. Those that have ended leave first, and of these and of the
+//! others those that nobody has asked for the longest.
+
+use std::collections::HashMap;
+use std::mem::size_of;
+use std::sync::Arc;
+use std::time::Instant;
+
+use connections::{Process, ProcessKey};
+use foldhash::fast::RandomState;
+
+/// At the limit, one of so many leaves, so that looking for the oldest is paid for by many that come.
+const SHARE_EVICTED: usize = 16;
+/// Forms of one process that are remembered beside the last: threads with users of their own, cgroups it was in.
+const OTHERS_MAX: usize = 3;
+/// A place in the hash map, which has up to two for each entry.
+const PLACE_BYTES: usize = 2 * size_of::<(ProcessKey, Entry)>();
+
+/// What an owner says that decides about a part of what is told of its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) cgroup_id: Option<u64>,
+    pub(super) uid: u32,
+}
+
+/// Where `/proc` said that a process runs, and when.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) unit: Option<Arc<str>>,
+    pub(super) pod: Option<Arc<str>>,
+    pub(super) at: Instant,
+}
+
+/// What is remembered of one process.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// What is known; of a process that was made as a copy and not looked at since, what is known of the one it was made of.
+    pub(super) facts: Option<Arc<Process>>,
+    /// What `facts` was completed with, unless that may be wrong.
+    pub(super) seen: Option<Seen>,
+    /// The same facts completed with something else.
+    pub(super) others: Vec<(Seen, Arc<Process>)>,
+    /// Until when the completed facts are true; absent when for ever.
+    pub(super) true_until: Option<Instant>,
+    /// The process that made this one, if that was seen.
+    pub(super) made_by: Option<u32>,
+    pub(super) placed: Option<Box<Placed>>,
+    /// How many programs it has begun to run.
+    pub(super) programs: u32,
+    /// Nothing can be read of it any more.
+    pub(super) ended: bool,
+    /// `/proc` was read since it began to run its program.
+    pub(super) read: bool,
+    /// It waits for being read.
+    pub(super) queued: bool,
+    /// It owns or owned a connection.
+    pub(super) is_owner: bool,
+    /// A reader hung at it.
+    pub(super) hung: bool,
+    /// Its place is looked for in `/proc`.
+    pub(super) wants_place: bool,
+    used: u64,
+    cost_bytes: usize,
+}
+
+impl Entry {
+    /// The facts have changed: what they were completed with is void.
+    pub(super) fn set_facts(&mut self, facts: Arc<Process>) {
+        self.facts = Some(facts);
+        self.forget_completed();
+    }
+
+    pub(super) fn forget_completed(&mut self) {
+        self.seen = None;
+        self.others = Vec::new();
+    }
+
+    /// Remembers the facts as completed with what an owner says.
+    pub(super) fn complete(&mut self, seen: Seen, facts: &Arc<Process>, true_until: Option<Instant>) {
+        if self.true_until != true_until {
+            self.forget_completed();
+        }
+        self.true_until = true_until;
+        let former = self.facts.replace(Arc::clone(facts));
+        let Some((former_seen, former)) = self.seen.replace(seen).zip(former) else { return };
+        if self.others.len() >= OTHERS_MAX {
+            self.others.remove(0);
+        }
+        self.others.push((former_seen, former));
+    }
+
+    fn completed(&self, seen: Seen, now: Instant) -> Option<&Arc<Process>> {
+        if !self.ended && self.true_until.is_some_and(|until| until <= now) {
+            return None;
+        }
+        if self.seen == Some(seen) {
+            return self.facts.as_ref();
+        }
+        self.others.iter().find(|(other, _)| *other == seen).map(|(_, facts)| facts)
+    }
+
+    fn current_cost_bytes(&self) -> usize {
+        let others = self.others.capacity() * size_of::<(Seen, Arc<Process>)>();
+        let all = self.facts.iter().chain(self.others.iter().map(|(_, facts)| facts));
+        let placed = self.placed.as_ref().map_or(0, |placed| {
+            let texts = placed.unit.iter().chain(&placed.pod);
+            allocated(size_of::<Placed>()) + texts.map(|text| allocated(16 + text.len())).sum::<usize>()
+        });
+        PLACE_BYTES + others + placed + all.map(|facts| cost_bytes(facts)).sum::<usize>()
+    }
+}
+
+/// What an allocation takes.
+fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
+}
+
+fn cost_bytes(process: &Process) -> usize {
+    let arguments = process.command_line.iter().flatten();
+    let texts = process.unit.iter().chain(&process.pod);
+    allocated(16 + size_of::<Process>())
+        + process.executable.as_ref().map_or(0, |path| allocated(path.len()))
+        + arguments.map(|argument| size_of::<Box<str>>() + allocated(argument.len())).sum::<usize>()
+        + texts.map(|text| allocated(16 + text.len())).sum::<usize>()
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Kept {
+    entries: HashMap<ProcessKey, Entry, RandomState>,
+    limit: usize,
+    bytes_limit: usize,
+    bytes: usize,
+    uses: u64,
+    evicted: u64,
+}
+
+impl Kept {
+    pub(super) fn new(limit: usize, bytes_limit: usize) -> Self {
+        Self { entries: HashMap::default(), limit: limit.max(1), bytes_limit, bytes: 0, uses: 0, evicted: 0 }
+    }
+
+    /// The facts of a process as completed with what an owner says, when they are true: the common case.
+    pub(super) fn completed(&mut self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
+        self.uses += 1;
+        let entry = self.entries.get_mut(&key)?;
+        entry.used = self.uses;
+        entry.completed(seen, now).map(Arc::clone)
+    }
+
+    pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
+    /// Changes what is remembered of a process, if something is.
+    pub(super) fn change<T>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.uses += 1;
+        let entry = self.entries.get_mut(&key)?;
+        entry.used = self.uses;
+        let changed = change(entry);
+        let cost_bytes = entry.current_cost_bytes();
+        self.bytes = self.bytes - entry.cost_bytes + cost_bytes;
+        entry.cost_bytes = cost_bytes;
+        while self.bytes > self.bytes_limit && !self.entries.is_empty() {
+            self.evict();
+        }
+        Some(changed)
+    }
+
+    /// Changes what is remembered of a process, from now on if nothing was.
+    pub(super) fn make<T: Default>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> T {
+        if !self.entries.contains_key(&key) {
+            if self.entries.len() >= self.limit {
+                self.evict();
+            }
+            self.entries.insert(key, Entry::default());
+        }
+        self.change(key, change).unwrap_or_default()
+    }
+
+    pub(super) fn forget_all_completed(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.forget_completed();
+            let cost_bytes = entry.current_cost_bytes();
+            self.bytes = self.bytes - entry.cost_bytes + cost_bytes;
+            entry.cost_bytes = cost_bytes;
+        }
+    }
+
+    fn evict(&mut self) {
+        let mut all: Vec<_> =
+            self.entries.iter().map(|(key, entry)| (!entry.ended, entry.used, *key)).collect();
+        let leaving = all.len().div_ceil(SHARE_EVICTED);
+        if leaving < all.len() {
+            all.select_nth_unstable(leaving);
+        }
+        for (.., key) in &all[..leaving] {
+            self.bytes -= self.entries.remove(key).map_or(0, |entry| entry.cost_bytes);
+            self.evicted += 1;
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProcessKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
