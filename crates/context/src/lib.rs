@@ -1,11 +1,12 @@
 //! Who is behind a connection, beyond what the kernel side tells with it.
 //!
-//! Reads `/proc` and answers from bounded caches. Sees no event and no client: `sockeye` asks it, on the thread of the
-//! collector, so that the state never waits for a file.
+//! Reads `/proc`, asks the kernel, and answers from bounded caches. Sees no client: `sockeye` asks it, so that the state
+//! never waits for a file or for the kernel.
 
 mod cgroups;
 mod containers;
 mod names;
+mod ends;
 mod namespaces;
 mod nat;
 mod proc;
@@ -13,6 +14,7 @@ mod processes;
 
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
+pub use ends::{EndCounts, EndLimits, Ends, Found};
 pub use namespaces::{Namespace, Namespaces};
 pub use nat::{
     Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,

@@ -1,0 +1,177 @@
+//! The other end of a connection, where that is on this host too.
+//!
+//! Owns what makes two connections the two ends of one, and for how long ends are remembered. Learns of them from who owns
+//! the state, and has no other source.
+
+mod lifetime;
+mod names;
+mod owners;
+mod table;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use connections::{Connection, Direction, End, Nat, OtherEnd};
+
+use lifetime::Lifetime;
+use names::{NONE, on_one_host, opposite, stays_inside};
+use table::{By, Known, Table};
+
+/// So many connections are looked for in one go, while nobody can tell of others: about 20 µs.
+const AT_ONCE: usize = 256;
+
+/// How many ends are remembered: each 40 bytes, and 15 to 30 in the indexes. At the default limits 20 MiB: 327 680 times 40
+/// bytes, three indexes of 524 288 times 5 bytes, and 4 bytes for each that has ended. An owner takes 150 bytes more, once
+/// for all of its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndLimits {
+    /// Ends that live. Further ones are not found while they live.
+    pub live: usize,
+    /// Ends that have ended. The one that ended first is forgotten for the next.
+    pub ended: usize,
+}
+
+/// How much is remembered, and what was not, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndCounts {
+    /// Ends that live.
+    pub live: usize,
+    /// Ends that have ended and are remembered.
+    pub ended: usize,
+    /// Times that an end was told for which there was no room.
+    pub refused: u64,
+    /// Ended ones that were forgotten for others.
+    pub forgotten: u64,
+    /// Ends of which there were too many with the same addresses and ports: one of them is not found.
+    pub crowded: u64,
+}
+
+/// What is known of the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The other end; absent also where it could be one of several that are not of one process in one namespace.
+    pub other_end: Option<OtherEnd>,
+    /// The other end is on this host: addresses say so, or one or several were found.
+    pub intra_host: bool,
+}
+
+/// The ends of connections on this host.
+#[derive(Debug)]
+pub struct Ends(Mutex<Table>);
+
+impl Default for EndLimits {
+    fn default() -> Self {
+        Self { live: 262_144, ended: 65_536 }
+    }
+}
+
+impl Ends {
+    /// Remembers so many.
+    #[must_use]
+    pub fn new(limits: EndLimits) -> Self {
+        Self(Mutex::new(Table::new(limits)))
+    }
+
+    /// Takes note of connections that are new, have ended, or have another owner, direction, tuple or global id: less than
+    /// a microsecond for each. It waits for who looks, not longer than that takes for 256 connections.
+    pub fn note(&self, ends: &[End]) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.iter().for_each(|end| table.note(&end.connection, end.ended));
+    }
+
+    /// What is known of the other end of each, in the same order. With a translation the other end is also looked for by
+    /// the translated addresses.
+    #[must_use]
+    pub fn find(&self, asked: &[(&Connection, Option<&Nat>)]) -> Vec<Found> {
+        let mut found = Vec::with_capacity(asked.len());
+        for asked in asked.chunks(AT_ONCE) {
+            let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(asked.iter().map(|(connection, nat)| table.find(connection, *nat)));
+        }
+        found
+    }
+
+    /// How much is remembered, and what was not.
+    #[must_use]
+    pub fn counts(&self) -> EndCounts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts
+    }
+}
+
+impl Table {
+    fn find(&self, connection: &Connection, nat: Option<&Nat>) -> Found {
+        let tuple = &connection.tuple;
+        let inside = stays_inside(tuple);
+        let mut candidates =
+            Candidates { table: self, connection, lifetime: Lifetime::of(connection), first: None };
+        let has_id = self.names.of_global(connection.global_id, connection.direction) != NONE;
+        let by_id = self.names.of_global(connection.global_id, opposite(connection.direction));
+        self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
+        if candidates.first.is_none() {
+            // Two ids that differ are two connections, however alike the tuples are.
+            let can_be = |known: &&Known| !has_id || known.global == NONE;
+            let mirrored = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.remote, tuple.local);
+            let here = |known: &&Known| !inside || known.netns == tuple.netns;
+            let alike = self.alike(By::Tuple, mirrored).filter(can_be).filter(here);
+            alike.for_each(|known| candidates.consider(known));
+            // Which namespace translated addresses are of is not known: not always that of the socket.
+            if let Some(nat) = nat {
+                let translated = self.names.of_tuple(tuple.protocol, tuple.netns, nat.remote, nat.local);
+                let alike = self.alike(By::Tuple, translated).filter(can_be);
+                alike.filter(|_| translated != mirrored).for_each(|known| candidates.consider(known));
+            }
+        }
+        let here = |nat: &Nat| {
+            nat.remote.ip().to_canonical().is_loopback() || on_one_host(nat.local.ip(), nat.remote.ip())
+        };
+        Found {
+            intra_host: inside || candidates.first.is_some() || nat.is_some_and(here),
+            other_end: candidates.first.filter(|chosen| !chosen.contradicted).map(|chosen| OtherEnd {
+                netns: chosen.known.netns,
+                owner: self.owners.get(chosen.known.owner).map(Arc::clone),
+                direction: chosen.direction.unwrap_or(Direction::Unknown),
+            }),
+        }
+    }
+}
+
+/// The ends that can be the other one of a connection.
+struct Candidates<'a> {
+    table: &'a Table,
+    connection: &'a Connection,
+    lifetime: Lifetime,
+    first: Option<Chosen<'a>>,
+}
+
+/// The first that was found, and what others say.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    known: &'a Known,
+    /// Another one is of another process or namespace.
+    contradicted: bool,
+    /// The direction that those have which have one; absent where they differ.
+    direction: Option<Direction>,
+}
+
+impl<'a> Candidates<'a> {
+    fn consider(&mut self, known: &'a Known) {
+        // A later connection with the same addresses and ports is another one, and none is its own other end.
+        if !known.lifetime.overlaps(self.lifetime)
+            || known.id == self.table.names.of_connection(self.connection.id)
+        {
+            return;
+        }
+        let direction = known.direction();
+        let Some(chosen) = &mut self.first else {
+            self.first = Some(Chosen { known, contradicted: false, direction: Some(direction) });
+            return;
+        };
+        let same_process = self.table.owners.same_process(chosen.known.owner, known.owner);
+        chosen.contradicted |= chosen.known.netns != known.netns || !same_process;
+        chosen.direction = match (chosen.direction, direction) {
+            (Some(Direction::Unknown), direction) => Some(direction),
+            (Some(known), Direction::Unknown) => Some(known),
+            (Some(known), direction) if known == direction => Some(known),
+            _ => None,
+        };
+    }
+}
