@@ -19,7 +19,7 @@ const ALIKE_MAX: usize = 16;
 const DIRECTION: u64 = 0b011;
 const ENDED: u64 = 0b100;
 
-/// One end: 40 bytes.
+/// One end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     /// The name of its connection; [`NONE`] of an ended one that was forgotten early.
@@ -153,7 +153,7 @@ impl Table {
     /// One that has ended does not live again: what says so was late.
     fn update(&mut self, place: u32, connection: &Connection, ended: bool) {
         let Some(before) = self.known.get(at(place)).copied() else { return };
-        if before.has_ended() {
+        if before.has_ended() && !ended {
             return;
         }
         let owner = if self.owners.get(before.owner).map(|owner| **owner) == connection.owner {
@@ -174,7 +174,7 @@ impl Table {
         for (by, _) in renamed.into_iter().filter(|(_, renamed)| *renamed) {
             self.link(by, place);
         }
-        if ended {
+        if ended && !before.has_ended() {
             self.ended.push_back(place);
             self.counts.live = self.counts.live.saturating_sub(1);
         }
@@ -291,4 +291,14 @@ fn spread(name: u64) -> u64 {
 
 fn at(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_takes_as_much_as_the_limits_say() {
+        assert_eq!(size_of::<Known>(), 40);
+    }
 }
