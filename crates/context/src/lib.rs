@@ -11,6 +11,7 @@ mod namespaces;
 mod nat;
 mod proc;
 mod processes;
+mod routes;
 
 pub use containers::Containers;
 pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
@@ -20,3 +21,4 @@ pub use nat::{
     Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,
 };
 pub use processes::{Looking, ProcessCounts, ProcessSettings, Processes, Scrub};
+pub use routes::{Looking, RouteCounts, RouteLimits, Routes};

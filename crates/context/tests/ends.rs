@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use connections::Direction::{self, Incoming, Outgoing, Unknown};
-use connections::{Connection, ConnectionId, End, KernelTime, Nat, Protocol};
+use connections::{Connection, ConnectionId, End, KernelTime, Nat, Protocol, State};
 use context::{EndCounts, EndLimits, Ends, Found};
-use fixtures::{connection, live, lived, owner};
+use fixtures::{connection, owner};
 
 const A: &str = "10.0.0.1:40000";
 const B: &str = "10.0.0.2:443";
@@ -49,6 +49,23 @@ fn udp(connection: Connection) -> Connection {
     let mut connection = connection;
     connection.tuple.protocol = Protocol::Udp;
     connection
+}
+
+fn live(connection: Connection) -> End {
+    End { connection, ended: false }
+}
+
+/// The connection with these times, in seconds.
+fn lived(connection: Connection, opened_s: u64, closed_s: Option<u64>) -> End {
+    let at = |seconds: u64| KernelTime(seconds * 1_000_000_000);
+    let connection = Connection {
+        id: ConnectionId { claimed_at: at(opened_s), ..connection.id },
+        opened_at: Some(at(opened_s)),
+        closed_at: closed_s.map(at),
+        state: if closed_s.is_some() { State::Closed } else { connection.state },
+        ..connection
+    };
+    End { connection, ended: closed_s.is_some() }
 }
 
 const NOTHING: Seen = (None, false);

@@ -1,0 +1,307 @@
+//! The way from a network namespace to an address: the next router, and the interface that packets leave by.
+//!
+//! The kernel is asked for one destination at a time (`RTM_GETROUTE`, `RTM_GETLINK`), and its answers are remembered for a
+//! while. It is not asked to tell of changes: each namespace would cost a socket that keeps it alive, and a change shows when
+//! what is remembered is too old.
+//!
+//! What the kernel is not told, and may decide otherwise for: marks, interfaces that a socket is bound to, rules by user, and
+//! ports where a route has several ways.
+
+mod kernel;
+mod lending;
+mod messages;
+mod remembered;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use connections::{Interface, Route};
+use foldhash::fast::RandomState;
+
+use crate::namespaces::Namespaces;
+use kernel::{IDLE, Kernel, NoAnswer};
+use lending::Lending;
+use remembered::Remembered;
+
+/// In every namespace the loopback interface has this number.
+const LOOPBACK: u32 = 1;
+
+/// What is remembered of routes, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// Pairs of a source and a destination in a namespace, those without a way included: each 80 bytes, 10 in the index
+    /// and 120 of the route. At the default of 16 384 that is 3.3 MiB. The one that was not asked for longest is forgotten
+    /// for the next.
+    pub routes: usize,
+    /// Interfaces, as many in all namespaces together: each 100 bytes. At the default of 4096 that is 0.4 MiB.
+    pub interfaces: usize,
+    /// Sockets, one in each namespace; at least one. The one that was not used longest is closed for the next.
+    pub sockets: usize,
+    /// How long the kernel is not asked again: 2 minutes.
+    pub time_to_live: Duration,
+}
+
+/// What is remembered, and what was not answered, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RouteCounts {
+    /// Destinations that are remembered.
+    pub routes: usize,
+    /// Interfaces that are remembered.
+    pub interfaces: usize,
+    /// Sockets that are open.
+    pub sockets: usize,
+    /// Destinations and interfaces that the kernel was asked for.
+    pub asked: u64,
+    /// Destinations to which there is no way from the source.
+    pub unreachable: u64,
+    /// Questions that the kernel did not answer within 100 ms, or not so that it can be read.
+    pub silent: u64,
+    /// Connections that were not looked at, because there was no time left.
+    pub out_of_time: u64,
+    /// Connections that were not looked at, because their namespace was not found or cannot be entered.
+    pub without_namespace: u64,
+    /// Answers that were forgotten for others before they were too old.
+    pub forgotten: u64,
+}
+
+/// Routes of all network namespaces.
+#[derive(Debug)]
+pub struct Routes {
+    shared: Arc<Shared>,
+}
+
+/// Looks for routes until a time is reached.
+#[derive(Debug)]
+pub struct Looking<'a> {
+    shared: &'a Arc<Shared>,
+    began: Instant,
+    deadline: Instant,
+}
+
+struct Shared {
+    memory: Mutex<Memory>,
+    kernel: Lending<Kernel>,
+    sockets: AtomicUsize,
+}
+
+struct Memory {
+    routes: Remembered<Key, Option<Arc<Route>>>,
+    interfaces: Remembered<(u32, u32), Option<Interface>>,
+    counts: RouteCounts,
+}
+
+/// What the kernel is asked. The source is unspecified where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    netns: u32,
+    /// The link that link-local addresses are of, otherwise 0.
+    scope: u32,
+    source: IpAddr,
+    destination: IpAddr,
+}
+
+impl Default for RouteLimits {
+    fn default() -> Self {
+        Self { routes: 16_384, interfaces: 4096, sockets: 256, time_to_live: Duration::from_secs(120) }
+    }
+}
+
+impl Routes {
+    /// Nothing is opened before somebody looks.
+    #[must_use]
+    pub fn new(limits: RouteLimits, namespaces: Arc<dyn Namespaces>) -> Self {
+        let RouteLimits { routes, interfaces, sockets, time_to_live } = limits;
+        let memory = Memory {
+            routes: Remembered::new(routes, time_to_live),
+            interfaces: Remembered::new(interfaces, time_to_live),
+            counts: RouteCounts::default(),
+        };
+        let random = RandomState::default().hash_one(0) >> 32;
+        let kernel = Kernel::new(sockets, u32::try_from(random).unwrap_or(0), namespaces);
+        let shared =
+            Shared { memory: Mutex::new(memory), kernel: Lending::new(kernel), sockets: AtomicUsize::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Looks for routes. What is not remembered is asked for until the deadline has passed; a question that waits for the
+    /// lock of the kernel's own network configuration may take longer.
+    #[must_use]
+    pub fn look(&self, deadline: Instant) -> Looking<'_> {
+        Looking { shared: &self.shared, began: Instant::now(), deadline }
+    }
+
+    /// What is remembered, and what was not answered.
+    #[must_use]
+    pub fn counts(&self) -> RouteCounts {
+        let memory = self.shared.memory();
+        RouteCounts {
+            routes: memory.routes.len(),
+            interfaces: memory.interfaces.len(),
+            sockets: self.shared.sockets.load(Ordering::Relaxed),
+            ..memory.counts
+        }
+    }
+}
+
+impl Looking<'_> {
+    /// The way from `source` to `destination` in the namespace with this inode number: remembered as long as
+    /// [`RouteLimits::time_to_live`]. Ports mean nothing; link-local addresses need their scope. The answer belongs to the
+    /// number: a namespace that has got the number of another one since has its routes until they are too old.
+    #[must_use]
+    pub fn of(&self, netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Route>> {
+        let key = Key::of(netns, source, destination)?;
+        if let Some(known) = self.shared.memory().routes.get(&key, self.began) {
+            return known;
+        }
+        self.shared.ask(key, self.deadline)
+    }
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(self: &Arc<Self>, key: Key, deadline: Instant) -> Option<Arc<Route>> {
+        let Some(mut kernel) = self.kernel.lend(deadline) else {
+            self.memory().counts.out_of_time += 1;
+            return None;
+        };
+        // Who had the kernel before may have asked the same.
+        let now = Instant::now();
+        if let Some(known) = self.memory().routes.get(&key, now) {
+            return known;
+        }
+        let asked = self.route(&mut kernel, key, deadline);
+        self.sockets.store(kernel.sockets(), Ordering::Relaxed);
+        self.tidy_later(&mut kernel);
+        drop(kernel);
+        let mut memory = self.memory();
+        let found = match asked {
+            Ok(found) => found,
+            // It is not asked again at once: each time takes long.
+            Err(NoAnswer::Silent) => {
+                memory.counts.silent += 1;
+                None
+            }
+            Err(NoAnswer::OutOfTime) => {
+                memory.counts.out_of_time += 1;
+                return None;
+            }
+            Err(NoAnswer::NoNamespace) => {
+                memory.counts.without_namespace += 1;
+                return None;
+            }
+        };
+        memory.counts.forgotten += u64::from(memory.routes.insert(key, found.clone(), now));
+        found
+    }
+
+    fn route(
+        &self,
+        kernel: &mut Kernel,
+        key: Key,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Route>>, NoAnswer> {
+        let Key { netns, scope, source, destination } = key;
+        let (gateway, index) = if destination.is_loopback() {
+            (None, LOOPBACK)
+        } else {
+            let source = Some(source).filter(|source| !source.is_unspecified());
+            let hop = kernel.hop(netns, source, destination, scope, deadline);
+            let mut memory = self.memory();
+            memory.counts.asked += u64::from(!is_unasked(&hop));
+            let Some(hop) = hop? else {
+                memory.counts.unreachable += 1;
+                return Ok(None);
+            };
+            (hop.gateway, hop.interface)
+        };
+        let interface = self.interface(kernel, netns, index, deadline)?;
+        Ok(interface.map(|interface| Arc::new(Route { gateway, interface })))
+    }
+
+    fn interface(
+        &self,
+        kernel: &mut Kernel,
+        netns: u32,
+        index: u32,
+        deadline: Instant,
+    ) -> Result<Option<Interface>, NoAnswer> {
+        let now = Instant::now();
+        if let Some(known) = self.memory().interfaces.get(&(netns, index), now) {
+            return Ok(known);
+        }
+        let asked = kernel.interface(netns, index, deadline);
+        let mut memory = self.memory();
+        memory.counts.asked += u64::from(!is_unasked(&asked));
+        let interface = asked?;
+        memory.counts.forgotten +=
+            u64::from(memory.interfaces.insert((netns, index), interface.clone(), now));
+        Ok(interface)
+    }
+
+    /// Sees to it that sockets are closed also when nobody looks any more. The thread ends with the last of them.
+    fn tidy_later(self: &Arc<Self>, kernel: &mut Kernel) {
+        if kernel.is_tidied || kernel.sockets() == 0 {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("routes".into()).spawn(move || while tidy(&shared) {});
+        kernel.is_tidied = thread.is_ok();
+    }
+}
+
+/// After a while, closes the sockets that are idle; false when there is none left.
+fn tidy(shared: &Weak<Shared>) -> bool {
+    thread::sleep(IDLE);
+    let Some(shared) = shared.upgrade() else { return false };
+    let Some(mut kernel) = shared.kernel.lend(Instant::now() + IDLE) else { return true };
+    kernel.close_idle(Instant::now());
+    kernel.is_tidied = kernel.sockets() > 0;
+    shared.sockets.store(kernel.sockets(), Ordering::Relaxed);
+    kernel.is_tidied
+}
+
+fn is_unasked<T>(answer: &Result<T, NoAnswer>) -> bool {
+    matches!(answer, Err(NoAnswer::NoNamespace))
+}
+
+impl Key {
+    /// `None` where there can be no answer: an address is none, or of another family, or of a link that is not known.
+    fn of(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
+        let (source_ip, ip) = (source.ip().to_canonical(), destination.ip().to_canonical());
+        if ip.is_unspecified() || source_ip.is_ipv4() != ip.is_ipv4() {
+            return None;
+        }
+        if ip.is_loopback() {
+            let any = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            return Some(Self { netns, scope: 0, source: any, destination: any });
+        }
+        let scope = match ip {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() || v6.is_multicast() => Some(scope_of(destination))
+                .filter(|scope| *scope != 0)
+                .or_else(|| Some(scope_of(source)).filter(|scope| *scope != 0))?,
+            _ => 0,
+        };
+        Some(Self { netns, scope, source: source_ip, destination: ip })
+    }
+}
+
+fn scope_of(end: SocketAddr) -> u32 {
+    match end {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
