@@ -180,8 +180,9 @@ impl Shared {
         let asked = self.route(&mut kernel, key, deadline);
         self.sockets.store(kernel.sockets(), Ordering::Relaxed);
         self.tidy_later(&mut kernel);
-        drop(kernel);
         let mut memory = self.memory();
+        memory.counts.asked = kernel.asked;
+        drop(kernel);
         let found = match asked {
             Ok(found) => found,
             // It is not asked again at once: each time takes long.
@@ -213,11 +214,8 @@ impl Shared {
             (None, LOOPBACK)
         } else {
             let source = Some(source).filter(|source| !source.is_unspecified());
-            let hop = kernel.hop(netns, source, destination, scope, deadline);
-            let mut memory = self.memory();
-            memory.counts.asked += u64::from(!is_unasked(&hop));
-            let Some(hop) = hop? else {
-                memory.counts.unreachable += 1;
+            let Some(hop) = kernel.hop(netns, source, destination, scope, deadline)? else {
+                self.memory().counts.unreachable += 1;
                 return Ok(None);
             };
             (hop.gateway, hop.interface)
@@ -237,10 +235,8 @@ impl Shared {
         if let Some(known) = self.memory().interfaces.get(&(netns, index), now) {
             return Ok(known);
         }
-        let asked = kernel.interface(netns, index, deadline);
+        let interface = kernel.interface(netns, index, deadline)?;
         let mut memory = self.memory();
-        memory.counts.asked += u64::from(!is_unasked(&asked));
-        let interface = asked?;
         memory.counts.forgotten +=
             u64::from(memory.interfaces.insert((netns, index), interface.clone(), now));
         Ok(interface)
@@ -266,10 +262,6 @@ fn tidy(shared: &Weak<Shared>) -> bool {
     kernel.is_tidied = kernel.sockets() > 0;
     shared.sockets.store(kernel.sockets(), Ordering::Relaxed);
     kernel.is_tidied
-}
-
-fn is_unasked<T>(answer: &Result<T, NoAnswer>) -> bool {
-    matches!(answer, Err(NoAnswer::NoNamespace))
 }
 
 impl Key {
@@ -303,5 +295,19 @@ fn scope_of(end: SocketAddr) -> u32 {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_takes_as_much_as_the_limits_say() {
+        let place = size_of::<(Key, Option<Arc<Route>>, Instant, u32, u32)>();
+        // Two counts before the route, and its name in an allocation of its own.
+        let route = size_of::<Route>() + 16 + 32;
+        assert!((place, route) <= (80, 120), "{place} {route}");
+        assert!(size_of::<((u32, u32), Option<Interface>, Instant, u32, u32)>() <= 72);
     }
 }

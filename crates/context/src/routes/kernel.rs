@@ -58,6 +58,8 @@ pub(super) struct Kernel {
     sockets_max: usize,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Questions that were asked.
+    pub(super) asked: u64,
     /// True while somebody closes idle sockets.
     pub(super) is_tidied: bool,
 }
@@ -79,6 +81,7 @@ impl Kernel {
             sockets_max: sockets_max.max(1),
             sequence: first_sequence,
             buffer: vec![0; ANSWER_BYTES],
+            asked: 0,
             is_tidied: false,
         }
     }
@@ -134,6 +137,7 @@ impl Kernel {
             return Err(NoAnswer::OutOfTime);
         }
         self.open(netns, now)?;
+        self.asked = self.asked.saturating_add(1);
         let Self { sockets, buffer, .. } = self;
         let socket = sockets.get_mut(&netns).ok_or(NoAnswer::NoNamespace)?;
         socket.used_at = now;

@@ -193,3 +193,121 @@ fn address(ip: IpAddr) -> RouteAddress {
 fn bits(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::ErrorMessage;
+    use netlink_packet_core::NetlinkPayload;
+    use netlink_packet_route::link::{LinkAttribute, LinkLayerType};
+    use netlink_packet_route::route::{RouteType, RouteVia};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As a kernel writes it.
+    fn message(sequence: u32, payload: impl Into<NetlinkPayload<RouteNetlinkMessage>>) -> Vec<u8> {
+        let mut message = NetlinkMessage::new(netlink_packet_core::NetlinkHeader::default(), payload.into());
+        message.header.sequence_number = sequence;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    }
+
+    fn route(kind: RouteType, attributes: Vec<RouteAttribute>) -> Vec<u8> {
+        let mut route = RouteMessage::default();
+        (route.header.kind, route.attributes) = (kind, attributes);
+        message(7, RouteNetlinkMessage::NewRoute(route))
+    }
+
+    fn link(layer: LinkLayerType, attributes: Vec<LinkAttribute>) -> Vec<u8> {
+        let mut link = LinkMessage::default();
+        (link.header.index, link.header.link_layer_type, link.attributes) = (3, layer, attributes);
+        message(7, RouteNetlinkMessage::NewLink(link))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("a test address")
+    }
+
+    #[test]
+    fn a_route_has_an_interface_and_perhaps_a_gateway_of_any_family() {
+        let is = |gateway: Option<&str>| Some(Answer::Is(Hop { gateway: gateway.map(ip), interface: 2 }));
+        let oif = || RouteAttribute::Oif(2);
+        assert_eq!(route_answer(&route(RouteType::Unicast, vec![oif()]), 7), is(None));
+        let gateway = RouteAttribute::Gateway(address(ip("10.0.0.1")));
+        assert_eq!(route_answer(&route(RouteType::Unicast, vec![gateway, oif()]), 7), is(Some("10.0.0.1")));
+        let via = RouteAttribute::Via(RouteVia::Inet6("fd00::1".parse().expect("an address")));
+        assert_eq!(route_answer(&route(RouteType::Unicast, vec![oif(), via]), 7), is(Some("fd00::1")));
+    }
+
+    #[test]
+    fn a_route_that_refuses_is_none_and_one_without_an_interface_cannot_be_read() {
+        let oif = || vec![RouteAttribute::Oif(2)];
+        for kind in [RouteType::BlackHole, RouteType::Unreachable, RouteType::Prohibit, RouteType::Throw] {
+            assert_eq!(route_answer(&route(kind, oif()), 7), Some(Answer::None));
+        }
+        assert_eq!(route_answer(&route(RouteType::Unicast, vec![]), 7), Some(Answer::Unreadable));
+        let refused = message(7, NetlinkPayload::Error(ErrorMessage::default()));
+        assert_eq!(route_answer(&refused, 7), Some(Answer::None));
+        assert_eq!(route_answer(&link(LinkLayerType::Ether, vec![]), 7), Some(Answer::Unreadable));
+    }
+
+    #[test]
+    fn an_answer_is_found_behind_others_and_by_its_number_alone() {
+        let other = message(6, RouteNetlinkMessage::NewRoute(RouteMessage::default()));
+        let both = [other.clone(), route(RouteType::Unicast, vec![RouteAttribute::Oif(2)])].concat();
+        assert_eq!(route_answer(&both, 7), Some(Answer::Is(Hop { gateway: None, interface: 2 })));
+        assert_eq!(route_answer(&other, 7), None);
+    }
+
+    #[test]
+    fn only_interfaces_of_ethernet_have_a_hardware_address() {
+        let address = LinkAttribute::Address(vec![2, 0, 0, 0, 0, 7]);
+        let attributes = vec![LinkAttribute::IfName("cable".into()), address];
+        let read = |layer| match interface_answer(&link(layer, attributes.clone()), 7) {
+            Some(Answer::Is(interface)) => interface,
+            other => panic!("{other:?}"),
+        };
+        let ethernet = read(LinkLayerType::Ether);
+        assert_eq!((ethernet.index, &*ethernet.name), (3, "cable"));
+        assert_eq!(ethernet.hardware_address, Some([2, 0, 0, 0, 0, 7]));
+        assert_eq!(read(LinkLayerType::Loopback).hardware_address, None);
+    }
+
+    #[test]
+    fn an_interface_without_a_name_or_with_one_that_is_too_long_cannot_be_read() {
+        for attributes in [vec![], vec![LinkAttribute::IfName("sixteen-bytes-it".into())]] {
+            let answer = interface_answer(&link(LinkLayerType::Ether, attributes), 7);
+            assert_eq!(answer, Some(Answer::Unreadable));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_read_or_not_but_never_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            sequence in any::<u32>(),
+        ) {
+            let _ = (route_answer(&bytes, sequence), interface_answer(&bytes, sequence));
+            let _ = (hop(&bytes), interface(&bytes));
+        }
+
+        #[test]
+        fn answers_with_wrong_bytes_or_without_an_end_never_panic(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let attributes = vec![RouteAttribute::Oif(2), RouteAttribute::Gateway(address(ip("fd00::1")))];
+            let name = LinkAttribute::IfName("cable".into());
+            for mut bytes in [route(RouteType::Unicast, attributes), link(LinkLayerType::Ether, vec![name])] {
+                for (place, byte) in &changes {
+                    let place = place.index(bytes.len());
+                    bytes[place] = *byte;
+                }
+                bytes.truncate(end.index(bytes.len() + 1));
+                let _ = (route_answer(&bytes, 7), interface_answer(&bytes, 7));
+            }
+        }
+    }
+}
