@@ -160,6 +160,29 @@ struct task_struct {
 	const struct cred *cred;
 	char comm[16];
 	struct css_set *cgroups;
+	struct task_struct *real_parent;
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	struct pid *thread_pid;
+};
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+};
+
+/* One number for each pid namespace that sees the process, the innermost last. */
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct linux_binprm {
+	const char *filename;
 };
 
 struct ns_common {
@@ -187,6 +210,11 @@ struct in6_addr {
 typedef struct {
 	int counter;
 } atomic_t;
+
+/* What the threads of a process share. */
+struct signal_struct {
+	atomic_t live;
+};
 
 typedef struct refcount_struct {
 	atomic_t refs;

@@ -3,28 +3,30 @@
 mod adoption;
 mod auditing;
 mod buckets;
-mod closed_records;
 mod cost;
 mod iterate;
 mod kernel_counts;
 mod load;
 mod maps;
 mod orders;
+mod processes;
 mod programs;
 mod reading;
 mod refusals;
+mod ring;
 mod rollups;
 mod storage;
 mod udp;
 
-pub(crate) use closed_records::ClosedRecords;
 pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
 pub use maps::KernelMaps;
 pub(crate) use programs::Programs;
+pub(crate) use ring::{ClosedRecords, ProcessRecords, Ring};
 pub(crate) use storage::Storage;
 
 /// The record types, generated from the object's own type information.
+pub(crate) use skeletons::processes::types as process_types;
 pub(crate) use skeletons::tracer::types;
 pub(crate) use skeletons::udp::types as udp_types;
 
@@ -50,5 +52,9 @@ mod skeletons {
 
     pub mod udp {
         include!(concat!(env!("OUT_DIR"), "/udp.skel.rs"));
+    }
+
+    pub mod processes {
+        include!(concat!(env!("OUT_DIR"), "/processes.skel.rs"));
     }
 }

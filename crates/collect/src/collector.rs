@@ -19,12 +19,16 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
 use crate::audit::{Auditor, Next, thread_time};
-use crate::bpf::{ClosedRecords, CostMeter, KernelMaps, ProgramCosts, Programs, Storage};
+use crate::bpf::{
+    ClosedRecords, CostMeter, KernelMaps, ProcessRecords, ProgramCosts, Programs, Ring, Storage,
+};
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::CapabilityState;
 use crate::inbox::Inbox;
+use crate::outlet::Outlet;
+use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
 
 /// The ring is drained at least this often.
@@ -195,7 +199,7 @@ fn run(
     mut sink: impl FnMut(Report) -> ControlFlow<()>,
     ready: &Ready,
 ) {
-    let mut outlet = Outlet { sink: &mut sink, closed: false };
+    let mut outlet = Outlet::to(&mut sink);
     if let Err(error) = collect(limits, shared, &mut outlet, ready) {
         // Before the start was reported the starter gets the error, afterwards the sink.
         if let Err(mpsc::TrySendError::Full(Err(error)) | mpsc::TrySendError::Disconnected(Err(error))) =
@@ -217,35 +221,18 @@ fn collect(
     programs.adopt(|events| outlet.events(events))?;
     let inbox = RefCell::new(Inbox::default());
     let closed_records = programs.closed_records(&inbox)?;
+    let processes = RefCell::new(ProcessInbox::default());
+    let process_records = programs.process_records(&processes)?;
     // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
     let _ = ready.try_send(Ok((programs.support(), programs.maps()?)));
-    Passes::new(&programs, &closed_records, shared, limits).run(outlet)
-}
-
-/// The way out, which may be closed.
-struct Outlet<'a> {
-    sink: &'a mut dyn FnMut(Report) -> ControlFlow<()>,
-    closed: bool,
-}
-
-impl Outlet<'_> {
-    fn report(&mut self, report: Report) {
-        if !self.closed {
-            self.closed = (self.sink)(report).is_break();
-        }
-    }
-
-    fn events(&mut self, events: Vec<Event>) {
-        if !events.is_empty() {
-            self.report(Report::Events(events));
-        }
-    }
+    Passes::new(&programs, (&closed_records, process_records.as_ref()), shared, limits).run(outlet)
 }
 
 /// The loop, and what it remembers from one pass to the next.
 struct Passes<'a> {
     programs: &'a Programs<'a>,
     closed_records: &'a ClosedRecords<'a>,
+    process_records: Option<&'a ProcessRecords<'a>>,
     shared: &'a Shared,
     served: u64,
     malformed: u64,
@@ -274,7 +261,7 @@ struct Passes<'a> {
 impl<'a> Passes<'a> {
     fn new(
         programs: &'a Programs<'a>,
-        closed_records: &'a ClosedRecords<'a>,
+        (closed_records, process_records): (&'a ClosedRecords<'a>, Option<&'a ProcessRecords<'a>>),
         shared: &'a Shared,
         limits: CollectLimits,
     ) -> Self {
@@ -282,6 +269,7 @@ impl<'a> Passes<'a> {
         Self {
             programs,
             closed_records,
+            process_records,
             shared,
             served: 0,
             malformed: 0,
@@ -308,7 +296,7 @@ impl<'a> Passes<'a> {
     fn run(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
         // The first pass tells the listeners, from which directions follow.
         self.pass(outlet)?;
-        while !self.shared.stopping.load(Ordering::SeqCst) && !outlet.closed {
+        while !self.shared.stopping.load(Ordering::SeqCst) && !outlet.is_closed() {
             self.wait()?;
             self.measure_cost();
             let requested = self.shared.requested.load(Ordering::SeqCst);
@@ -409,25 +397,43 @@ impl<'a> Passes<'a> {
         if all {
             self.read_all = Some(Instant::now());
         }
-        let reading = self.programs.read_live(all, |events| outlet.events(events))?;
+        let reading = self.programs.read_live(all, |events| self.tell(outlet, events))?;
         self.malformed += reading.malformed;
         self.drain(outlet)?;
         if rolling_up {
             let taken = self.programs.take_roll_ups()?;
             self.malformed += taken.malformed;
-            outlet.events(taken.events);
+            self.tell(outlet, taken.events);
         }
         (self.passed, self.names_told) = (counts, rolling_up);
         outlet.events(vec![Event::PassEnded { at }]);
         Ok(reading.unsettled)
     }
 
+    /// Tells of connections, after all that processes had done by the time these events were taken out: who was behind a
+    /// connection is known when it is told.
+    fn tell(&mut self, outlet: &mut Outlet<'_>, events: Vec<Event>) {
+        // What fails here fails again in the next drain, which says so.
+        let _ = self.tell_processes(outlet);
+        outlet.events(events);
+    }
+
+    fn tell_processes(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        if let Some(records) = self.process_records {
+            self.malformed += records.drain(|events| outlet.processes(events))?;
+        }
+        Ok(())
+    }
+
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
-        self.malformed += self.closed_records.drain(|events| outlet.events(events))?;
+        self.tell_processes(outlet)?;
+        let malformed = self.closed_records.drain(|events| self.tell(outlet, events))?;
+        self.malformed += malformed;
         self.seen = self.programs.counts()?;
         let overflowed = self.seen.overflowed;
         if overflowed > self.overflowed {
-            self.malformed += self.programs.take_overflow(|events| outlet.events(events))?.malformed;
+            let taken = self.programs.take_overflow(|events| self.tell(outlet, events))?;
+            self.malformed += taken.malformed;
             self.overflowed = overflowed;
         }
         Ok(())
@@ -440,7 +446,7 @@ impl<'a> Passes<'a> {
     /// Answers how long it took. A failure costs no more than the owners.
     fn look_for_owners(&mut self, outlet: &mut Outlet<'_>) -> Duration {
         let start = Instant::now();
-        if let Err(error) = self.programs.settle_owners(|events| outlet.events(events)) {
+        if let Err(error) = self.programs.settle_owners(|events| self.tell(outlet, events)) {
             tracing::warn!(%error, "cannot look for the owners of accepted connections");
         }
         start.elapsed()
@@ -452,13 +458,11 @@ impl<'a> Passes<'a> {
         self.owners_after = Instant::now() + (took * OWNER_PAUSE_FACTOR).max(shortest);
     }
 
-    /// Returns when there is something to do: a request, a ring that is half full, or the time to look.
+    /// Returns when there is something to do: a request, a ring of which half is full, or the time to look.
     fn wait(&self) -> Result<(), CollectError> {
-        let ring = self.closed_records.descriptor();
-        let mut descriptors = [
-            PollFd::from_borrowed_fd(ring, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.shared.wake.as_fd(), PollFlags::IN),
-        ];
+        let rings = [Some(self.closed_records.descriptor()), self.process_records.map(Ring::descriptor)];
+        let all = rings.into_iter().flatten().chain([self.shared.wake.as_fd()]);
+        let mut descriptors: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let interval = if self.auditor.is_resting() { DRAIN_INTERVAL } else { AUDIT_STEP_INTERVAL };
         let timeout = Timespec::try_from(interval).expect("100 ms fit");
         match poll(&mut descriptors, Some(&timeout)) {

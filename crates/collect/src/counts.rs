@@ -31,6 +31,8 @@ pub struct KernelCounts {
     pub claimed_late: u64,
     /// Slots of sockets that were gone without a word, freed by a pass.
     pub stale: u64,
+    /// What processes did and the ring buffer for it had no room for.
+    pub process_records_lost: u64,
     /// Of UDP.
     pub udp: UdpCounts,
     /// Runs of the programs that the kernel left out, because the program was running on that CPU already.

@@ -23,6 +23,8 @@ pub enum Capability {
     UdpAdopted,
     /// The process that holds a UDP socket which has only received.
     UdpOwner,
+    /// Processes that begin, execute and end.
+    Processes,
 }
 
 /// One way to serve a capability.
@@ -48,7 +50,7 @@ pub(crate) const UDP_FUNCTIONS: &str = "fentry/ip_send_skb, fentry/ip6_send_skb,
 pub(crate) const UDP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress, cgroup/sock_release";
 
 /// All alternatives; those of one capability in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 10] = [
+pub(crate) const HOOKS: [Alternative; 11] = [
     Alternative {
         capability: Capability::TcpLive,
         hook: "iter/bpf_map_elem",
@@ -119,6 +121,13 @@ pub(crate) const HOOKS: [Alternative; 10] = [
         on_request: false,
         without: "the owner of a UDP socket that only receives is not known before it is closed",
     },
+    Alternative {
+        capability: Capability::Processes,
+        hook: "tp_btf/sched_process_fork, tp_btf/sched_process_exec, tp_btf/sched_process_exit",
+        required: false,
+        on_request: false,
+        without: "of a process that has ended it is not known what it was, unless it was looked up in time",
+    },
 ];
 
 /// How a capability is served on this kernel.
@@ -148,19 +157,24 @@ impl Capability {
             Capability::UdpFailures => "udp failures",
             Capability::UdpAdopted => "udp adopted",
             Capability::UdpOwner => "udp owner",
+            Capability::Processes => "processes",
         }
     }
 
-    /// True when it is one of UDP.
+    /// True when it is one of TCP.
     #[must_use]
-    pub(crate) fn is_of_udp(self) -> bool {
+    pub(crate) fn is_of_tcp(self) -> bool {
         match self {
             Capability::TcpLive
             | Capability::TcpClosed
             | Capability::TcpAdopted
             | Capability::TcpOwner
-            | Capability::TcpAttempts => false,
-            Capability::Udp | Capability::UdpFailures | Capability::UdpAdopted | Capability::UdpOwner => true,
+            | Capability::TcpAttempts => true,
+            Capability::Udp
+            | Capability::UdpFailures
+            | Capability::UdpAdopted
+            | Capability::UdpOwner
+            | Capability::Processes => false,
         }
     }
 

@@ -5,7 +5,22 @@ use connections::Event;
 use crate::jiffies::JiffyRate;
 use crate::record::{Decoded, decode};
 
-/// Takes in records and gives events.
+/// Takes in the records of one ring buffer and gives events.
+pub(crate) trait Intake {
+    /// What the records become.
+    type Event;
+
+    /// One record.
+    fn take_in(&mut self, bytes: &[u8]);
+
+    /// Takes out everything as events.
+    fn take(&mut self) -> Vec<Self::Event>;
+
+    /// How many records could not be decoded since the last call.
+    fn take_malformed(&mut self) -> u64;
+}
+
+/// Takes in records of connections.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     decoded: Decoded,
@@ -24,13 +39,16 @@ impl Inbox {
     pub(crate) fn set_jiffy(&mut self, jiffy: Option<JiffyRate>) {
         self.jiffy = jiffy;
     }
+}
 
-    pub(crate) fn take_in(&mut self, bytes: &[u8]) {
+impl Intake for Inbox {
+    type Event = Event;
+
+    fn take_in(&mut self, bytes: &[u8]) {
         self.malformed += u64::from(decode(bytes, self.jiffy, &mut self.decoded).is_err());
     }
 
-    /// Takes out everything as events.
-    pub(crate) fn take(&mut self) -> Vec<Event> {
+    fn take(&mut self) -> Vec<Event> {
         let Decoded { mut events, unchanged } = std::mem::take(&mut self.decoded);
         if !unchanged.is_empty() {
             events.push(Event::Unchanged(unchanged));
@@ -38,8 +56,7 @@ impl Inbox {
         events
     }
 
-    /// How many records could not be decoded since the last call.
-    pub(crate) fn take_malformed(&mut self) -> u64 {
+    fn take_malformed(&mut self) -> u64 {
         std::mem::take(&mut self.malformed)
     }
 }

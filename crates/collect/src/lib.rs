@@ -17,8 +17,10 @@ mod inbox;
 mod jiffies;
 mod kernel_sums;
 mod namespaces;
+mod outlet;
 mod plain;
 mod privilege;
+mod processes;
 mod record;
 mod rollup;
 mod udp_timeouts;
@@ -71,6 +73,11 @@ pub struct CollectLimits {
     /// Further peers of UDP sockets, and those of sockets beyond `udp_slots`; beyond, datagrams are rolled up. 240 bytes
     /// of kernel memory each while used.
     pub udp_peers: u32,
+    /// Follow what processes do: fork, execute, exit.
+    pub follow_processes: bool,
+    /// Bytes of the ring buffer for that; beyond, it is lost and counted. Rounded up to a power of two of at least a page;
+    /// 56 bytes hold a fork or an exit, an execution takes its file and its arguments, of these at most 512, more.
+    pub process_ring_bytes: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
 }
@@ -91,6 +98,8 @@ impl Default for CollectLimits {
             follow_udp: true,
             udp_slots: 16_384,
             udp_peers: 65_536,
+            follow_processes: true,
+            process_ring_bytes: 1 << 20,
             cost_sample_ms: 1000,
         }
     }
@@ -100,5 +109,10 @@ impl CollectLimits {
     /// The size that the ring buffer gets, in bytes.
     pub(crate) fn ring_size(self) -> u32 {
         self.ring_bytes.max(PAGE_BYTES).next_power_of_two()
+    }
+
+    /// The size that the ring buffer for processes gets, in bytes.
+    pub(crate) fn process_ring_size(self) -> u32 {
+        self.process_ring_bytes.max(PAGE_BYTES).next_power_of_two()
     }
 }

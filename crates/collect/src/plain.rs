@@ -2,6 +2,7 @@
 //!
 //! Checks lengths only: what the numbers mean is for `record` and `rollup`.
 
+use crate::bpf::process_types::process_record;
 use crate::bpf::types::{
     connection_record, datagram_record, kernel_counts, orders, rollup, rollup_key, tcp_audit,
     unchanged_record,
@@ -18,7 +19,7 @@ pub(crate) unsafe trait Plain: Default {}
 macro_rules! plain {
     ($($name:ident: $bytes:literal),*) => {
         $(
-            const _: () = assert!(size_of::<$name>() == $bytes, "as in record.h and maps.h");
+            const _: () = assert!(size_of::<$name>() == $bytes, "as in record.h, process_record.h and maps.h");
             // SAFETY: integers and arrays and structs of integers; the C side asserts that the size, which is
             // the same here, has no padding in it.
             #[expect(unsafe_code, reason = "the trait promises it")]
@@ -29,7 +30,7 @@ macro_rules! plain {
 
 plain!(
     connection_record: 256, datagram_record: 256, unchanged_record: 256, rollup_key: 24, rollup: 752, orders: 40,
-    kernel_counts: 168, tcp_audit: 24, udp_audit: 24
+    kernel_counts: 168, tcp_audit: 24, udp_audit: 24, process_record: 48
 );
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.

@@ -103,11 +103,20 @@ pub struct Collect {
     /// passes a program that returns at once; docs/performance.md says what that costs. Without, no program is on a
     /// path of packets.
     pub udp: bool,
+    /// Follow which processes begin, execute and end, so that it is known what a process was that ended before it could be
+    /// looked up. Adds programs to every fork, exec and exit of the host; docs/performance.md says what that costs.
+    pub processes: bool,
 }
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { cost_sample_ms: 1000, connect_attempts: false, audit_interval_s: 60, udp: true }
+        Self {
+            cost_sample_ms: 1000,
+            connect_attempts: false,
+            audit_interval_s: 60,
+            udp: true,
+            processes: true,
+        }
     }
 }
 
@@ -156,6 +165,9 @@ pub struct Limits {
     /// Further peers of UDP sockets. Raise it for servers of many clients; beyond, datagrams are added up by process and
     /// port.
     pub udp_peers: u32,
+    /// Bytes of the ring buffer for what processes do. Rounded up to a power of two. Raise it where `kernel_process_records_lost`
+    /// grows: many processes begin and end in a moment.
+    pub process_ring_bytes: u32,
     /// Closed connections kept one by one until every client has been told. Beyond, the oldest are added up, for the
     /// clients that were not told of them.
     pub closed_records: u32,
@@ -190,6 +202,7 @@ impl Default for Limits {
             connect_attempts: 16_384,
             udp_slots: 16_384,
             udp_peers: 65_536,
+            process_ring_bytes: 1 << 20,
             closed_records: 131_072,
             rollups: 65_536,
             lookups: 32_768,

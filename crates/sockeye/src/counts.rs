@@ -86,6 +86,10 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_stale", "sockeye_kernel_stale_slots",
             "Slots of sockets that were gone without a word, freed by a pass."
         );
+        process_records_lost: total(
+            "kernel_process_records_lost", "sockeye_kernel_process_records_lost",
+            "Forks, executions and exits of processes for which the ring buffer had no room."
+        );
         missed_runs: total(
             "kernel_missed_runs", "sockeye_kernel_missed_runs",
             "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already."

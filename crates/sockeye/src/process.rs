@@ -147,6 +147,8 @@ fn collect_limits(config: &Config) -> CollectLimits {
         follow_udp: config.collect.udp,
         udp_slots: limits.udp_slots,
         udp_peers: limits.udp_peers,
+        follow_processes: config.collect.processes,
+        process_ring_bytes: limits.process_ring_bytes,
         cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
@@ -174,6 +176,7 @@ fn state_limits(config: &Config) -> StateLimits {
         ("connect_attempts", limits.connect_attempts.into()),
         ("udp_slots", limits.udp_slots.into()),
         ("udp_peers", limits.udp_peers.into()),
+        ("process_ring_bytes", limits.process_ring_bytes.into()),
         ("closed_records", limits.closed_records.into()),
         ("rollups", limits.rollups.into()),
         ("lookups", limits.lookups.into()),

@@ -33,6 +33,7 @@ const QUEUE_MESSAGES: usize = 256;
 
 /// Everything that the state is told or asked.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a queue of 256 of them takes less than their events")]
 pub enum Message {
     /// From the collector.
     Report(Report),

@@ -55,6 +55,7 @@ const KERNEL: KernelCounts = KernelCounts {
         tunnels_ended: 1026,
         left: 1022,
     },
+    process_records_lost: 1030,
     missed_runs: 1014,
     malformed: 1015,
     ring_most_bytes: 1027,

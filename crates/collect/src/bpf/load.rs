@@ -70,7 +70,7 @@ fn states(limits: CollectLimits, left_out: &[Capability], reason: Option<&str>) 
         (true, reason) => CapabilityState::refused(hook.capability, reason.unwrap_or("refused")),
         (false, _) => CapabilityState::served(hook.capability),
     };
-    crate::hooks::HOOKS.iter().filter(|hook| !hook.capability.is_of_udp()).map(state).collect()
+    crate::hooks::HOOKS.iter().filter(|hook| hook.capability.is_of_tcp()).map(state).collect()
 }
 
 fn open<'a>(

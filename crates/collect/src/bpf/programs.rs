@@ -11,14 +11,15 @@ use libbpf_rs::{Link, MapCore, MapFlags, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
-use super::closed_records::ClosedRecords;
 use super::cost::missed_runs;
 use super::iterate::read_all;
 use super::kernel_counts::kernel_counts;
 use super::load::load;
 use super::maps::KernelMaps;
 use super::orders::Orders;
+use super::processes::Processes;
 use super::reading::Reading;
+use super::ring::{ClosedRecords, ProcessRecords, Ring};
 use super::rollups::{Taken, Turns};
 use super::skeletons::tracer::{TracerProgs, TracerSkel};
 use super::storage::Storage;
@@ -32,8 +33,9 @@ use crate::collector::Support;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Intake};
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
+use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
 use connections::Event;
 
@@ -52,6 +54,7 @@ pub(crate) struct Programs<'a> {
     orders: RefCell<Orders>,
     turns: RefCell<Turns>,
     udp: Option<Udp<'a>>,
+    processes: Option<Processes<'a>>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
     _connect_hooks: Vec<Link>,
@@ -89,6 +92,8 @@ impl<'a> Programs<'a> {
             false => (None, Udp::not_asked_for()),
         };
         capabilities.extend(of_udp);
+        let (processes, of_processes) = Processes::start(&mut storage.processes, limits);
+        capabilities.push(of_processes);
         let mut programs = Self {
             _connect_hooks: connect_hooks,
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
@@ -100,6 +105,7 @@ impl<'a> Programs<'a> {
             orders: RefCell::new(orders),
             turns,
             udp,
+            processes,
             skeleton,
             capabilities,
         };
@@ -141,23 +147,34 @@ impl<'a> Programs<'a> {
     /// The programs that the kernel took, always in the same order.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = Program<'_>> {
         let of_tcp = self.skeleton.object().progs().filter(Program::autoload);
-        of_tcp.chain(self.udp.iter().flat_map(Udp::loaded))
+        let of_udp = self.udp.iter().flat_map(Udp::loaded);
+        of_tcp.chain(of_udp).chain(self.processes.iter().flat_map(Processes::loaded))
     }
 
     /// What can be read of the maps from outside.
     pub(crate) fn maps(&self) -> Result<KernelMaps, CollectError> {
         let failed = |source| CollectError::Map { operation: "open", map: "all", source };
         let of_udp = self.udp.iter().map(Udp::object);
-        KernelMaps::of(std::iter::once(self.skeleton.object()).chain(of_udp)).map_err(failed)
+        let of_processes = self.processes.iter().map(Processes::object);
+        let all = std::iter::once(self.skeleton.object()).chain(of_udp).chain(of_processes);
+        KernelMaps::of(all).map_err(failed)
     }
 
-    /// The consumer of the ring buffer.
+    /// The consumer of the ring buffer of closed connections.
     pub(crate) fn closed_records<'s>(
         &'s self,
         inbox: &'s RefCell<Inbox>,
     ) -> Result<ClosedRecords<'s>, CollectError> {
         inbox.borrow_mut().set_jiffy(self.jiffy);
-        ClosedRecords::of(&self.skeleton.maps.closed_records, inbox)
+        Ring::of("closed_records", &self.skeleton.maps.closed_records, inbox)
+    }
+
+    /// The consumer of the ring buffer of what processes did, if they are followed.
+    pub(crate) fn process_records<'s>(
+        &'s self,
+        inbox: &'s RefCell<ProcessInbox>,
+    ) -> Result<Option<ProcessRecords<'s>>, CollectError> {
+        self.processes.as_ref().map(|processes| processes.records(inbox)).transpose()
     }
 
     /// Adopts the sockets that are older than the tracer, of every namespace that can be entered, then those
@@ -293,6 +310,9 @@ impl<'a> Programs<'a> {
         let mut counts = kernel_counts(&self.skeleton.maps)?;
         if let Some(udp) = &self.udp {
             counts.udp.peers_now = udp.peers_now()?;
+        }
+        if let Some(processes) = &self.processes {
+            counts.process_records_lost = processes.records_lost()?;
         }
         Ok(counts)
     }

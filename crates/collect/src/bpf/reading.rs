@@ -2,7 +2,7 @@
 
 use connections::Event;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Intake};
 use crate::jiffies::JiffyRate;
 use crate::record::RECORD_BYTES;
 

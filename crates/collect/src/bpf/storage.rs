@@ -11,6 +11,7 @@ use super::udp::VARIANTS;
 pub(crate) struct Storage {
     pub(super) tcp: [MaybeUninit<OpenObject>; ATTEMPTS],
     pub(super) udp: [MaybeUninit<OpenObject>; VARIANTS],
+    pub(super) processes: MaybeUninit<OpenObject>,
 }
 
 impl Storage {
@@ -19,6 +20,7 @@ impl Storage {
         Self {
             tcp: [const { MaybeUninit::uninit() }; ATTEMPTS],
             udp: [const { MaybeUninit::uninit() }; VARIANTS],
+            processes: MaybeUninit::uninit(),
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Measurement {
     Datagrams,
     /// Connections opened and closed
     Connect,
+    /// Processes that execute and end
+    Processes,
     /// Memory and CPU time of the daemon while nothing happens, and one answer
     Daemon,
     /// Time of a pass over the live connections, beside ss and `inet_diag`

@@ -9,9 +9,10 @@ use crate::per_call::PerCall;
 use crate::per_packet::PerPacket;
 use crate::tracer::Tracer;
 
-/// Names of Sockeye with its default limits, and of Sockeye that follows TCP alone.
+/// Names of Sockeye with its default limits, of Sockeye that follows TCP alone, and of Sockeye that does not follow processes.
 pub const SOCKEYE: &str = "Sockeye";
 pub const WITHOUT_UDP: &str = "Sockeye, without UDP";
+pub const WITHOUT_PROCESSES: &str = "Sockeye, without processes";
 
 /// Those of TCP, in the order of the rows.
 pub fn all(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
@@ -35,11 +36,18 @@ pub fn of_datagrams(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
     Ok(vec![Box::new(Empty::new(world)?), Box::new(Sockeye)])
 }
 
+/// Those of processes.
+pub fn of_processes() -> Vec<Box<dyn Contender>> {
+    vec![Box::new(SockeyeWithoutProcesses), Box::new(Sockeye)]
+}
+
 struct Sockeye;
 
 struct SockeyeWithoutUdp;
 
 struct SockeyeWithAttempts;
+
+struct SockeyeWithoutProcesses;
 
 impl Contender for Sockeye {
     fn name(&self) -> &'static str {
@@ -68,6 +76,16 @@ impl Contender for SockeyeWithAttempts {
 
     fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
         Ok(Box::new(Tracer::start_following_attempts()?))
+    }
+}
+
+impl Contender for SockeyeWithoutProcesses {
+    fn name(&self) -> &'static str {
+        WITHOUT_PROCESSES
+    }
+
+    fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
+        Ok(Box::new(Tracer::start_without_processes()?))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
 //! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
-//! `ping_pong`, `datagrams`, `connect_close`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed`, `first_byte`,
+//! `ping_pong`, `datagrams`, `connect_close`, `processes`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed`, `first_byte`,
 //! `slow_readers` and `audits`; what each row means in
 //! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
@@ -38,6 +38,7 @@ mod pairs;
 mod per_call;
 mod per_packet;
 mod ping_pong;
+mod processes;
 mod producer;
 mod program_runs;
 mod request;
@@ -87,6 +88,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Measurement::PingPong => Box::new(ping_pong::measure(&world, arguments.rounds)?),
             Measurement::Datagrams => Box::new(datagrams::measure(&world, arguments.rounds)?),
             Measurement::Connect => Box::new(connect_close::measure(&world, arguments.rounds)?),
+            Measurement::Processes => Box::new(processes::measure(&world, arguments.rounds)?),
             Measurement::Daemon => Box::new(own_cost::measure(&world, &arguments.connections)?),
             Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
             Measurement::Deltas => Box::new(deltas::measure(arguments.rounds)?),

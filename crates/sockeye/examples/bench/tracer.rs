@@ -45,6 +45,12 @@ impl Tracer {
         Self::start_with(CollectLimits { cost_sample_ms: 0, follow_udp: false, ..default })
     }
 
+    /// Does not follow processes.
+    pub fn start_without_processes() -> anyhow::Result<Self> {
+        let default = CollectLimits::default();
+        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_processes: false, ..default })
+    }
+
     /// Also follows calls of connect() that fail before anything is sent, which is off unless asked for.
     pub fn start_following_attempts() -> anyhow::Result<Self> {
         let default = CollectLimits::default();

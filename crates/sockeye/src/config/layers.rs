@@ -125,6 +125,7 @@ impl Config {
             ("limits.answer_bytes", limits.answer_bytes),
             ("limits.udp_slots", limits.udp_slots),
             ("limits.udp_peers", limits.udp_peers),
+            ("limits.process_ring_bytes", limits.process_ring_bytes),
             ("limits.clients", limits.clients),
             ("limits.clients_per_user", limits.clients_per_user),
             ("limits.polls", limits.polls),

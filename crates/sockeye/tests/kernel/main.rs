@@ -26,6 +26,8 @@ mod not_run;
 mod older;
 mod owners;
 mod peer;
+mod process_bounds;
+mod processes;
 mod resets;
 mod scene;
 mod short_lived;
@@ -55,6 +57,8 @@ fn main() {
         short_lived::TESTS,
         older::TESTS,
         owners::TESTS,
+        processes::TESTS,
+        process_bounds::TESTS,
         ends::TESTS,
         failures::TESTS,
         resets::TESTS,
@@ -75,6 +79,7 @@ fn main() {
         resets::NEEDING,
         life::NEEDING,
         mptcp::NEEDING,
+        processes::NEEDING,
         udp_peers::NEEDING,
         udp_shapes::NEEDING,
     ];

@@ -34,6 +34,11 @@ pub fn mptcp() -> Option<&'static str> {
     (!Path::new("/proc/sys/net/mptcp/enabled").exists()).then_some("the kernel has no MPTCP")
 }
 
+/// Python, whose threads can end on their own.
+pub fn python() -> Option<&'static str> {
+    (!world::runs("python3")).then_some("python3 is missing")
+}
+
 /// NFS, whose client asks over UDP from sockets of the kernel's own.
 pub fn nfs() -> Option<&'static str> {
     let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();

@@ -124,6 +124,7 @@ impl Drop for Peer {
 pub fn main(mut arguments: impl Iterator<Item = String>) {
     match arguments.next().as_deref() {
         Some(worker::ACCEPTS) => return worker::accept_one(),
+        Some(worker::EXECUTES) => return worker::execute_from_a_thread(arguments),
         Some(worker::SERVES) => return worker::serve_one(),
         Some(worker::SENDS) => return datagrams::send_and_end(worker::standard_input(), arguments),
         _ => {}

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::ROLE;
@@ -15,6 +16,9 @@ pub(super) const SERVES: &str = "child";
 
 /// The role of a child that sends datagrams through its parent's socket.
 pub(super) const SENDS: &str = "sender";
+
+/// The role of a process that executes another program.
+pub(super) const EXECUTES: &str = "executes";
 
 /// Starts a process in one of these roles.
 pub(super) fn start(role: &str, socket: OwnedFd) -> std::io::Result<Child> {
@@ -46,4 +50,12 @@ pub(super) fn serve_one() {
 /// The socket that it is given.
 pub(super) fn standard_input() -> OwnedFd {
     std::io::stdin().as_fd().try_clone_to_owned().expect("it is open")
+}
+
+/// Becomes the program of the first argument with the others as its arguments, by a thread that is not the first.
+pub(super) fn execute_from_a_thread(mut arguments: impl Iterator<Item = String>) {
+    let mut command = Command::new(arguments.next().expect("a program"));
+    command.args(arguments);
+    let error = std::thread::spawn(move || command.exec()).join().expect("it does not panic");
+    panic!("{error}");
 }

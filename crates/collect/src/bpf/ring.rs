@@ -1,37 +1,50 @@
-//! The consumer of the ring buffer, through which final records come.
+//! The consumer of a ring buffer: records come out decoded.
+//!
+//! What the records mean, the inbox knows.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 
-use connections::Event;
 use libbpf_rs::{MapMut, RingBuffer, RingBufferBuilder};
 
 use crate::error::CollectError;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Intake};
+use crate::processes::ProcessInbox;
 
-/// At most this many closed records are taken from the ring at once: as many as a reading's chunk has.
+/// At most this many records are taken from the ring at once: as many as a reading's chunk has.
 const DRAIN_RECORDS: usize = 128;
 
-/// A drain ends after this many takes though more keeps coming: as much as a ring of 32 MiB holds.
+/// A drain ends after this many takes though more keeps coming: as much as a ring of 32 MiB holds of closed connections.
 const DRAIN_TAKES: usize = 1024;
 
 /// What the kernel puts before each record in the ring.
 const HEADER_BYTES: u64 = 8;
 
-/// The consumer of the ring buffer: closed records come out decoded.
-pub(crate) struct ClosedRecords<'a> {
+/// Final records of connections.
+pub(crate) type ClosedRecords<'a> = Ring<'a, Inbox>;
+
+/// What processes did.
+pub(crate) type ProcessRecords<'a> = Ring<'a, ProcessInbox>;
+
+/// The consumer of one ring buffer.
+pub(crate) struct Ring<'a, I> {
     ring: RingBuffer<'a>,
-    inbox: &'a RefCell<Inbox>,
+    name: &'static str,
+    inbox: &'a RefCell<I>,
     /// Bytes that the running drain has taken, and the most that one has.
     drained_bytes: Rc<Cell<u64>>,
     most_bytes: Cell<u64>,
 }
 
-impl<'a> ClosedRecords<'a> {
-    /// Consumes `ring` into `inbox`.
-    pub(super) fn of(ring: &'a MapMut<'_>, inbox: &'a RefCell<Inbox>) -> Result<Self, CollectError> {
-        let failed = |source| CollectError::Map { operation: "consume", map: "closed_records", source };
+impl<'a, I: Intake> Ring<'a, I> {
+    /// Consumes the ring `map`, which is called `name`, into `inbox`.
+    pub(super) fn of(
+        name: &'static str,
+        map: &'a MapMut<'_>,
+        inbox: &'a RefCell<I>,
+    ) -> Result<Self, CollectError> {
+        let failed = |source| CollectError::Map { operation: "consume", map: name, source };
         let mut builder = RingBufferBuilder::new();
         let drained_bytes = Rc::new(Cell::new(0));
         let drained = Rc::clone(&drained_bytes);
@@ -40,9 +53,9 @@ impl<'a> ClosedRecords<'a> {
             inbox.borrow_mut().take_in(bytes);
             0
         };
-        builder.add(ring, take_in).map_err(failed)?;
+        builder.add(map, take_in).map_err(failed)?;
         let ring = builder.build().map_err(failed)?;
-        Ok(Self { ring, inbox, drained_bytes, most_bytes: Cell::new(0) })
+        Ok(Self { ring, name, inbox, drained_bytes, most_bytes: Cell::new(0) })
     }
 
     /// Readable when the kernel wants the ring drained.
@@ -56,13 +69,13 @@ impl<'a> ClosedRecords<'a> {
     }
 
     /// Takes out what the ring holds, in order; answers how many records could not be decoded.
-    pub(crate) fn drain(&self, mut events: impl FnMut(Vec<Event>)) -> Result<u64, CollectError> {
+    pub(crate) fn drain(&self, mut events: impl FnMut(Vec<I::Event>)) -> Result<u64, CollectError> {
         self.drained_bytes.set(0);
         for _ in 0..DRAIN_TAKES {
             let taken = self.ring.consume_raw_n(DRAIN_RECORDS);
             let Ok(taken) = usize::try_from(taken) else {
                 let source = libbpf_rs::Error::from_raw_os_error(-taken);
-                return Err(CollectError::Map { operation: "consume", map: "closed_records", source });
+                return Err(CollectError::Map { operation: "consume", map: self.name, source });
             };
             let batch = self.inbox.borrow_mut().take();
             if !batch.is_empty() {

@@ -1,0 +1,44 @@
+//! The way out of the collector, which may be closed.
+
+use std::ops::ControlFlow;
+
+use connections::{Event, ProcessEvent};
+
+use crate::collector::Report;
+
+/// Hands over reports until the sink does not want more.
+pub(crate) struct Outlet<'a> {
+    sink: &'a mut dyn FnMut(Report) -> ControlFlow<()>,
+    closed: bool,
+}
+
+impl<'a> Outlet<'a> {
+    /// It is open.
+    pub(crate) fn to(sink: &'a mut dyn FnMut(Report) -> ControlFlow<()>) -> Self {
+        Self { sink, closed: false }
+    }
+
+    /// True when nobody wants more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Hands over one report.
+    pub(crate) fn report(&mut self, report: Report) {
+        if !self.closed {
+            self.closed = (self.sink)(report).is_break();
+        }
+    }
+
+    /// Hands over events, if there are any.
+    pub(crate) fn events(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.report(Report::Events(events));
+        }
+    }
+
+    /// Hands over what processes did.
+    pub(crate) fn processes(&mut self, events: Vec<ProcessEvent>) {
+        self.report(Report::Processes(events));
+    }
+}
