@@ -1,4 +1,4 @@
-//! Compiles the BPF C, an object for TCP, one for UDP and one for processes, and generates their skeletons into `OUT_DIR`.
+//! Compiles the BPF C, objects for TCP, UDP, DNS over TCP and processes, and generates their skeletons into `OUT_DIR`.
 //!
 //! Needs clang 14 or newer, which `clang.rs` finds; the libbpf headers come from the crate that links libbpf,
 //! so that both are of one version.
@@ -31,7 +31,7 @@ fn main() {
     let clang = clang::clang().unwrap_or_else(|| {
         panic!("clang is missing: install it (Debian: apt install clang), or run `cargo x run`, which does")
     });
-    for object in ["tracer", "udp", "processes"] {
+    for object in ["tracer", "udp", "dns_tcp", "processes"] {
         SkeletonBuilder::new()
             .source(format!("bpf/{object}.bpf.c"))
             .clang(&clang)

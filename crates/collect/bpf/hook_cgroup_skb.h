@@ -20,14 +20,29 @@ static __always_inline __u64 cookie_if_udp(struct __sk_buff *ctx, struct sock *s
 	return sk->__sk_common.skc_cookie.counter ?: bpf_get_socket_cookie(ctx);
 }
 
+/* Here `data` is where the header of IP begins. */
+static __noinline void copy_packet(struct __sk_buff *ctx, struct peer_key *key, struct datagrams *passed)
+{
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+	struct sock *sk = skb->sk;
+	struct payload_record about = {};
+	struct payload_place place = {.packet = ctx, .offset = header_bytes(skb)};
+	if (sk && describe_payload(&about, skb, sk, key, passed, passed->bytes))
+		copy_payload(&about, &place);
+}
+
 SEC("cgroup_skb/egress")
 int cgroup_egress(struct __sk_buff *ctx)
 {
 	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_if_udp(ctx, sk);
-	if (cookie)
-		account_sent(skb, sk, cookie, is_ipv6(skb), true, bpf_ktime_get_coarse_ns());
+	if (!cookie)
+		return PACKET_PASSES;
+	struct peer_key key = {.cookie = cookie};
+	struct datagrams passed = {.at_ns = bpf_ktime_get_coarse_ns()};
+	if (account_sent(skb, sk, &key, is_ipv6(skb), true, &passed) && is_name_message(&key))
+		copy_packet(ctx, &key, &passed);
 	return PACKET_PASSES;
 }
 
@@ -37,8 +52,13 @@ int cgroup_ingress(struct __sk_buff *ctx)
 	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_if_udp(ctx, sk);
-	if (cookie)
-		account_received(skb, sk, cookie, skb->len - header_bytes(skb), bpf_ktime_get_coarse_ns());
+	if (!cookie)
+		return PACKET_PASSES;
+	struct peer_key key = {.cookie = cookie};
+	struct datagrams passed = {.at_ns = bpf_ktime_get_coarse_ns(), .bytes = skb->len - header_bytes(skb)};
+	account_received(skb, sk, &key, &passed);
+	if (is_name_message(&key))
+		copy_packet(ctx, &key, &passed);
 	return PACKET_PASSES;
 }
 

@@ -11,12 +11,30 @@ static __always_inline __u64 cookie_of_udp(struct sock *sk)
 	return sk && is_udp(sk) ? cookie_of(sk) : 0;
 }
 
+/*
+ * Of the payload at `memory` as much as is in one piece there: of a packet that the device or the sender left
+ * in pages, the rest is not copied.
+ */
+static __noinline void copy_datagram(struct sk_buff *skb, struct sock *sk, struct peer_key *key,
+				     struct datagrams *passed, const void *memory)
+{
+	const void *end = skb->data + skb->len - skb->data_len;
+	struct payload_record about = {};
+	struct payload_place place = {.memory = memory};
+	if (memory < end && describe_payload(&about, skb, sk, key, passed, end - memory))
+		copy_payload(&about, &place);
+}
+
 static __always_inline void account_if_udp(struct sk_buff *skb, bool ipv6)
 {
 	struct sock *sk = skb->sk;
 	__u64 cookie = cookie_of_udp(sk);
-	if (cookie)
-		account_sent(skb, sk, cookie, ipv6, false, bpf_ktime_get_ns());
+	if (!cookie)
+		return;
+	struct peer_key key = {.cookie = cookie};
+	struct datagrams passed = {.at_ns = bpf_ktime_get_ns()};
+	if (account_sent(skb, sk, &key, ipv6, false, &passed) && is_name_message(&key))
+		copy_datagram(skb, sk, &key, &passed, skb->head + skb->transport_header + UDP_HEADER_BYTES);
 }
 
 SEC("fentry/ip_send_skb")
@@ -38,8 +56,13 @@ SEC("fentry/__udp_enqueue_schedule_skb")
 int BPF_PROG(udp_enqueue_schedule_skb, struct sock *sk, struct sk_buff *skb)
 {
 	__u64 cookie = cookie_of_udp(sk);
-	if (cookie)
-		account_received(skb, sk, cookie, skb->len, bpf_ktime_get_ns());
+	if (!cookie)
+		return 0;
+	struct peer_key key = {.cookie = cookie};
+	struct datagrams passed = {.at_ns = bpf_ktime_get_ns(), .bytes = skb->len};
+	account_received(skb, sk, &key, &passed);
+	if (is_name_message(&key))
+		copy_datagram(skb, sk, &key, &passed, skb->data);
 	return 0;
 }
 

@@ -344,11 +344,13 @@ struct sk_buff {
 	unsigned long _skb_refdst;
 	unsigned long _nfct;
 	unsigned int len;
+	unsigned int data_len; /* of these, those that are not at `data` */
 	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;
 	unsigned int end; /* an offset on 64-bit machines */
 	unsigned char *head;
+	unsigned char *data;
 };
 
 struct skb_shared_info {

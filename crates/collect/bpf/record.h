@@ -218,6 +218,38 @@ struct rollup {
 _Static_assert(sizeof(struct rollup_key) == 24, "rollup_key has no hidden padding");
 _Static_assert(sizeof(struct rollup) == 752, "rollup has no hidden padding");
 
+/*
+ * A message of name servers that passed a socket, with its bytes behind it. IPv4 addresses are mapped into
+ * IPv6.
+ */
+struct payload_record {
+	/* Of the connection; both 0 where there is none. */
+	__u64 cookie;
+	__u64 claimed_at_ns;
+	__u64 at_ns;
+	__u8 local_address[16];
+	__u8 remote_address[16];
+	__u32 scope_id;
+	__u32 netns;
+	/* Thread group of the sender; 0 of what came, and where it is not known. */
+	__u32 sender;
+	/* How many bytes there were, and how many of them are behind the record. */
+	__u32 whole_bytes;
+	__u32 copied_bytes;
+	/* Of TCP, that of the first byte. */
+	__u32 tcp_sequence;
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 sent;
+	__u8 pad[2];
+};
+
+_Static_assert(sizeof(struct payload_record) == 88, "payload_record has no hidden padding");
+
+/* At most so many bytes are behind a payload_record: what fits a datagram on every network (RFC 9715). */
+#define PAYLOAD_BYTES 1232
+
 /* What the kernel side counts, per CPU; user space adds the CPUs up. */
 struct kernel_counts {
 	/* Slots claimed, in the table or beside it: connections and listeners followed. */
@@ -264,6 +296,10 @@ struct kernel_counts {
 	__u64 udp_stale;
 	/* UDP sockets of tunnels that were closed. */
 	__u64 udp_tunnels_ended;
+	/* Messages of name servers that were copied. */
+	__u64 payloads;
+	/* Messages of name servers that were not copied, because their ring buffer had no room. */
+	__u64 payloads_lost;
 };
 
 #endif

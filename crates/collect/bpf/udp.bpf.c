@@ -13,6 +13,7 @@
 #include "record.h"
 #include "shared_maps.h"
 #include "udp_maps.h"
+#include "payload_maps.h"
 #include "cookie.h"
 #include "owner.h"
 #include "telling.h"
@@ -22,6 +23,8 @@
 #include "udp_datagram.h"
 #include "udp_accounting.h"
 #include "udp_telling.h"
+#include "payload.h"
+#include "udp_payload.h"
 
 #include "hook_udp_functions.h"
 #include "hook_cgroup_skb.h"

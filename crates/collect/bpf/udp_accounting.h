@@ -14,6 +14,8 @@ struct datagrams {
 	__u32 bytes;
 	__u32 count;
 	bool sent;
+	/* The connection that they were counted for; 0 for none. */
+	__u64 claimed_at_ns;
 };
 
 static __always_inline bool same_key(struct peer_key *left, struct peer_key *right)
@@ -218,92 +220,95 @@ static __noinline void roll_up_datagrams(struct udp_slot *slot, struct peer_key 
 	COUNT_MANY(udp_rolled_up, passed->count);
 }
 
-/* Where the datagrams of this peer count when not in the slot that is in use for another. */
-static __always_inline void account_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
-					   struct datagrams *passed)
+/*
+ * Where the datagrams of this peer count when not in the slot that is in use for another. Answers the
+ * connection that they count for, 0 if there is no room for one.
+ */
+static __always_inline __u64 account_beside(struct udp_slot *slot, struct peer_key *key, struct sock *sk,
+					    struct datagrams *passed)
 {
 	struct peer *peer = bpf_map_lookup_elem(&udp_peers, key);
 	if (!peer)
 		peer = begin_beside(slot, key, sk, passed);
 	if (!peer) {
 		roll_up_datagrams(slot, key, sk, passed);
-		return;
+		return 0;
 	}
 	count_in(peer, sk, passed);
 	/* It was told as ended, and may have been told without these. */
 	if (*(volatile __u8 *)&peer->flags & PEER_TOLD)
 		COUNT_MANY(udp_late, passed->count);
+	return peer->claimed_at_ns;
 }
 
-static __always_inline void account_in_slot(struct udp_slot *slot, struct sock *sk, struct datagrams *passed)
+static __always_inline __u64 account_in_slot(struct udp_slot *slot, struct sock *sk, struct datagrams *passed)
 {
 	count_in(&slot->peer, sk, passed);
 	/* It was told as ended, and may have been told without these. */
 	if (*(volatile __u32 *)&slot->state != SLOT_USED)
 		COUNT_MANY(udp_late, passed->count);
+	return slot->peer.claimed_at_ns;
 }
 
-static __always_inline void account(struct sock *sk, struct peer_key *key, struct datagrams *passed)
+/* Answers the connection that they count for, 0 for none. */
+static __always_inline __u64 account(struct sock *sk, struct peer_key *key, struct datagrams *passed)
 {
 	struct udp_slot *slot = udp_find(key->cookie);
 	if (!slot) {
 		/* It was closed, and its slot is free already: what still comes reaches nobody. */
 		if (is_dead(sk))
-			return;
+			return 0;
 		slot = udp_claim(sk, key->cookie);
 	}
-	if (!slot || *(volatile __u64 *)&slot->committed != key->cookie) {
-		account_beside(NULL, key, sk, passed);
-		return;
-	}
+	if (!slot || *(volatile __u64 *)&slot->committed != key->cookie)
+		return account_beside(NULL, key, sk, passed);
 	__u32 state = *(volatile __u32 *)&slot->state;
 	/* What still comes for a socket that was closed reaches nobody. */
 	if (state == SLOT_ENDED || state == SLOT_TOLD)
-		return;
-	if (state == SLOT_USED && same_key(&slot->key, key)) {
-		account_in_slot(slot, sk, passed);
-		return;
-	}
+		return 0;
+	if (state == SLOT_USED && same_key(&slot->key, key))
+		return account_in_slot(slot, sk, passed);
 	/* A peer that is beside the table already stays there. */
 	bool beside = state != SLOT_EMPTY || (slot->has_more && bpf_map_lookup_elem(&udp_peers, key));
 	if (!beside && udp_slot_moves(slot, SLOT_EMPTY, SLOT_BUSY)) {
 		begin_in_slot(slot, key, sk, passed->sent);
-		account_in_slot(slot, sk, passed);
-		return;
+		return account_in_slot(slot, sk, passed);
 	}
-	account_beside(slot, key, sk, passed);
+	return account_beside(slot, key, sk, passed);
 }
 
 /*
- * A packet that leaves. `translated`: its headers may not be those any more that the process had written. One
- * that is not from the port of its socket is carried by another protocol.
+ * A packet that leaves; fills `key` and `passed`. `translated`: its headers may not be those any more that the
+ * process had written. False if it is not from the port of its socket, and carried by another protocol.
  */
-static __always_inline void account_sent(struct sk_buff *skb, struct sock *sk, __u64 cookie, bool ipv6,
-					 bool translated, __u64 at_ns)
+static __always_inline bool account_sent(struct sk_buff *skb, struct sock *sk, struct peer_key *key, bool ipv6,
+					 bool translated, struct datagrams *passed)
 {
-	struct peer_key key = {.cookie = cookie};
-	read_ends(&key, skb, ipv6, true);
+	read_ends(key, skb, ipv6, true);
 	if (translated)
-		undo_translation(&key, skb);
-	if (key.local_port != bpf_htons(sk->__sk_common.skc_num)) {
+		undo_translation(key, skb);
+	if (key->local_port != bpf_htons(sk->__sk_common.skc_num)) {
 		COUNT(udp_foreign);
-		return;
+		return false;
 	}
-	__u32 bytes = skb->len - header_bytes(skb);
-	struct datagrams passed = {
-	    .at_ns = at_ns, .bytes = bytes, .count = datagrams_in(skb, bytes), .sent = true};
-	account(sk, &key, &passed);
+	passed->sent = true;
+	passed->bytes = skb->len - header_bytes(skb);
+	passed->count = datagrams_in(skb, passed->bytes);
+	passed->claimed_at_ns = account(sk, key, passed);
+	return true;
 }
 
-/* A packet that came for this socket, and how much it carries: its headers may be cut off already. */
-static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, __u64 cookie, __u32 bytes,
-					     __u64 at_ns)
+/*
+ * A packet that came for this socket, and in `passed` how much it carries: its headers may be cut off already.
+ * Fills the rest and `key`.
+ */
+static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, struct peer_key *key,
+					     struct datagrams *passed)
 {
-	struct peer_key key = {.cookie = cookie};
-	read_ends(&key, skb, is_ipv6(skb), false);
-	struct datagrams passed = {
-	    .at_ns = at_ns, .bytes = bytes, .count = datagrams_in(skb, bytes), .sent = false};
-	account(sk, &key, &passed);
+	read_ends(key, skb, is_ipv6(skb), false);
+	passed->sent = false;
+	passed->count = datagrams_in(skb, passed->bytes);
+	passed->claimed_at_ns = account(sk, key, passed);
 }
 
 #endif

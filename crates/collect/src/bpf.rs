@@ -4,6 +4,7 @@ mod adoption;
 mod auditing;
 mod buckets;
 mod cost;
+mod dns_tcp;
 mod iterate;
 mod kernel_counts;
 mod load;
@@ -22,7 +23,7 @@ pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
 pub use maps::KernelMaps;
 pub(crate) use programs::Programs;
-pub(crate) use ring::{ClosedRecords, ProcessRecords, Ring};
+pub(crate) use ring::{ClosedRecords, PayloadRecords, ProcessRecords, Ring};
 pub(crate) use storage::Storage;
 
 /// The record types, generated from the object's own type information.
@@ -56,5 +57,9 @@ mod skeletons {
 
     pub mod processes {
         include!(concat!(env!("OUT_DIR"), "/processes.skel.rs"));
+    }
+
+    pub mod dns_tcp {
+        include!(concat!(env!("OUT_DIR"), "/dns_tcp.skel.rs"));
     }
 }

@@ -20,7 +20,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use crate::CollectLimits;
 use crate::audit::{Auditor, Next, thread_time};
 use crate::bpf::{
-    ClosedRecords, CostMeter, KernelMaps, ProcessRecords, ProgramCosts, Programs, Ring, Storage,
+    ClosedRecords, CostMeter, KernelMaps, PayloadRecords, ProcessRecords, ProgramCosts, Programs, Ring,
+    Storage,
 };
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
@@ -28,6 +29,7 @@ use crate::error::CollectError;
 use crate::hooks::CapabilityState;
 use crate::inbox::Inbox;
 use crate::outlet::Outlet;
+use crate::payloads::PayloadInbox;
 use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
 
@@ -223,16 +225,29 @@ fn collect(
     let closed_records = programs.closed_records(&inbox)?;
     let processes = RefCell::new(ProcessInbox::default());
     let process_records = programs.process_records(&processes)?;
+    let payloads = RefCell::new(PayloadInbox::default());
+    let payload_records = programs.payload_records(&payloads)?;
     // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
     let _ = ready.try_send(Ok((programs.support(), programs.maps()?)));
-    Passes::new(&programs, (&closed_records, process_records.as_ref()), shared, limits).run(outlet)
+    let rings = Rings {
+        closed: &closed_records,
+        processes: process_records.as_ref(),
+        payloads: payload_records.as_ref(),
+    };
+    Passes::new(&programs, rings, shared, limits).run(outlet)
+}
+
+/// The ring buffers that there are.
+struct Rings<'a> {
+    closed: &'a ClosedRecords<'a>,
+    processes: Option<&'a ProcessRecords<'a>>,
+    payloads: Option<&'a PayloadRecords<'a>>,
 }
 
 /// The loop, and what it remembers from one pass to the next.
 struct Passes<'a> {
     programs: &'a Programs<'a>,
-    closed_records: &'a ClosedRecords<'a>,
-    process_records: Option<&'a ProcessRecords<'a>>,
+    rings: Rings<'a>,
     shared: &'a Shared,
     served: u64,
     malformed: u64,
@@ -259,17 +274,11 @@ struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
-    fn new(
-        programs: &'a Programs<'a>,
-        (closed_records, process_records): (&'a ClosedRecords<'a>, Option<&'a ProcessRecords<'a>>),
-        shared: &'a Shared,
-        limits: CollectLimits,
-    ) -> Self {
+    fn new(programs: &'a Programs<'a>, rings: Rings<'a>, shared: &'a Shared, limits: CollectLimits) -> Self {
         let now = Instant::now();
         Self {
             programs,
-            closed_records,
-            process_records,
+            rings,
             shared,
             served: 0,
             malformed: 0,
@@ -365,7 +374,7 @@ impl<'a> Passes<'a> {
         let counts = KernelCounts {
             malformed: self.malformed,
             missed_runs,
-            ring_most_bytes: self.closed_records.most_bytes(),
+            ring_most_bytes: self.rings.closed.most_bytes(),
             pass_ns: self.pass_ns,
             last_pass_ns,
             ..self.programs.counts()?
@@ -410,24 +419,28 @@ impl<'a> Passes<'a> {
         Ok(reading.unsettled)
     }
 
-    /// Tells of connections, after all that processes had done by the time these events were taken out: who was behind a
-    /// connection is known when it is told.
+    /// Tells of connections, after all that processes had done and name servers had said by the time these events were taken
+    /// out: who was behind a connection is known when it is told.
     fn tell(&mut self, outlet: &mut Outlet<'_>, events: Vec<Event>) {
         // What fails here fails again in the next drain, which says so.
-        let _ = self.tell_processes(outlet);
+        let _ = self.tell_beside(outlet);
         outlet.events(events);
     }
 
-    fn tell_processes(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
-        if let Some(records) = self.process_records {
+    fn tell_beside(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
+        if let Some(records) = self.rings.processes {
             self.malformed += records.drain(|events| outlet.processes(events))?;
+        }
+        if let Some(records) = self.rings.payloads {
+            self.malformed += records.drain(|payloads| outlet.payloads(payloads))?;
         }
         Ok(())
     }
 
     fn drain(&mut self, outlet: &mut Outlet<'_>) -> Result<(), CollectError> {
-        self.tell_processes(outlet)?;
-        let malformed = self.closed_records.drain(|events| self.tell(outlet, events))?;
+        self.tell_beside(outlet)?;
+        let closed = self.rings.closed;
+        let malformed = closed.drain(|events| self.tell(outlet, events))?;
         self.malformed += malformed;
         self.seen = self.programs.counts()?;
         let overflowed = self.seen.overflowed;
@@ -460,8 +473,10 @@ impl<'a> Passes<'a> {
 
     /// Returns when there is something to do: a request, a ring of which half is full, or the time to look.
     fn wait(&self) -> Result<(), CollectError> {
-        let rings = [Some(self.closed_records.descriptor()), self.process_records.map(Ring::descriptor)];
-        let all = rings.into_iter().flatten().chain([self.shared.wake.as_fd()]);
+        let Rings { closed, processes, payloads } = &self.rings;
+        let beside = [processes.map(Ring::descriptor), payloads.map(Ring::descriptor)];
+        let rings = [Some(closed.descriptor())].into_iter().chain(beside);
+        let all = rings.flatten().chain([self.shared.wake.as_fd()]);
         let mut descriptors: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let interval = if self.auditor.is_resting() { DRAIN_INTERVAL } else { AUDIT_STEP_INTERVAL };
         let timeout = Timespec::try_from(interval).expect("100 ms fit");

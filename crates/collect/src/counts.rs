@@ -33,6 +33,10 @@ pub struct KernelCounts {
     pub stale: u64,
     /// What processes did and the ring buffer for it had no room for.
     pub process_records_lost: u64,
+    /// Messages of name servers that were copied.
+    pub payloads: u64,
+    /// Messages of name servers that were not copied, because their ring buffer had no room.
+    pub payloads_lost: u64,
     /// Of UDP.
     pub udp: UdpCounts,
     /// Runs of the programs that the kernel left out, because the program was running on that CPU already.

@@ -25,6 +25,10 @@ pub enum Capability {
     UdpOwner,
     /// Processes that begin, execute and end.
     Processes,
+    /// Messages of name servers over UDP.
+    Dns,
+    /// Messages of name servers over TCP.
+    DnsTcp,
 }
 
 /// One way to serve a capability.
@@ -49,8 +53,11 @@ pub(crate) const UDP_FUNCTIONS: &str = "fentry/ip_send_skb, fentry/ip6_send_skb,
 /// Where UDP is counted otherwise: each packet of TCP passes a program that returns at once.
 pub(crate) const UDP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress, cgroup/sock_release";
 
+/// Where segments of TCP are looked at for messages of name servers.
+const DNS_TCP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress";
+
 /// All alternatives; those of one capability in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 11] = [
+pub(crate) const HOOKS: [Alternative; 14] = [
     Alternative {
         capability: Capability::TcpLive,
         hook: "iter/bpf_map_elem",
@@ -128,6 +135,28 @@ pub(crate) const HOOKS: [Alternative; 11] = [
         on_request: false,
         without: "of a process that has ended it is not known what it was, unless it was looked up in time",
     },
+    // Rides on the programs that count UDP.
+    Alternative {
+        capability: Capability::Dns,
+        hook: UDP_FUNCTIONS,
+        required: false,
+        on_request: false,
+        without: "names of remote ends are not known",
+    },
+    Alternative {
+        capability: Capability::Dns,
+        hook: UDP_PACKETS,
+        required: false,
+        on_request: false,
+        without: "names of remote ends are not known",
+    },
+    Alternative {
+        capability: Capability::DnsTcp,
+        hook: DNS_TCP_PACKETS,
+        required: false,
+        on_request: true,
+        without: "names that were asked for over TCP are not known",
+    },
 ];
 
 /// How a capability is served on this kernel.
@@ -158,10 +187,12 @@ impl Capability {
             Capability::UdpAdopted => "udp adopted",
             Capability::UdpOwner => "udp owner",
             Capability::Processes => "processes",
+            Capability::Dns => "dns",
+            Capability::DnsTcp => "dns tcp",
         }
     }
 
-    /// True when it is one of TCP.
+    /// True when the object of TCP serves it.
     #[must_use]
     pub(crate) fn is_of_tcp(self) -> bool {
         match self {
@@ -174,6 +205,8 @@ impl Capability {
             | Capability::UdpFailures
             | Capability::UdpAdopted
             | Capability::UdpOwner
+            | Capability::Dns
+            | Capability::DnsTcp
             | Capability::Processes => false,
         }
     }

@@ -18,6 +18,7 @@ mod jiffies;
 mod kernel_sums;
 mod namespaces;
 mod outlet;
+mod payloads;
 mod plain;
 mod privilege;
 mod processes;
@@ -36,6 +37,15 @@ pub use namespaces::NetworkNamespaces;
 pub use privilege::{MissingPrivilege, check_privileges};
 
 const PAGE_BYTES: u32 = 4096;
+
+/// How many ports of name servers there can be.
+pub const DNS_PORTS: usize = 8;
+
+/// The ports for [`CollectLimits::dns_ports`]; those beyond [`DNS_PORTS`] are left out.
+#[must_use]
+pub fn dns_ports(ports: &[u16]) -> [u16; DNS_PORTS] {
+    std::array::from_fn(|place| ports.get(place).copied().unwrap_or_default())
+}
 
 /// Bounds of the kernel side, and of what it may cost to measure it.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +88,15 @@ pub struct CollectLimits {
     /// Bytes of the ring buffer for that; beyond, it is lost and counted. Rounded up to a power of two of at least a page;
     /// 56 bytes hold a fork or an exit, an execution takes its file and its arguments, of these at most 512, more.
     pub process_ring_bytes: u32,
+    /// Copy messages of name servers over UDP, while UDP is followed.
+    pub follow_dns: bool,
+    /// Copy messages of name servers over TCP: every packet of the host then passes a program.
+    pub follow_dns_tcp: bool,
+    /// Ports of name servers; 0 is none.
+    pub dns_ports: [u16; DNS_PORTS],
+    /// Bytes of the ring buffer for these messages; beyond, they are not copied. Rounded up to a power of two of at least a
+    /// page; a question takes 224 bytes, an answer 608 or 1328.
+    pub payload_ring_bytes: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
 }
@@ -100,6 +119,10 @@ impl Default for CollectLimits {
             udp_peers: 65_536,
             follow_processes: true,
             process_ring_bytes: 1 << 20,
+            follow_dns: true,
+            follow_dns_tcp: false,
+            dns_ports: [53, 0, 0, 0, 0, 0, 0, 0],
+            payload_ring_bytes: 2 << 20,
             cost_sample_ms: 1000,
         }
     }
@@ -114,5 +137,22 @@ impl CollectLimits {
     /// The size that the ring buffer for processes gets, in bytes.
     pub(crate) fn process_ring_size(self) -> u32 {
         self.process_ring_bytes.max(PAGE_BYTES).next_power_of_two()
+    }
+
+    /// Messages of name servers over UDP are asked for.
+    pub(crate) fn copies_datagrams(self) -> bool {
+        self.follow_udp && self.follow_dns && self.dns_ports != [0; DNS_PORTS]
+    }
+
+    /// And over TCP.
+    pub(crate) fn copies_segments(self) -> bool {
+        self.follow_dns_tcp && self.dns_ports != [0; DNS_PORTS]
+    }
+
+    /// The size that the ring buffer of the messages of name servers gets, in bytes.
+    pub(crate) fn payload_ring_size(self) -> u32 {
+        let bytes =
+            if self.copies_datagrams() || self.copies_segments() { self.payload_ring_bytes } else { 0 };
+        bytes.max(PAGE_BYTES).next_power_of_two()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use connections::{Event, ProcessEvent};
+use connections::{Event, Payload, ProcessEvent};
 
 use crate::collector::Report;
 
@@ -35,6 +35,11 @@ impl<'a> Outlet<'a> {
         if !events.is_empty() {
             self.report(Report::Events(events));
         }
+    }
+
+    /// Hands over messages of name servers.
+    pub(crate) fn payloads(&mut self, payloads: Vec<Payload>) {
+        self.report(Report::Payloads(payloads));
     }
 
     /// Hands over what processes did.

@@ -7,7 +7,7 @@ use crate::bpf::types::{
     connection_record, datagram_record, kernel_counts, orders, rollup, rollup_key, tcp_audit,
     unchanged_record,
 };
-use crate::bpf::udp_types::udp_audit;
+use crate::bpf::udp_types::{payload_record, udp_audit};
 
 /// Made of integers without padding: every byte is initialized, and every pattern of bits is a value.
 ///
@@ -30,7 +30,7 @@ macro_rules! plain {
 
 plain!(
     connection_record: 256, datagram_record: 256, unchanged_record: 256, rollup_key: 24, rollup: 752, orders: 40,
-    kernel_counts: 168, tcp_audit: 24, udp_audit: 24, process_record: 48
+    kernel_counts: 184, tcp_audit: 24, udp_audit: 24, payload_record: 88, process_record: 48
 );
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.

@@ -5,8 +5,8 @@
 
 mod cgroups;
 mod containers;
-mod names;
 mod ends;
+mod names;
 mod namespaces;
 mod nat;
 mod proc;
@@ -14,8 +14,8 @@ mod processes;
 mod routes;
 
 pub use containers::Containers;
-pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
 pub use ends::{EndCounts, EndLimits, Ends, Found};
+pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
 pub use namespaces::{Namespace, Namespaces};
 pub use nat::{
     Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,

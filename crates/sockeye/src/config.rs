@@ -106,6 +106,14 @@ pub struct Collect {
     /// Follow which processes begin, execute and end, so that it is known what a process was that ended before it could be
     /// looked up. Adds programs to every fork, exec and exit of the host; docs/performance.md says what that costs.
     pub processes: bool,
+    /// Learn names of remote ends from the DNS messages that pass sockets of the host over UDP. Needs `udp`, and no
+    /// program beyond those of it.
+    pub dns: bool,
+    /// Learn names from DNS over TCP too. Every packet of the host then passes a program that returns at once for other
+    /// ports; docs/performance.md says what that costs.
+    pub dns_tcp: bool,
+    /// Ports of name servers, at most 8.
+    pub dns_ports: Vec<u16>,
 }
 
 impl Default for Collect {
@@ -116,6 +124,9 @@ impl Default for Collect {
             audit_interval_s: 60,
             udp: true,
             processes: true,
+            dns: true,
+            dns_tcp: false,
+            dns_ports: vec![53],
         }
     }
 }
@@ -168,6 +179,8 @@ pub struct Limits {
     /// Bytes of the ring buffer for what processes do. Rounded up to a power of two. Raise it where `kernel_process_records_lost`
     /// grows: many processes begin and end in a moment.
     pub process_ring_bytes: u32,
+    /// Bytes of the ring buffer for DNS messages; when it is full, they are not read. Rounded up to a power of two.
+    pub payload_ring_bytes: u32,
     /// Closed connections kept one by one until every client has been told. Beyond, the oldest are added up, for the
     /// clients that were not told of them.
     pub closed_records: u32,
@@ -203,6 +216,7 @@ impl Default for Limits {
             udp_slots: 16_384,
             udp_peers: 65_536,
             process_ring_bytes: 1 << 20,
+            payload_ring_bytes: 2 << 20,
             closed_records: 131_072,
             rollups: 65_536,
             lookups: 32_768,

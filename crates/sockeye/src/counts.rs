@@ -90,6 +90,14 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_process_records_lost", "sockeye_kernel_process_records_lost",
             "Forks, executions and exits of processes for which the ring buffer had no room."
         );
+        payloads: total(
+            "kernel_payloads", "sockeye_kernel_payloads",
+            "Messages of name servers that were copied."
+        );
+        payloads_lost: total(
+            "kernel_payloads_lost", "sockeye_kernel_payloads_lost",
+            "Messages of name servers that were not copied, because their ring buffer had no room."
+        );
         missed_runs: total(
             "kernel_missed_runs", "sockeye_kernel_missed_runs",
             "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already."

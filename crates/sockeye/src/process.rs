@@ -149,6 +149,10 @@ fn collect_limits(config: &Config) -> CollectLimits {
         udp_peers: limits.udp_peers,
         follow_processes: config.collect.processes,
         process_ring_bytes: limits.process_ring_bytes,
+        follow_dns: config.collect.dns,
+        follow_dns_tcp: config.collect.dns_tcp,
+        dns_ports: collect::dns_ports(&config.collect.dns_ports),
+        payload_ring_bytes: limits.payload_ring_bytes,
         cost_sample_ms: config.collect.cost_sample_ms,
     }
 }
@@ -177,6 +181,7 @@ fn state_limits(config: &Config) -> StateLimits {
         ("udp_slots", limits.udp_slots.into()),
         ("udp_peers", limits.udp_peers.into()),
         ("process_ring_bytes", limits.process_ring_bytes.into()),
+        ("payload_ring_bytes", limits.payload_ring_bytes.into()),
         ("closed_records", limits.closed_records.into()),
         ("rollups", limits.rollups.into()),
         ("lookups", limits.lookups.into()),

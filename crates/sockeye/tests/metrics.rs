@@ -56,6 +56,8 @@ const KERNEL: KernelCounts = KernelCounts {
         left: 1022,
     },
     process_records_lost: 1030,
+    payloads: 1031,
+    payloads_lost: 1032,
     missed_runs: 1014,
     malformed: 1015,
     ring_most_bytes: 1027,

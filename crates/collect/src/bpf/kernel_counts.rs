@@ -50,6 +50,8 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
         stale,
         udp_stale,
         udp_tunnels_ended,
+        payloads,
+        payloads_lost,
     } = *cpu;
     sum.claimed += claimed;
     sum.closed += closed;
@@ -72,4 +74,6 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
     sum.stale += stale;
     sum.udp.stale += udp_stale;
     sum.udp.tunnels_ended += udp_tunnels_ended;
+    sum.payloads += payloads;
+    sum.payloads_lost += payloads_lost;
 }

@@ -12,6 +12,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, Program, ProgramMut};
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
 use super::cost::missed_runs;
+use super::dns_tcp::DnsTcp;
 use super::iterate::read_all;
 use super::kernel_counts::kernel_counts;
 use super::load::load;
@@ -19,7 +20,7 @@ use super::maps::KernelMaps;
 use super::orders::Orders;
 use super::processes::Processes;
 use super::reading::Reading;
-use super::ring::{ClosedRecords, ProcessRecords, Ring};
+use super::ring::{ClosedRecords, PayloadRecords, ProcessRecords, Ring};
 use super::rollups::{Taken, Turns};
 use super::skeletons::tracer::{TracerProgs, TracerSkel};
 use super::storage::Storage;
@@ -35,6 +36,7 @@ use crate::error::CollectError;
 use crate::hooks::{Capability, CapabilityState};
 use crate::inbox::{Inbox, Intake};
 use crate::jiffies::{APART_NS, JiffyRate, Ticks};
+use crate::payloads::PayloadInbox;
 use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
 use connections::Event;
@@ -55,6 +57,7 @@ pub(crate) struct Programs<'a> {
     turns: RefCell<Turns>,
     udp: Option<Udp<'a>>,
     processes: Option<Processes<'a>>,
+    dns_tcp: Option<DnsTcp<'a>>,
     /// Dropping them would detach the hooks.
     _hooks: [Link; 2],
     _connect_hooks: Vec<Link>,
@@ -94,6 +97,10 @@ impl<'a> Programs<'a> {
         capabilities.extend(of_udp);
         let (processes, of_processes) = Processes::start(&mut storage.processes, limits);
         capabilities.push(of_processes);
+        let payload_records = udp.as_ref().map(Udp::payload_records);
+        let (dns_tcp, of_dns_tcp) =
+            DnsTcp::start(&mut storage.dns_tcp, limits, &skeleton.maps, payload_records);
+        capabilities.push(of_dns_tcp);
         let mut programs = Self {
             _connect_hooks: connect_hooks,
             connections: connections.map_err(attach("iter/bpf_map_elem"))?,
@@ -106,6 +113,7 @@ impl<'a> Programs<'a> {
             turns,
             udp,
             processes,
+            dns_tcp,
             skeleton,
             capabilities,
         };
@@ -148,7 +156,9 @@ impl<'a> Programs<'a> {
     pub(crate) fn loaded(&self) -> impl Iterator<Item = Program<'_>> {
         let of_tcp = self.skeleton.object().progs().filter(Program::autoload);
         let of_udp = self.udp.iter().flat_map(Udp::loaded);
-        of_tcp.chain(of_udp).chain(self.processes.iter().flat_map(Processes::loaded))
+        let of_others = self.dns_tcp.iter().flat_map(DnsTcp::loaded);
+        let of_processes = self.processes.iter().flat_map(Processes::loaded);
+        of_tcp.chain(of_udp).chain(of_others).chain(of_processes)
     }
 
     /// What can be read of the maps from outside.
@@ -175,6 +185,16 @@ impl<'a> Programs<'a> {
         inbox: &'s RefCell<ProcessInbox>,
     ) -> Result<Option<ProcessRecords<'s>>, CollectError> {
         self.processes.as_ref().map(|processes| processes.records(inbox)).transpose()
+    }
+
+    /// The consumer of the messages of name servers, where any are copied.
+    pub(crate) fn payload_records<'s>(
+        &'s self,
+        inbox: &'s RefCell<PayloadInbox>,
+    ) -> Result<Option<PayloadRecords<'s>>, CollectError> {
+        let of_udp = self.udp.as_ref().map(Udp::payload_records);
+        let map = of_udp.or(self.dns_tcp.as_ref().map(DnsTcp::payload_records));
+        map.map(|map| Ring::of("payload_records", map, inbox)).transpose()
     }
 
     /// Adopts the sockets that are older than the tracer, of every namespace that can be entered, then those

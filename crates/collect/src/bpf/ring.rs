@@ -10,6 +10,7 @@ use libbpf_rs::{MapMut, RingBuffer, RingBufferBuilder};
 
 use crate::error::CollectError;
 use crate::inbox::{Inbox, Intake};
+use crate::payloads::PayloadInbox;
 use crate::processes::ProcessInbox;
 
 /// At most this many records are taken from the ring at once: as many as a reading's chunk has.
@@ -26,6 +27,9 @@ pub(crate) type ClosedRecords<'a> = Ring<'a, Inbox>;
 
 /// What processes did.
 pub(crate) type ProcessRecords<'a> = Ring<'a, ProcessInbox>;
+
+/// Messages from and to name servers.
+pub(crate) type PayloadRecords<'a> = Ring<'a, PayloadInbox>;
 
 /// The consumer of one ring buffer.
 pub(crate) struct Ring<'a, I> {

@@ -12,6 +12,7 @@ pub(crate) struct Storage {
     pub(super) tcp: [MaybeUninit<OpenObject>; ATTEMPTS],
     pub(super) udp: [MaybeUninit<OpenObject>; VARIANTS],
     pub(super) processes: MaybeUninit<OpenObject>,
+    pub(super) dns_tcp: MaybeUninit<OpenObject>,
 }
 
 impl Storage {
@@ -21,6 +22,7 @@ impl Storage {
             tcp: [const { MaybeUninit::uninit() }; ATTEMPTS],
             udp: [const { MaybeUninit::uninit() }; VARIANTS],
             processes: MaybeUninit::uninit(),
+            dns_tcp: MaybeUninit::uninit(),
         }
     }
 }

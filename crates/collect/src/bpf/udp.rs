@@ -1,17 +1,19 @@
 //! The UDP object: loaded in the best variant that the kernel takes, attached, adopted into, read in passes.
 //!
-//! Shares the maps of the TCP object through which records and counts go. Decides nothing about when: the collector does.
+//! Shares the maps of the TCP object through which records and counts go. Messages of name servers ride on its datagrams.
+//! Decides nothing about when: the collector does.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 
 use connections::Event;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Link, Object, OpenObject, Program, ProgramMut};
+use libbpf_rs::{Link, MapMut, Object, OpenObject, Program, ProgramMut};
 
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
 use super::buckets::buckets_for;
+use super::dns_tcp::name_ports;
 use super::iterate::read_all;
 use super::kernel_counts::first_global;
 use super::reading::Reading;
@@ -71,7 +73,11 @@ impl<'a> Udp<'a> {
         for (place, (counted, whole)) in storage.iter_mut().zip(ATTEMPTS) {
             refusals::take();
             match Self::attempt(place, limits, maps, counted, whole) {
-                Ok(udp) => return (Some(udp), states(counted, whole, &refused)),
+                Ok(udp) => {
+                    let mut states = states(counted, whole, &refused);
+                    states.push(dns_state(counted, limits, &states));
+                    return (Some(udp), states);
+                }
                 Err(error) => {
                     refused.push((counted, refusals::take().unwrap_or_else(|| error.to_string())));
                 }
@@ -79,12 +85,19 @@ impl<'a> Udp<'a> {
         }
         let reason = refused.last().map_or("refused", |(_, reason)| reason);
         let missing = |capability| CapabilityState::refused(capability, reason);
-        (None, std::iter::once(Capability::Udp).chain(OPTIONAL).map(missing).collect())
+        let missing_dns = if limits.copies_datagrams() {
+            missing(Capability::Dns)
+        } else {
+            CapabilityState::not_asked_for(Capability::Dns)
+        };
+        let missing = std::iter::once(Capability::Udp).chain(OPTIONAL).map(missing);
+        (None, missing.chain([missing_dns]).collect())
     }
 
     /// The states where UDP is not to be followed.
     pub(super) fn not_asked_for() -> Vec<CapabilityState> {
-        std::iter::once(Capability::Udp).chain(OPTIONAL).map(CapabilityState::not_asked_for).collect()
+        let all = [Capability::Udp].into_iter().chain(OPTIONAL).chain([Capability::Dns]);
+        all.map(CapabilityState::not_asked_for).collect()
     }
 
     fn attempt(
@@ -116,6 +129,11 @@ impl<'a> Udp<'a> {
     /// All that was loaded.
     pub(super) fn object(&self) -> &Object {
         self.skeleton.object()
+    }
+
+    /// The ring buffer of messages of name servers.
+    pub(super) fn payload_records(&self) -> &MapMut<'_> {
+        &self.skeleton.maps.payload_records
     }
 
     /// The programs that the kernel took, always in the same order.
@@ -178,6 +196,7 @@ fn open<'a>(
     open.maps.udp_sockets.set_max_entries(buckets)?;
     let peers = limits.udp_peers.max(1);
     open.maps.udp_peers.set_max_entries(peers)?;
+    open.maps.payload_records.set_max_entries(limits.payload_ring_size())?;
     open.maps.closed_records.reuse_fd(shared.closed_records.as_fd())?;
     open.maps.overflow_records.reuse_fd(shared.overflow_records.as_fd())?;
     open.maps.rollups_even.reuse_fd(shared.rollups_even.as_fd())?;
@@ -189,6 +208,10 @@ fn open<'a>(
     constants.udp_bucket_mask = buckets - 1;
     constants.udp_peers_max = peers;
     constants.ring_wake_bytes = u64::from(limits.ring_size() / 2);
+    constants.payload_wake_bytes = u64::from(limits.payload_ring_size() / 2);
+    if limits.copies_datagrams() {
+        constants.name_ports = name_ports(limits);
+    }
     let (functions, packets) = (counted == Counted::Functions, counted == Counted::Packets);
     let progs = &mut open.progs;
     progs.ip_send_skb.set_autoload(functions);
@@ -224,7 +247,20 @@ fn attach_packets(programs: &UdpProgs<'_>) -> libbpf_rs::Result<Vec<Link>> {
     all.into_iter().map(|program| program.attach_cgroup(root.as_raw_fd())).collect()
 }
 
-/// The states of all capabilities, after those attempts that were refused.
+/// The state of the capability that rides on the datagrams.
+fn dns_state(counted: Counted, limits: CollectLimits, of_udp: &[CapabilityState]) -> CapabilityState {
+    if !limits.copies_datagrams() {
+        return CapabilityState::not_asked_for(Capability::Dns);
+    }
+    let hook = match counted {
+        Counted::Functions => UDP_FUNCTIONS,
+        Counted::Packets => UDP_PACKETS,
+    };
+    let degradation = of_udp.first().and_then(|udp| udp.degradation.clone());
+    CapabilityState { degradation, ..CapabilityState::served_by(Capability::Dns, hook) }
+}
+
+/// The states of all other capabilities, after those attempts that were refused.
 fn states(counted: Counted, whole: bool, refused: &[(Counted, String)]) -> Vec<CapabilityState> {
     let reason_of = |counted: Counted| {
         refused.iter().find(|(other, _)| *other == counted).map(|(_, reason)| reason.clone())

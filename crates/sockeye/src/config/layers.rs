@@ -126,6 +126,7 @@ impl Config {
             ("limits.udp_slots", limits.udp_slots),
             ("limits.udp_peers", limits.udp_peers),
             ("limits.process_ring_bytes", limits.process_ring_bytes),
+            ("limits.payload_ring_bytes", limits.payload_ring_bytes),
             ("limits.clients", limits.clients),
             ("limits.clients_per_user", limits.clients_per_user),
             ("limits.polls", limits.polls),
@@ -145,6 +146,11 @@ impl Config {
         if audit_interval_s > 3600 {
             let (key, allowed) = ("collect.audit_interval_s", "0 to 3600 seconds");
             return Err(ConfigError::Range { key, value: audit_interval_s.to_string(), allowed });
+        }
+        let ports = &self.collect.dns_ports;
+        if ports.len() > collect::DNS_PORTS || ports.contains(&0) {
+            let (key, allowed) = ("collect.dns_ports", "at most 8 ports from 1 to 65535");
+            return Err(ConfigError::Range { key, value: format!("{ports:?}"), allowed });
         }
         let freshness_ms = self.clients.freshness_ms;
         if freshness_ms > 60_000 {
@@ -302,6 +308,11 @@ mod tests {
         assert!(error("[clients]\nttl_s = 5\n", &[]).contains("clients.ttl_s = 5: 10 to 3600 seconds"));
         assert!(error("[collect]\ncost_sample_ms = 60001\n", &[]).contains("0 to 60000 milliseconds"));
         assert!(error("[collect]\naudit_interval_s = 3601\n", &[]).contains("0 to 3600 seconds"));
+        let ports = "[collect]\ndns_ports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n";
+        assert!(
+            error(ports, &[]).contains("collect.dns_ports = [1, 2, 3, 4, 5, 6, 7, 8, 9]: at most 8 ports")
+        );
+        assert!(error("", &[("SOCKEYE_COLLECT__DNS_PORTS", "[0]")]).contains("dns_ports = [0]: at most 8"));
         assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
         let many = error("[limits]\nclients = \"many\"\n", &[]);
         assert!(many.contains(".toml: bad value: limits.clients = \"many\": invalid type"), "{many}");

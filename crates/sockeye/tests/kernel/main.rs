@@ -11,6 +11,9 @@ mod audit;
 mod churn;
 mod cost;
 mod crowd;
+mod dns;
+mod dns_tap;
+mod dns_tcp;
 mod ends;
 mod everything;
 mod failures;
@@ -71,6 +74,8 @@ fn main() {
         udp::TESTS,
         udp_peers::TESTS,
         udp_shapes::TESTS,
+        dns::TESTS,
+        dns_tcp::TESTS,
     ];
     let needing = [
         lossy::NEEDING,
