@@ -3,6 +3,7 @@
 //! Reads `/proc`, asks the kernel, and answers from bounded caches. Sees no client: `sockeye` asks it, so that the state
 //! never waits for a file or for the kernel.
 
+mod annotator;
 mod cgroups;
 mod containers;
 mod ends;
@@ -13,12 +14,11 @@ mod proc;
 mod processes;
 mod routes;
 
+pub use annotator::{Annotator, Context, ContextCounts, ContextSettings};
 pub use containers::Containers;
 pub use ends::{EndCounts, EndLimits, Ends, Found};
-pub use names::{DnsCounts, DnsLimits, KnownName, Look, Lookups, Names, NamesCounts};
+pub use names::{DnsCounts, DnsLimits, KnownName, Lookups, Names, NamesCounts};
 pub use namespaces::{Namespace, Namespaces};
-pub use nat::{
-    Heard, HostListing, Looking, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack,
-};
-pub use processes::{Looking, ProcessCounts, ProcessSettings, Processes, Scrub};
-pub use routes::{Looking, RouteCounts, RouteLimits, Routes};
+pub use nat::{Heard, HostListing, NatCounts, NatLimits, TrackedConnection, Translations, read_conntrack};
+pub use processes::{ProcessCounts, ProcessSettings, Processes, Scrub};
+pub use routes::{RouteCounts, RouteLimits, Routes};

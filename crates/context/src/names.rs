@@ -29,7 +29,7 @@ mod text;
 
 use std::time::Duration;
 
-pub use addresses::{KnownName, Look, Names, NamesCounts};
+pub use addresses::{KnownName, Names, NamesCounts};
 pub use lookups::Lookups;
 
 /// What bounds names and queries.

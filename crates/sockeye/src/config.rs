@@ -3,6 +3,7 @@
 //! One TOML file, overridden by the environment, overridden by flags. Layering and the words for bad input
 //! are in `layers`.
 
+mod behind;
 mod filters;
 mod layers;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use behind::Behind;
 pub use filters::Filters;
 pub use layers::ConfigError;
 
@@ -23,6 +25,8 @@ pub struct Config {
     pub log: Log,
     /// What is read from the kernel.
     pub collect: Collect,
+    /// Who is behind connections.
+    pub context: Behind,
     /// Which connections are told.
     pub filters: Filters,
     /// Clients of the API.
@@ -190,6 +194,14 @@ pub struct Limits {
     /// What came of lookups of names, added up by connection, name and type of query, kept until every client has been told.
     /// Beyond, the oldest are lost to the clients that were not told of them.
     pub lookups: u32,
+    /// Processes that are remembered, and 16 MiB of them at most.
+    pub processes: u32,
+    /// Translations of addresses that are remembered. Beyond, those that ended first are forgotten, then the oldest.
+    pub nat_entries: u32,
+    /// Addresses whose names are remembered. Beyond, the ones that were longest not used are forgotten.
+    pub names: u32,
+    /// Routes that are remembered, one for each pair of addresses. Beyond, the ones that were longest not used are forgotten.
+    pub routes: u32,
     /// Bytes of answers that are being encoded and sent; beyond, polls are refused. One answer is always possible.
     pub answer_bytes: u32,
     /// Clients in all.
@@ -220,6 +232,10 @@ impl Default for Limits {
             closed_records: 131_072,
             rollups: 65_536,
             lookups: 32_768,
+            processes: 16_384,
+            nat_entries: 131_072,
+            names: 65_536,
+            routes: 8192,
             answer_bytes: 256 << 20,
             clients: 64,
             clients_per_user: 16,

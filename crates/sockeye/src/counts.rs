@@ -1,11 +1,15 @@
 //! Everything that is counted outside of the API: the one list from which the counters of `/v1/status` and the
 //! metrics both come.
 
+mod behind;
+
 use collect::{KernelCounts, UdpCounts};
 use connections::{KernelTime, Loss, TableCounts};
 use deltas::{ClientState, Clients};
 use encode::Count;
 use endpoints::TurnCounts;
+
+pub(crate) use behind::of_context;
 
 /// Counts of the state itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -253,6 +257,18 @@ pub(crate) fn of_clients(clients: &Clients, now: KernelTime) -> impl Iterator<It
             "sockeye_rollups_kept",
             "Roll-ups that are kept until every client has been told.",
             count(clients.rollups_kept()),
+        ),
+        Count::now(
+            "lookups_kept",
+            "sockeye_lookups_kept",
+            "Sums of lookups of names that are kept until every client has been told.",
+            count(clients.lookups_kept()),
+        ),
+        Count::total(
+            "lookups_lost",
+            "sockeye_lookups_lost",
+            "Lookups of names of which some client was not told what came of them, because too many were kept.",
+            clients.lookups_lost(),
         ),
         Count::total(
             "closed_records_rolled_up",

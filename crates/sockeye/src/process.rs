@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::access::Access;
 use crate::config::Config;
 use crate::containers::with_containers;
+use crate::context::{self, with_context};
 use crate::state::{StateLimits, StateThread};
 
 /// Threads that serve HTTP; encoding has threads of its own, made when needed.
@@ -72,13 +73,19 @@ impl Daemon {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let instance = format!("{}:{}", boot.trim(), began_at.0);
         let requests = PassRequests::new()?;
-        let state = StateThread::start(state_limits(config), requests.clone(), &instance, began_at)?;
-        let sink = with_containers(state.sink());
+        let (context, lookups) = context::start(config.context_settings());
+        let of_state = Some(Arc::clone(&context));
+        let state =
+            StateThread::start(state_limits(config), requests.clone(), &instance, began_at, of_state)?;
+        let sink = with_containers(with_context(Arc::clone(&context), lookups, state.messages()));
         let collector = Collector::start(collect_limits(config), &requests, sink)?;
         for capability in &collector.support().capabilities {
             if let Some(degradation) = &capability.degradation {
                 tracing::warn!(capability = capability.capability.name(), "{degradation}");
             }
+        }
+        for (capability, degradation) in context.degradations() {
+            tracing::warn!(capability, "{degradation}");
         }
         Ok(Self { instance, state, collector })
     }
@@ -185,6 +192,10 @@ fn state_limits(config: &Config) -> StateLimits {
         ("closed_records", limits.closed_records.into()),
         ("rollups", limits.rollups.into()),
         ("lookups", limits.lookups.into()),
+        ("processes", limits.processes.into()),
+        ("nat_entries", limits.nat_entries.into()),
+        ("names", limits.names.into()),
+        ("routes", limits.routes.into()),
         ("answer_bytes", limits.answer_bytes.into()),
         ("clients", limits.clients.into()),
         ("clients_per_user", limits.clients_per_user.into()),

@@ -15,7 +15,10 @@ use collect::{
     CollectError, KernelCounts, KernelMaps, PassRequests, ProgramCosts, Report, Support, UdpCounts,
     kernel_now, wall_offset,
 };
-use connections::{Annotate, Event, Filter, KernelTime, Loss, Losses, Table, TableCounts, WallOffset};
+use connections::{
+    Annotate, Event, Filter, KernelTime, Lookup, Loss, Losses, Table, TableCounts, WallOffset,
+};
+use context::{Context as Behind, DnsCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
@@ -37,6 +40,8 @@ const QUEUE_MESSAGES: usize = 256;
 pub enum Message {
     /// From the collector.
     Report(Report),
+    /// What became of lookups of names, and what was counted of them by now.
+    LookedUp(Vec<Lookup>, Box<DnsCounts>),
     /// What the kernel took: sent once, before the first query.
     Started(Support),
     /// From the API.
@@ -61,6 +66,7 @@ pub struct StateLimits {
 /// The running state thread.
 #[derive(Debug)]
 pub struct StateThread {
+    context: Option<Arc<Behind>>,
     queue: mpsc::Sender<Message>,
     thread: JoinHandle<()>,
     /// Resolves when the collector cannot go on.
@@ -73,10 +79,12 @@ pub struct StateQueue {
     queue: mpsc::Sender<Message>,
     identity: Arc<Identity>,
     maps: Option<Arc<KernelMaps>>,
+    context: Option<Arc<Behind>>,
 }
 
 impl StateThread {
-    /// Starts the thread. Tracing begins at `began_at`; `instance` names this run.
+    /// Starts the thread. Tracing begins at `began_at`; `instance` names this run. Who is behind connections knows the
+    /// `context`, if anybody.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -85,12 +93,19 @@ impl StateThread {
         requests: PassRequests,
         instance: &str,
         began_at: KernelTime,
+        context: Option<Arc<Behind>>,
     ) -> anyhow::Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
         let (failing, failed) = oneshot::channel();
         let wall = Wall::new(wall_offset());
+        let mut table = Table::with_filter(limits.live_connections, limits.filter);
+        if context.is_some() {
+            table.note_ends();
+        }
         let state = State {
-            table: Table::with_filter(limits.live_connections, limits.filter),
+            table,
+            context: context.clone(),
+            dns: DnsCounts::default(),
             clients: Clients::new(limits.clients, began_at).numbered_above(first_number(began_at)),
             turns: Turns::default(),
             requests,
@@ -111,13 +126,19 @@ impl StateThread {
             .name("state".into())
             .spawn(move || state.run(messages))
             .context("cannot start the state thread")?;
-        Ok(Self { queue, thread, failed })
+        Ok(Self { context, queue, thread, failed })
     }
 
     /// Where the collector puts its reports; waits while the queue is full, and ends with the state.
     pub fn sink(&self) -> impl FnMut(Report) -> ControlFlow<()> + Send + 'static {
+        let mut messages = self.messages();
+        move |report| messages(Message::Report(report))
+    }
+
+    /// The same for all messages.
+    pub(crate) fn messages(&self) -> impl FnMut(Message) -> ControlFlow<()> + Send + 'static {
         let queue = self.queue.clone();
-        move |report| match queue.blocking_send(Message::Report(report)) {
+        move |message| match queue.blocking_send(message) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -135,9 +156,11 @@ impl StateThread {
         // The queue is as good as empty: the collector has waited for its start.
         let _ = self.queue.blocking_send(Message::Started(support.clone()));
         let degraded = support.capabilities.iter().filter(|state| state.degradation.is_some());
-        let degradations = degraded.map(|state| state.capability.name().to_owned()).collect();
+        let degraded = degraded.map(|state| state.capability.name());
+        let of_context = self.context.iter().flat_map(|context| context.degradations());
+        let degradations = degraded.chain(of_context.map(|(name, _)| name)).map(str::to_owned).collect();
         let identity = Arc::new(Identity { instance: instance.to_owned(), degradations, config });
-        StateQueue { queue: self.queue.clone(), identity, maps }
+        StateQueue { queue: self.queue.clone(), identity, maps, context: self.context.clone() }
     }
 
     /// Waits for the end of the thread, which comes when every other sender is gone.
@@ -166,12 +189,18 @@ impl Backend for StateQueue {
     }
 
     fn context(&self) -> Box<dyn Annotate + '_> {
-        Box::new(())
+        match &self.context {
+            Some(context) => Box::new(context.annotator()),
+            None => Box::new(()),
+        }
     }
 }
 
 struct State {
     table: Table,
+    context: Option<Arc<Behind>>,
+    /// As of the last lookups.
+    dns: DnsCounts,
     clients: Clients,
     turns: Turns,
     requests: PassRequests,
@@ -211,6 +240,10 @@ impl State {
                 Message::Report(Report::Events(events)) => self.apply(events),
                 // Who is behind connections is not of the state.
                 Message::Report(Report::Processes(_) | Report::Payloads(_)) => {}
+                Message::LookedUp(lookups, counts) => {
+                    lookups.iter().for_each(|lookup| self.clients.keep_lookup(lookup));
+                    self.dns = *counts;
+                }
                 Message::Report(Report::PassEnded { request, counts, costs }) => {
                     self.costs = costs;
                     self.end_pass(request, counts);
@@ -235,6 +268,9 @@ impl State {
                 self.passed_at = at;
             }
             self.table.apply(event);
+        }
+        if let Some(context) = &self.context {
+            context.note(&self.table.take_ends());
         }
         for connection in self.table.take_closed() {
             self.clients.keep_closed(connection);
@@ -376,6 +412,7 @@ impl State {
             attempts_full,
             udp: UdpCounts { foreign, late, .. },
             malformed,
+            payloads_lost,
             ..
         } = self.kernel;
         let TableCounts {
@@ -399,7 +436,7 @@ impl State {
             rolled_up,
             excluded,
             anomalies: anomalies + malformed,
-            messages_lost: 0,
+            messages_lost: payloads_lost,
             audit: self.table.audit(),
         }
     }
@@ -419,6 +456,8 @@ impl State {
             clients: &self.clients,
             now: kernel_now(),
             // Each client counts for itself what it was not told in time; here each connection counts once.
+            context: self.context.as_deref(),
+            dns: self.dns,
             losses: Losses { closed_log_full: self.clients.given_up(), ..self.health().losses },
             state: self.counts,
             turns: self.turns.counts(),

@@ -3,6 +3,7 @@
 
 use collect::{KernelCounts, ProgramCosts, ProgramRuns, Support};
 use connections::{Audit, KernelTime, Losses, TableCounts, WallOffset};
+use context::{Context, DnsCounts};
 use deltas::Clients;
 use encode::{
     AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
@@ -27,6 +28,9 @@ pub(crate) struct Facts<'a> {
     /// As of the last pass.
     pub(crate) costs: &'a ProgramCosts,
     pub(crate) clients: &'a Clients,
+    pub(crate) context: Option<&'a Context>,
+    /// As of the last lookups.
+    pub(crate) dns: DnsCounts,
     /// By the kernel's clock.
     pub(crate) now: KernelTime,
     /// Of all causes, those that are counted for each client included.
@@ -42,7 +46,13 @@ pub(crate) fn status(facts: &Facts<'_>) -> Status {
         instance: facts.instance.to_owned(),
         started_at: facts.started_at,
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-        capabilities: facts.support.map(capabilities).unwrap_or_default(),
+        capabilities: facts
+            .support
+            .map(capabilities)
+            .into_iter()
+            .chain(facts.context.map(of_context))
+            .flatten()
+            .collect(),
         limits: facts.limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         counters: counters(facts),
         lost: facts.losses.by_cause().into_iter().map(|(cause, loss)| (cause, loss.into())).collect(),
@@ -70,6 +80,22 @@ fn capabilities(support: &Support) -> Vec<Capability> {
     support.capabilities.iter().map(view).collect()
 }
 
+/// What is to be known of who is behind connections, beside what the kernel's programs tell.
+fn of_context(context: &Context) -> Vec<Capability> {
+    let degradations = context.degradations();
+    let view = |(name, source): (&str, &str)| {
+        let reason = degradations.iter().find(|(degraded, _)| *degraded == name).map(|(_, reason)| reason);
+        Capability {
+            name: name.to_owned(),
+            served_by: Some(source.to_owned()),
+            degradation: reason
+                .map(|reason| DegradationView { name: name.to_owned(), reason: reason.clone() }),
+            refused: None,
+        }
+    };
+    context.sources().into_iter().map(view).collect()
+}
+
 fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
     let costs_or_none = costs.programs.iter().map(Some).chain(std::iter::repeat(None));
     let view = |((name, id), runs): (&(String, u32), Option<&ProgramRuns>)| Program {
@@ -87,6 +113,7 @@ fn programs(support: &Support, costs: &ProgramCosts) -> Vec<Program> {
 fn counters(facts: &Facts<'_>) -> Vec<Count> {
     counts::of_kernel(facts.kernel)
         .chain(counts::of_table(facts.table))
+        .chain(facts.context.into_iter().flat_map(|context| counts::of_context(context.counts(), facts.dns)))
         .chain(counts::of_clients(facts.clients, facts.now))
         .chain(counts::of_state(facts.state, facts.turns, facts.polls_waiting))
         .collect()

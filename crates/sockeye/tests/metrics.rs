@@ -129,8 +129,8 @@ fn told() -> Told {
         clients: ClientLimits::default(),
         listed: vec![("tcp_slots", 4711), ("clients", 64)],
     };
-    let state =
-        StateThread::start(limits, requests.clone(), "test-1", KernelTime(0)).expect("there are threads");
+    let state = StateThread::start(limits, requests.clone(), "test-1", KernelTime(0), None)
+        .expect("there are threads");
     let by =
         |capability, served_by| CapabilityState { capability, served_by, degradation: None, refused: None };
     let served = by(Capability::TcpLive, Some("hook"));

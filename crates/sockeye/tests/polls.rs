@@ -37,7 +37,8 @@ impl World {
             listed: Vec::new(),
         };
         let now = collect::kernel_now();
-        let state = StateThread::start(limits, requests.clone(), "test", now).expect("there are threads");
+        let state =
+            StateThread::start(limits, requests.clone(), "test", now, None).expect("there are threads");
         let queue = state.open(
             "test",
             String::new(),

@@ -84,7 +84,7 @@ impl Tracer {
             clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },
             listed: Vec::new(),
         };
-        let state = StateThread::start(limits, requests.clone(), "bench", kernel_now())?;
+        let state = StateThread::start(limits, requests.clone(), "bench", kernel_now(), None)?;
         let collector = Collector::start(collect, &requests, state.sink())?;
         let queue = state.open("bench", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;

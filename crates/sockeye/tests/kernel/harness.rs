@@ -67,7 +67,7 @@ impl Tracer {
         let state_limits =
             StateLimits { live_connections: 262_144, filter, clients, freshness_ns: 0, listed: Vec::new() };
         let state =
-            StateThread::start(state_limits, requests.clone(), "test", kernel_now()).expect("a thread");
+            StateThread::start(state_limits, requests.clone(), "test", kernel_now(), None).expect("a thread");
         let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");
         let queue = state.open("test", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

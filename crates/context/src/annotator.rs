@@ -1,0 +1,254 @@
+//! All that is known, put together: for a batch of connections of an answer what each part knows.
+//!
+//! Owns which question goes to which part, and how long an answer may wait for all of them. What is remembered, and where it
+//! comes from, is the business of the parts.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connections::{
+    Annotate, Annotation, Connection, Direction, End, Nat, Owner, Process, ProcessEvent, RollUp, Tuple,
+};
+
+use crate::ends::{EndCounts, EndLimits, Ends, Found};
+use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
+use crate::namespaces::Namespaces;
+use crate::nat::{NatCounts, NatLimits, Translations};
+use crate::processes::{ProcessCounts, ProcessSettings, Processes};
+use crate::routes::{RouteCounts, RouteLimits, Routes};
+
+/// So long an answer waits in all for what is not remembered: for files of `/proc`, and for answers of the kernel.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What is to be known, and how much of it is remembered. What is absent is not to be known.
+#[derive(Debug, Clone, Default)]
+pub struct ContextSettings {
+    /// Processes.
+    pub processes: Option<ProcessSettings>,
+    /// Translations of addresses.
+    pub nat: Option<NatLimits>,
+    /// Names.
+    pub names: Option<DnsLimits>,
+    /// Routes.
+    pub routes: Option<RouteLimits>,
+    /// Other ends.
+    pub ends: EndLimits,
+}
+
+/// What is known of who is behind connections.
+pub struct Context {
+    processes: Option<Processes>,
+    nat: Option<Translations>,
+    names: Option<Arc<Names>>,
+    routes: Option<Routes>,
+    ends: Ends,
+    /// Why translations are not known at all.
+    no_nat: Option<String>,
+}
+
+/// What every part remembers and has counted; absent of parts that are off.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ContextCounts {
+    /// Processes.
+    pub processes: Option<ProcessCounts>,
+    /// Translations.
+    pub nat: Option<NatCounts>,
+    /// Names.
+    pub names: Option<NamesCounts>,
+    /// Routes.
+    pub routes: Option<RouteCounts>,
+    /// Other ends.
+    pub ends: EndCounts,
+}
+
+impl Context {
+    /// Begins to learn. `path_of` gives the path of a cgroup in the hierarchy of version 2 by its id. With the context come
+    /// the lookups of names, which whoever gets the messages of name servers owns, unless names are off.
+    #[must_use]
+    pub fn start(
+        settings: ContextSettings,
+        namespaces: &Arc<dyn Namespaces>,
+        path_of: impl FnMut(u64) -> Option<PathBuf> + Send + 'static,
+    ) -> (Self, Option<Lookups>) {
+        let ContextSettings { processes, nat, names, routes, ends } = settings;
+        let started = nat.map(|limits| Translations::start(limits, Arc::clone(namespaces))).transpose();
+        let (nat, no_nat) = match started {
+            Ok(nat) => (nat, None),
+            Err(error) => (None, Some(format!("translations of addresses are not known: {error}"))),
+        };
+        let (names, lookups) = names
+            .map(|limits| {
+                let names = Arc::new(Names::new(&limits));
+                let lookups = Lookups::new(&limits, Arc::clone(&names));
+                (names, lookups)
+            })
+            .unzip();
+        let context = Self {
+            processes: processes.map(|settings| Processes::new(settings, path_of)),
+            nat,
+            names,
+            routes: routes.map(|limits| Routes::new(limits, Arc::clone(namespaces))),
+            ends: Ends::new(ends),
+            no_nat,
+        };
+        (context, lookups)
+    }
+
+    /// What processes did, in the order of the kernel.
+    pub fn apply(&self, events: &[ProcessEvent]) {
+        if let Some(processes) = &self.processes {
+            processes.apply(events);
+        }
+    }
+
+    /// What became known of ends of connections. Waits for nobody longer than a fraction of a millisecond.
+    pub fn note(&self, ends: &[End]) {
+        self.ends.note(ends);
+        if let Some(processes) = &self.processes {
+            let owners = ends.iter().filter_map(|end| end.connection.owner.as_ref());
+            owners.for_each(|owner| processes.note(owner));
+        }
+    }
+
+    /// Who answers the questions of one answer: it waits for at most 50 ms in all for what is not remembered.
+    #[must_use]
+    pub fn annotator(&self) -> Annotator<'_> {
+        Annotator { context: self, deadline: Instant::now() + PATIENCE }
+    }
+
+    /// Processes, unless they are off.
+    #[must_use]
+    pub fn processes(&self) -> Option<&Processes> {
+        self.processes.as_ref()
+    }
+
+    /// Translations, unless they are off or cannot be known.
+    #[must_use]
+    pub fn nat(&self) -> Option<&Translations> {
+        self.nat.as_ref()
+    }
+
+    /// What is to be known, and where it comes from. Names come from the messages of name servers, which others copy.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(&'static str, &'static str)> {
+        let processes = self.processes.is_some().then_some(("process facts", "/proc"));
+        let nat = (self.nat.is_some() || self.no_nat.is_some()).then_some(("nat", "ctnetlink"));
+        let routes = self.routes.is_some().then_some(("routes", "rtnetlink"));
+        [processes, nat, routes].into_iter().flatten().collect()
+    }
+
+    /// What is missing and why, by the name of what is to be known; only of parts that are on.
+    #[must_use]
+    pub fn degradations(&self) -> Vec<(&'static str, String)> {
+        let processes = self.processes.as_ref().and_then(Processes::degradation);
+        let nat = self.no_nat.clone().or_else(|| self.nat.as_ref().and_then(Translations::degradation));
+        let all = [("process facts", processes), ("nat", nat)];
+        all.into_iter().filter_map(|(name, reason)| Some((name, reason?))).collect()
+    }
+
+    /// What is remembered and was counted.
+    #[must_use]
+    pub fn counts(&self) -> ContextCounts {
+        ContextCounts {
+            processes: self.processes.as_ref().map(Processes::counts),
+            nat: self.nat.as_ref().map(Translations::counts),
+            names: self.names.as_ref().map(|names| names.counts()),
+            routes: self.routes.as_ref().map(Routes::counts),
+            ends: self.ends.counts(),
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// Answers the questions of one answer.
+#[derive(Debug)]
+pub struct Annotator<'a> {
+    context: &'a Context,
+    deadline: Instant,
+}
+
+impl Annotate for Annotator<'_> {
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+        let connections: Vec<&Connection> = connections.collect();
+        let mut known = vec![Annotation::default(); connections.len()];
+        if connections.is_empty() {
+            return known;
+        }
+        let all = || connections.iter().copied();
+        // Each part is locked once for all.
+        if let Some(nat) = &self.context.nat {
+            let looking = nat.look();
+            all().zip(&mut known).for_each(|(connection, known)| known.nat = looking.of(connection));
+        }
+        let asked: Vec<_> =
+            all().zip(&known).map(|(connection, known)| (connection, known.nat.as_ref())).collect();
+        let found = self.context.ends.find(&asked);
+        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
+            (known.other_end, known.intra_host) = (other_end, intra_host);
+        }
+        if let Some(names) = &self.context.names {
+            let mut looking = names.look();
+            for (connection, known) in all().zip(&mut known) {
+                let pid = connection.owner.map_or(0, |owner| owner.pid);
+                known.names = looking.of(connection.tuple.remote.ip(), pid);
+            }
+        }
+        if let Some(processes) = &self.context.processes {
+            let looking = processes.look(self.deadline);
+            for (connection, known) in all().zip(&mut known) {
+                known.process = connection.owner.and_then(|owner| looking.of(&owner));
+            }
+        }
+        if let Some(routes) = &self.context.routes {
+            let looking = routes.look(self.deadline);
+            for (connection, known) in all().zip(&mut known) {
+                let Tuple { netns, local, remote, .. } = connection.tuple;
+                let remote = destination(remote, connection.direction, known.nat);
+                known.route = looking.of(netns, local, remote);
+            }
+        }
+        known
+    }
+
+    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation {
+        let mut known = Annotation {
+            process: rollup.owner.and_then(|owner| self.process(&owner)),
+            ..Annotation::default()
+        };
+        let Some((common, (local, remote))) =
+            rollup.key.common.and_then(|common| Some((common, common.ends?)))
+        else {
+            return known;
+        };
+        let tuple = Tuple { protocol: rollup.key.protocol, netns: common.netns, local, remote };
+        known.intra_host = tuple.stays_inside();
+        if let Some(names) = &self.context.names {
+            known.names = names.look().of(remote.ip(), rollup.owner.map_or(0, |owner| owner.pid));
+        }
+        if let Some(routes) = &self.context.routes {
+            known.route = routes.look(self.deadline).of(common.netns, local, remote);
+        }
+        known
+    }
+
+    fn process(&self, owner: &Owner) -> Option<Arc<Process>> {
+        self.context.processes.as_ref()?.look(self.deadline).of(owner)
+    }
+}
+
+/// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where it is
+/// translated to.
+fn destination(remote: SocketAddr, direction: Direction, nat: Option<Nat>) -> SocketAddr {
+    match nat {
+        Some(nat) if direction == Direction::Outgoing => nat.remote,
+        _ => remote,
+    }
+}

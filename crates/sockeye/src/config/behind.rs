@@ -1,0 +1,58 @@
+//! What is to be known of who is behind connections, and how much of it is remembered.
+
+use context::{ContextSettings, DnsLimits, EndLimits, NatLimits, ProcessSettings, RouteLimits, Scrub};
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+
+/// Who is behind connections: what is found out beyond what the kernel says with a connection. What could not be found out is
+/// absent in answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Behind {
+    /// The executable, the command line, the user, the parent, the systemd unit and the pod of processes, from `/proc` and, with
+    /// `collect.processes`, from the kernel. Set it to false where command lines must not be seen by who may use the API.
+    pub processes: bool,
+    /// Replace secrets in command lines by `********`: values of arguments such as `--password=…` and `API_KEY=…`, and passwords
+    /// in URLs. Only what is replaced is ever remembered.
+    pub scrub_arguments: bool,
+    /// Further names of arguments whose values are secret, at most 64, whatever their case: `session` stands for
+    /// `--session-id=…` too.
+    pub scrub_words: Vec<String>,
+    /// Translated addresses of connections, from the kernel's connection tracking in every network namespace. While somebody
+    /// listens, the kernel spends about 2 µs more for each connection that it begins or ends to track.
+    pub nat: bool,
+    /// The gateway and the interface by which packets leave, asked of the kernel once in two minutes for each pair of addresses.
+    pub routes: bool,
+}
+
+impl Default for Behind {
+    fn default() -> Self {
+        Self { processes: true, scrub_arguments: true, scrub_words: Vec::new(), nat: true, routes: true }
+    }
+}
+
+impl Config {
+    /// What the context is to know.
+    pub(crate) fn context_settings(&self) -> ContextSettings {
+        let Behind { processes, scrub_arguments, scrub_words, nat, routes } = &self.context;
+        let limits = &self.limits;
+        let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        ContextSettings {
+            processes: processes.then(|| ProcessSettings {
+                limit: number(limits.processes),
+                scrub: if *scrub_arguments { Scrub::new(scrub_words) } else { Scrub::off() },
+                ..ProcessSettings::default()
+            }),
+            nat: nat.then(|| NatLimits { entries: number(limits.nat_entries), ..NatLimits::default() }),
+            names: self.collect.dns.then(|| DnsLimits {
+                ports: self.collect.dns_ports.clone(),
+                addresses: number(limits.names),
+                names: number(limits.names).saturating_add(1),
+                ..DnsLimits::default()
+            }),
+            routes: routes.then(|| RouteLimits { routes: number(limits.routes), ..RouteLimits::default() }),
+            ends: EndLimits::default(),
+        }
+    }
+}
