@@ -72,14 +72,17 @@ impl Translations {
     /// No thread, or no open file, is to be had.
     pub fn start(limits: NatLimits, namespaces: Arc<dyn Namespaces>) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(limits, namespaces)?);
-        let mut translations = Self { shared: shared.clone(), threads: Vec::new() };
-        let threads: [(&str, fn(&Shared)); 2] = [("nat-events", listening::run), ("nat-dumps", dumps::run)];
-        for (name, run) in threads {
-            let shared = shared.clone();
-            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&shared))?;
-            translations.threads.push(thread);
-        }
+        let mut translations = Self { shared, threads: Vec::new() };
+        translations.run("nat-events", listening::run)?;
+        translations.run("nat-dumps", dumps::run)?;
         Ok(translations)
+    }
+
+    fn run(&mut self, name: &str, work: fn(&Shared)) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || work(&shared))?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Takes in what the kernel has told until here, for at most 20 ms, so that a connection is found that ended before
@@ -94,7 +97,11 @@ impl Translations {
     #[must_use]
     pub fn degradation(&self) -> Option<String> {
         let troubles = lock(&self.shared.troubles);
-        troubles.iter().flatten().next().cloned()
+        let listing = |(_, why): (_, &String)| {
+            let number = troubles.dumps.len();
+            format!("older translated addresses in {number} network namespaces are not known: {why}")
+        };
+        troubles.listening.clone().or_else(|| troubles.dumps.first_key_value().map(listing))
     }
 
     /// What was counted.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::counts::add;
 use super::message::{DESTINATION_NAT, Message, SOURCE_NAT, read};
 use super::request;
-use super::shared::{DUMPING, Shared, lock, now};
+use super::shared::{Shared, lock, now};
 use super::socket::{self, DATAGRAM_BYTES, Read};
 use super::way::Translation;
 use crate::{Namespace, Namespaces};
@@ -24,20 +24,22 @@ pub(crate) fn run(shared: &Shared) {
         let Some(namespace) = lock(&shared.listeners).get(netns).cloned() else { continue };
         let complete = (0..TRIES).find_map(|_| dump(shared, &namespace).transpose());
         let complete = complete.unwrap_or_else(|| Err(io::Error::other("it was disturbed each time")));
-        match complete {
-            Ok(()) => add(&shared.totals.dumps, 1),
-            // A namespace that has gone meanwhile is no trouble.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                add(&shared.totals.failed_dumps, 1);
-                shared.trouble(
-                    DUMPING,
-                    Some(format!("older translations of addresses are not known: {error}")),
-                );
-                continue;
-            }
-            Err(_) => continue,
+        if shared.is_stopping() {
+            return;
         }
-        shared.trouble(DUMPING, None);
+        let mut troubles = lock(&shared.troubles);
+        match complete {
+            Ok(()) => {
+                add(&shared.totals.dumps, 1);
+                troubles.dumps.remove(&netns);
+            }
+            // One that has gone meanwhile is no trouble.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                add(&shared.totals.failed_dumps, 1);
+                troubles.dumps.insert(netns, error.to_string());
+            }
+        }
     }
 }
 
@@ -49,7 +51,7 @@ fn dump(shared: &Shared, namespace: &Namespace) -> io::Result<Option<()>> {
     lock(&shared.table).dump_begins(netns);
     if listing.number_of_tracked()? > 0 {
         let mut work = Instant::now();
-        let mut step = |translations: &mut Vec<(Translation, u32)>| {
+        let mut step = |translations: &mut Vec<Listed>| {
             let mut table = lock(&shared.table);
             for (translation, _) in translations.drain(..).filter(|(translation, _)| translation.translates())
             {
@@ -75,9 +77,12 @@ fn dump(shared: &Shared, namespace: &Namespace) -> io::Result<Option<()>> {
             }
         }
     }
-    lock(&shared.table).dump_is_complete(netns, now());
+    lock(&shared.table).dump_is_complete(netns, began, now());
     Ok(Some(()))
 }
+
+/// A translation, and its status.
+pub(crate) type Listed = (Translation, u32);
 
 /// A socket that is told all that is there.
 pub(crate) struct Listing {
@@ -129,7 +134,7 @@ impl Listing {
     pub(crate) fn dump(
         &mut self,
         status: Option<(u32, u32)>,
-        each: &mut dyn FnMut(&mut Vec<(Translation, u32)>) -> ControlFlow<()>,
+        mut each: impl FnMut(&mut Vec<Listed>) -> ControlFlow<()>,
     ) -> io::Result<End> {
         self.sequence += 1;
         socket::ask(&self.socket, &request::dump(self.sequence, status))?;

@@ -23,8 +23,9 @@ const TURN: usize = 256;
 /// An event is at most that old when it is read, unless the thread that listens is starved.
 const LATEST_NS: u64 = 2_000_000_000;
 /// What is not a namespace among what wakes the thread: the bell, and mounts that have changed.
-const BELL: u64 = u64::MAX;
-const MOUNTS: u64 = u64::MAX - 1;
+pub(crate) const BELL: u64 = u64::MAX;
+/// See [`BELL`]. The kernel tells it once to whoever waits.
+pub(crate) const MOUNTS: u64 = u64::MAX - 1;
 
 /// All sockets that listen.
 pub(crate) struct Listeners {
@@ -42,6 +43,8 @@ pub(crate) struct Listeners {
 struct Listener {
     namespace: Namespace,
     socket: OwnedFd,
+    /// The kernel had no room. It tells nothing more until all is read that waits.
+    overflowed: bool,
 }
 
 /// An event, as it is noted until the table is locked.
@@ -94,7 +97,7 @@ impl Listeners {
     pub(crate) fn add(&mut self, namespace: Namespace, socket: OwnedFd) -> io::Result<()> {
         let inode = namespace.inode;
         epoll::add(&*self.epoll, &socket, EventData::new_u64(inode.into()), EventFlags::IN)?;
-        self.by_inode.insert(inode, Listener { namespace, socket });
+        self.by_inode.insert(inode, Listener { namespace, socket, overflowed: false });
         Ok(())
     }
 
@@ -125,16 +128,11 @@ impl Listeners {
             if waited.is_err() {
                 return;
             }
-            if ready.is_empty() {
-                self.empty_at = before;
-                return;
-            }
             let mut heard = false;
             for event in &ready {
                 match { event.data }.u64() {
-                    BELL => {
-                        let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
-                    }
+                    // It rings for the thread that listens.
+                    BELL => {}
                     MOUNTS => self.mounts_changed = true,
                     inode => {
                         heard = true;
@@ -146,6 +144,7 @@ impl Listeners {
             }
             if !heard {
                 self.empty_at = before;
+                return;
             }
             if Instant::now() >= until {
                 return;
@@ -155,7 +154,7 @@ impl Listeners {
 
     /// Reads one socket, at most so much that others have their turn.
     fn take_turn(&mut self, shared: &Shared, inode: u32) {
-        let Some(listener) = self.by_inode.get(&inode) else { return };
+        let Some(listener) = self.by_inode.get_mut(&inode) else { return };
         let mut news = Vec::with_capacity(TURN);
         let mut malformed = 0;
         for _ in 0..TURN {
@@ -173,9 +172,14 @@ impl Listeners {
                 Ok(Read::Stranger) => {}
                 Ok(Read::Overflow) => {
                     add(&shared.totals.overflows, 1);
-                    shared.order_dumps([inode]);
+                    listener.overflowed = true;
                 }
-                Ok(Read::Empty) => break,
+                Ok(Read::Empty) => {
+                    if std::mem::take(&mut listener.overflowed) {
+                        shared.order_dumps([inode]);
+                    }
+                    break;
+                }
                 Err(_) => {
                     // It would wake us for ever. The next look at the namespaces opens another one.
                     self.by_inode.remove(&inode);

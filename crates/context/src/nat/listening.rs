@@ -2,6 +2,7 @@
 //! namespaces: which there are, and which nobody but us holds any more.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event};
 use rustix::process::{Resource, getrlimit};
 
-use super::shared::{LISTENING, Shared, lock, now};
+use super::listeners::MOUNTS;
+use super::shared::{Shared, lock, now};
 use super::socket;
 use crate::Namespace;
 
@@ -33,13 +35,15 @@ pub(crate) fn run(shared: &Shared) {
     let mut times = Times::new(Instant::now());
     look(shared);
     while !shared.is_stopping() {
-        wait(&epoll, times.next().saturating_duration_since(Instant::now()));
-        let mounts_changed = {
+        times.changed |= wait(&epoll, times.next().saturating_duration_since(Instant::now()));
+        // Nothing to read when nobody has rung.
+        let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
+        {
             let mut listeners = lock(&shared.listeners);
             listeners.take_in(shared, ROUND);
-            listeners.take_mounts_changed()
-        };
-        times.after_round(shared, mounts_changed);
+            times.changed |= listeners.take_mounts_changed();
+        }
+        times.after_round(shared);
         shared.rest(GATHER);
     }
 }
@@ -72,8 +76,7 @@ impl Times {
         self.look().min(self.check())
     }
 
-    fn after_round(&mut self, shared: &Shared, mounts_changed: bool) {
-        self.changed |= mounts_changed;
+    fn after_round(&mut self, shared: &Shared) {
         self.asked |= shared.asked.swap(false, Ordering::Relaxed);
         let now = Instant::now();
         let mut is_due = now >= self.look();
@@ -93,14 +96,16 @@ impl Times {
     }
 }
 
-fn wait(epoll: &std::os::fd::OwnedFd, time: Duration) {
+/// Waits until there is something to do, and tells whether mounts have changed.
+fn wait(epoll: &OwnedFd, time: Duration) -> bool {
     let time = Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
     };
     // Level-triggered: what is ready stays ready for whoever reads it.
     let mut ready = [Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
-    let _ = epoll::wait(epoll, &mut ready[..], Some(&time));
+    let waited = epoll::wait(epoll, &mut ready[..], Some(&time));
+    waited.is_ok_and(|number| number > 0) && { ready[0].data }.u64() == MOUNTS
 }
 
 /// Whether a path to a namespace does not lead there any more. Some microseconds for each.
@@ -155,7 +160,11 @@ fn look(shared: &Shared) {
         }
         (None, None) => None,
     };
-    shared.trouble(LISTENING, trouble);
+    let mut troubles = lock(&shared.troubles);
+    troubles.listening = trouble;
+    troubles.dumps.retain(|inode, _| there.contains(inode));
+    shared.order_dumps(troubles.dumps.keys().copied());
+    drop(troubles);
     lock(&shared.table).expire(now());
 }
 

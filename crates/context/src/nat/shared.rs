@@ -1,7 +1,7 @@
 //! What the threads of translations share: the table, who listens where, which namespaces wait for a dump, and how each is
 //! woken and stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,17 +31,20 @@ pub(crate) struct Shared {
     pub(crate) asked: AtomicBool,
     /// Wakes the thread that listens.
     pub(crate) bell: OwnedFd,
-    /// Why something is missing, by what: listening, or dumps.
-    pub(crate) troubles: Mutex<[Option<String>; 2]>,
+    pub(crate) troubles: Mutex<Troubles>,
     work: Mutex<Work>,
     work_changed: Condvar,
     stopping: AtomicBool,
 }
 
-/// A place in the troubles.
-pub(crate) const LISTENING: usize = 0;
-/// See [`LISTENING`].
-pub(crate) const DUMPING: usize = 1;
+/// Why something is missing.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    /// Namespaces that are not listened to.
+    pub(crate) listening: Option<String>,
+    /// Namespaces that could not be listed, each with the reason. They are tried again.
+    pub(crate) dumps: BTreeMap<u32, String>,
+}
 
 #[derive(Debug, Default)]
 struct Work {
@@ -68,11 +71,6 @@ impl Shared {
             limits,
             namespaces,
         })
-    }
-
-    /// Notes, or takes back, why something is missing.
-    pub(crate) fn trouble(&self, of: usize, why: Option<String>) {
-        lock(&self.troubles)[of] = why;
     }
 
     pub(crate) fn ring(&self) {

@@ -46,6 +46,8 @@ pub(crate) struct Table {
 struct Known {
     /// The number of its last dump.
     mark: u8,
+    /// All that is there and not in the table began then or later; 0 when nobody can say.
+    sure_until: u64,
     /// Entries that live.
     living: usize,
     /// Of these, those of whose end the kernel may not tell: it does not, of what is older than the first listener.
@@ -134,7 +136,8 @@ impl Table {
         let alive = self.living_at(netns, translation);
         let is_same = alive.is_some_and(|place| self.entries[position(place)].reply == translation.reply);
         if is_same || !newer {
-            self.begin(netns, translation, 0, now);
+            let began = self.namespaces.get(&netns).map_or(0, |known| known.sure_until);
+            self.begin(netns, translation, began, now);
         }
     }
 
@@ -164,9 +167,11 @@ impl Table {
         }
     }
 
-    /// A dump of the namespace is complete: what it did not tell, and no event since, has ended.
-    pub(crate) fn dump_is_complete(&mut self, netns: u32, now: u64) {
-        if let Some(mark) = self.namespaces.get(&netns).map(|known| known.mark) {
+    /// A dump of the namespace that began at that time is complete: what it did not tell, and no event since, has ended.
+    pub(crate) fn dump_is_complete(&mut self, netns: u32, began: u64, now: u64) {
+        if let Some(known) = self.namespaces.get_mut(&netns) {
+            known.sure_until = began;
+            let mark = known.mark;
             self.end_where(netns, now, |entry| entry.mark != mark);
         }
     }
@@ -215,7 +220,7 @@ impl Table {
         let original = *original;
         let same = move |index: &&u32| {
             let entry = &self.entries[position(**index / 2)];
-            **index % 2 == 0 && entry.protocol == protocol && entry.original == original
+            index.is_multiple_of(2) && entry.protocol == protocol && entry.original == original
         };
         self.index.iter_hash(self.hash(protocol, &original)).filter(same).map(|index| index / 2)
     }
@@ -280,6 +285,10 @@ impl Table {
             && let Some(place) = self.ended.first().or(self.living.first())
         {
             self.evicted += 1;
+            let Entry { netns, .. } = self.entries[position(place)];
+            if let Some(known) = self.namespaces.get_mut(&netns) {
+                known.sure_until = 0;
+            }
             self.remove(place);
         }
     }

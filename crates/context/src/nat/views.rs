@@ -8,7 +8,7 @@ use std::time::Duration;
 use connections::{KernelTime, Protocol};
 
 use super::Translations;
-use super::dumps::{Listing, deadline};
+use super::dumps::{Listed, Listing, deadline};
 use super::message::{Message, read};
 use super::shared::lock;
 use super::way::{Translation, Way};
@@ -116,7 +116,7 @@ impl Translations {
         namespaces.sort_by_key(|namespace| (namespace.inode != self.shared.home, namespace.inode));
         let mut result = HostListing::default();
         for namespace in &namespaces {
-            let mut step = |translations: &mut Vec<(Translation, u32)>| {
+            let mut step = |translations: &mut Vec<Listed>| {
                 for (translation, _) in translations.drain(..) {
                     each(there(namespace.inode, &translation))?;
                 }

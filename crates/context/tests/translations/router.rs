@@ -57,7 +57,7 @@ pub(crate) fn named(namespace: &NetNs) -> Namespace {
 
 impl Namespaces for Told {
     fn all(&self) -> Vec<Namespace> {
-        self.all.lock().unwrap().clone()
+        self.all.lock().expect("nobody panics").clone()
     }
 
     fn netlink(&self, namespace: &Namespace, protocol: i32) -> io::Result<OwnedFd> {
@@ -141,7 +141,7 @@ pub(crate) fn set(switch: &str, value: &str) {
 
 /// Translations that have listed all that was there.
 pub(crate) fn started(limits: NatLimits, told: Arc<Told>) -> Translations {
-    let number = u64::try_from(told.all().len()).unwrap();
+    let number = u64::try_from(told.all().len()).expect("it is small");
     let nat = Translations::start(limits, told).expect("threads are to be had");
     eventually("all was listed", || nat.counts().dumps >= number);
     nat
@@ -194,7 +194,8 @@ pub(crate) fn lived(connection: Connection, opened: KernelTime, closed: KernelTi
 /// The kernel's monotonic clock.
 pub(crate) fn now() -> KernelTime {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    KernelTime(u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap())
+    let number = |number: i64| u64::try_from(number).expect("it is not before boot");
+    KernelTime(number(time.tv_sec) * 1_000_000_000 + number(time.tv_nsec))
 }
 
 pub(crate) fn nat(remote: SocketAddr, local: SocketAddr) -> Option<Nat> {

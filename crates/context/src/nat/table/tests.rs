@@ -126,7 +126,7 @@ fn what_a_dump_does_not_tell_has_ended_and_what_began_meanwhile_has_not() {
     table.dump_begins(NETNS);
     table.listed(NETNS, &translation(5, 2), 10, 11);
     table.begin(NETNS, &translation(7, 2), 12, 12);
-    table.dump_is_complete(NETNS, 13);
+    table.dump_is_complete(NETNS, 10, 13);
     let alive = |client| real(&table, &asked(client, 20, 30)).is_some();
     assert_eq!([alive(5), alive(6), alive(7), alive(8)], [true, false, true, true]);
     assert_eq!(real(&table, &asked(6, 2, 3)), Some(end(2, 8080)), "it was there");
@@ -144,7 +144,7 @@ fn a_dump_does_not_bring_back_what_ended_while_it_went_on() {
     for client in [5, 6] {
         table.listed(NETNS, &translation(client, 2), 10, 13);
     }
-    table.dump_is_complete(NETNS, 14);
+    table.dump_is_complete(NETNS, 10, 14);
     assert_eq!(real(&table, &asked(5, 20, 30)), None);
     assert_eq!(real(&table, &asked(6, 20, 30)), Some(end(3, 8080)));
     assert_eq!(table.len(), 3);
@@ -155,9 +155,28 @@ fn an_end_that_is_told_after_a_dump_has_found_it_is_no_second_one() {
     let mut table = table(10);
     table.begin(NETNS, &translation(5, 2), 1, 1);
     table.dump_begins(NETNS);
-    table.dump_is_complete(NETNS, 10);
+    table.dump_is_complete(NETNS, 9, 10);
     table.end(NETNS, &translation(5, 2), 11);
     assert_eq!((table.len(), real(&table, &asked(5, 11, 12))), (1, None));
+}
+
+#[test]
+fn what_a_later_dump_finds_began_after_the_one_before() {
+    let mut table = table(2);
+    table.dump_begins(NETNS);
+    table.listed(NETNS, &translation(5, 2), 100, 101);
+    table.dump_is_complete(NETNS, 100, 102);
+    table.dump_begins(NETNS);
+    table.listed(NETNS, &translation(5, 2), 200, 201);
+    table.listed(NETNS, &translation(6, 2), 200, 201);
+    table.dump_is_complete(NETNS, 200, 202);
+    let known = |table: &Table, client, time| real(table, &asked(client, time, time)).is_some();
+    assert_eq!([known(&table, 5, 1), known(&table, 6, 99), known(&table, 6, 100)], [true, false, true]);
+    // One had no room, so nobody can say of what is found next.
+    table.begin(NETNS, &translation(7, 2), 210, 210);
+    table.dump_begins(NETNS);
+    table.listed(NETNS, &translation(5, 2), 300, 301);
+    assert!(known(&table, 5, 1));
 }
 
 #[test]
