@@ -1,7 +1,7 @@
 //! Translated addresses (NAT): what connection tracking of the kernel says of a connection, live or ended.
 //!
 //! A socket in each network namespace hears of translated connections that begin and end; a filter in the kernel keeps the
-//! others away. What is older is listed once. What has ended is remembered for a quarter of an hour, so that a
+//! others away. What is older is listed. What has ended is remembered for a quarter of an hour, so that a
 //! connection that a client is told of later has its translation.
 
 mod counts;
@@ -47,14 +47,22 @@ pub struct NatLimits {
     /// Network namespaces that are listened to, the host's among them; an open file each, and at most half of the open files
     /// that the process may have.
     pub namespaces: usize,
-    /// Bytes of events that the kernel keeps for us in each namespace while they are not read; only while used. An event
-    /// takes about 1 KiB.
+    /// Bytes of events that the kernel keeps for us in the host's namespace while they are not read, and an eighth of that
+    /// in each other one; only while used. An event takes about 1 KiB.
     pub buffer_bytes: usize,
+    /// How often namespaces are listed again with translations of whose end the kernel does not tell: those that are older
+    /// than the first who listens. Until then such a one is taken for living.
+    pub listed_again: Duration,
 }
 
 impl Default for NatLimits {
     fn default() -> Self {
-        Self { entries: 131_072, namespaces: 1024, buffer_bytes: 4 << 20 }
+        Self {
+            entries: 131_072,
+            namespaces: 1024,
+            buffer_bytes: 4 << 20,
+            listed_again: Duration::from_secs(5 * 60),
+        }
     }
 }
 

@@ -26,13 +26,10 @@ const LOOK_WHEN_ASKED: Duration = Duration::from_secs(1);
 /// How often it is looked whether others hold the namespaces still, and at most when mounts have changed.
 const CHECK: Duration = Duration::from_secs(1);
 const CHECK_WHEN_CHANGED: Duration = Duration::from_millis(100);
-/// How often namespaces are dumped of whose older entries the kernel does not tell the end.
-const REPEAT_DUMPS: Duration = Duration::from_secs(5 * 60);
-
 /// Runs until all stops.
 pub(crate) fn run(shared: &Shared) {
     let epoll = lock(&shared.listeners).epoll();
-    let mut times = Times::new(Instant::now());
+    let mut times = Times::new(Instant::now(), shared.limits.listed_again);
     look(shared);
     while !shared.is_stopping() {
         times.changed |= wait(&epoll, times.next().saturating_duration_since(Instant::now()));
@@ -54,14 +51,15 @@ struct Times {
     looked: Instant,
     checked: Instant,
     dumped: Instant,
+    listed_again: Duration,
     /// Mounts have changed since the last check.
     changed: bool,
     asked: bool,
 }
 
 impl Times {
-    fn new(now: Instant) -> Self {
-        Self { looked: now, checked: now, dumped: now, changed: false, asked: false }
+    fn new(now: Instant, listed_again: Duration) -> Self {
+        Self { looked: now, checked: now, dumped: now, listed_again, changed: false, asked: false }
     }
 
     fn look(&self) -> Instant {
@@ -73,7 +71,7 @@ impl Times {
     }
 
     fn next(&self) -> Instant {
-        self.look().min(self.check())
+        self.look().min(self.check()).min(self.dumped + self.listed_again)
     }
 
     fn after_round(&mut self, shared: &Shared) {
@@ -89,8 +87,9 @@ impl Times {
             (self.looked, self.asked) = (Instant::now(), false);
             self.checked = self.looked;
         }
-        if now >= self.dumped + REPEAT_DUMPS {
-            shared.order_dumps(lock(&shared.table).with_untold());
+        if now >= self.dumped + self.listed_again {
+            let untold = lock(&shared.table).with_untold();
+            shared.order_dumps(untold.into_iter().chain(tells_nothing().then_some(shared.home)));
             self.dumped = now;
         }
     }
@@ -158,7 +157,12 @@ fn look(shared: &Shared) {
                 "translated addresses in {unread} of {number} network namespaces are not known: {why}"
             ))
         }
-        (None, None) => None,
+        (None, None) => tells_nothing().then(|| {
+            let minutes = shared.limits.listed_again.as_secs() / 60;
+            format!(
+                "translated addresses are looked for every {minutes} minutes only: nf_conntrack_events is 0"
+            )
+        }),
     };
     let mut troubles = lock(&shared.troubles);
     troubles.listening = trouble;
@@ -168,11 +172,18 @@ fn look(shared: &Shared) {
     lock(&shared.table).expire(now());
 }
 
+/// Whether somebody has told the kernel not to tell of events in the host's namespace.
+fn tells_nothing() -> bool {
+    std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_events")
+        .is_ok_and(|switch| switch.trim() == "0")
+}
+
 fn listen(shared: &Shared, namespace: &Namespace, most: usize) -> Result<(), String> {
     if lock(&shared.listeners).len() >= most {
         return Err(format!("there are more than {most}"));
     }
-    let socket = socket::listen(&*shared.namespaces, namespace, shared.limits.buffer_bytes);
+    let share = if namespace.inode == shared.home { 1 } else { 8 };
+    let socket = socket::listen(&*shared.namespaces, namespace, shared.limits.buffer_bytes / share);
     let socket = socket.map_err(|error| error.to_string())?;
     lock(&shared.table).know(namespace.inode);
     let added = lock(&shared.listeners).add(namespace.clone(), socket);
