@@ -104,12 +104,7 @@ impl Translations {
     /// What is missing and why, in a sentence; `None` when all is known.
     #[must_use]
     pub fn degradation(&self) -> Option<String> {
-        let troubles = lock(&self.shared.troubles);
-        let listing = |(_, why): (_, &String)| {
-            let number = troubles.dumps.len();
-            format!("older translated addresses in {number} network namespaces are not known: {why}")
-        };
-        troubles.listening.clone().or_else(|| troubles.dumps.first_key_value().map(listing))
+        lock(&self.shared.troubles).sentence()
     }
 
     /// What was counted.

@@ -11,6 +11,8 @@ pub struct NatCounts {
     pub namespaces: u64,
     /// Of those found at the last look, how many cannot be: they may not be entered, or are too many.
     pub unread_namespaces: u64,
+    /// Messages that the kernel woke us for. Connections that are not translated make none.
+    pub datagrams: u64,
     /// Beginnings and ends of translated connections that the kernel told.
     pub events: u64,
     /// How often the kernel had no room to tell one. A dump repairs each.
@@ -28,6 +30,7 @@ pub struct NatCounts {
 /// The totals, as threads count them.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
+    pub(crate) datagrams: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) overflows: AtomicU64,
     pub(crate) dumps: AtomicU64,
@@ -46,6 +49,7 @@ impl Totals {
         let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
         NatCounts {
             unread_namespaces: read(&self.unread_namespaces),
+            datagrams: read(&self.datagrams),
             events: read(&self.events),
             overflows: read(&self.overflows),
             dumps: read(&self.dumps),

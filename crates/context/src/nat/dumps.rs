@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::counts::add;
 use super::message::{DESTINATION_NAT, Message, SOURCE_NAT, read};
 use super::request;
-use super::shared::{Shared, lock, now};
+use super::shared::{Shared, Unlisted, lock, now};
 use super::socket::{self, DATAGRAM_BYTES, Read};
 use super::way::Translation;
 use crate::{Namespace, Namespaces};
@@ -37,7 +37,8 @@ pub(crate) fn run(shared: &Shared) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 add(&shared.totals.failed_dumps, 1);
-                troubles.dumps.insert(netns, error.to_string());
+                let absent = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
+                troubles.dumps.insert(netns, Unlisted { absent, why: error.to_string() });
             }
         }
     }

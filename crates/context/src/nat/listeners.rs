@@ -130,6 +130,9 @@ impl Listeners {
             }
             let mut heard = false;
             for event in &ready {
+                if Instant::now() >= until {
+                    return;
+                }
                 match { event.data }.u64() {
                     // It rings for the thread that listens.
                     BELL => {}
@@ -146,9 +149,6 @@ impl Listeners {
                 self.empty_at = before;
                 return;
             }
-            if Instant::now() >= until {
-                return;
-            }
         }
     }
 
@@ -156,19 +156,22 @@ impl Listeners {
     fn take_turn(&mut self, shared: &Shared, inode: u32) {
         let Some(listener) = self.by_inode.get_mut(&inode) else { return };
         let mut news = Vec::with_capacity(TURN);
-        let mut malformed = 0;
+        let (mut datagrams, mut malformed) = (0, 0);
         for _ in 0..TURN {
             match socket::read(&listener.socket, &mut self.buffer) {
-                Ok(Read::Datagram(datagram)) => read(datagram, |message| match message {
-                    Message::There(translation, _) if translation.translates() => {
-                        news.push(News::Begin(translation))
-                    }
-                    Message::Gone(translation, _) if translation.translates() => {
-                        news.push(News::End(translation))
-                    }
-                    Message::Malformed => malformed += 1,
-                    _ => {}
-                }),
+                Ok(Read::Datagram(datagram)) => {
+                    datagrams += 1;
+                    read(datagram, |message| match message {
+                        Message::There(translation, _) if translation.translates() => {
+                            news.push(News::Begin(translation))
+                        }
+                        Message::Gone(translation, _) if translation.translates() => {
+                            news.push(News::End(translation))
+                        }
+                        Message::Malformed => malformed += 1,
+                        _ => {}
+                    })
+                }
                 Ok(Read::Stranger) => {}
                 Ok(Read::Overflow) => {
                     add(&shared.totals.overflows, 1);
@@ -187,6 +190,7 @@ impl Listeners {
                 }
             }
         }
+        add(&shared.totals.datagrams, datagrams);
         add(&shared.totals.malformed, malformed);
         add(&shared.totals.events, u64::try_from(news.len()).unwrap_or(0));
         let now = now();

@@ -26,6 +26,7 @@ const LOOK_WHEN_ASKED: Duration = Duration::from_secs(1);
 /// How often it is looked whether others hold the namespaces still, and at most when mounts have changed.
 const CHECK: Duration = Duration::from_secs(1);
 const CHECK_WHEN_CHANGED: Duration = Duration::from_millis(100);
+
 /// Runs until all stops.
 pub(crate) fn run(shared: &Shared) {
     let epoll = lock(&shared.listeners).epoll();
@@ -90,6 +91,7 @@ impl Times {
         if now >= self.dumped + self.listed_again {
             let untold = lock(&shared.table).with_untold();
             shared.order_dumps(untold.into_iter().chain(tells_nothing().then_some(shared.home)));
+            shared.order_dumps(lock(&shared.troubles).unlisted(true));
             self.dumped = now;
         }
     }
@@ -110,9 +112,11 @@ fn wait(epoll: &OwnedFd, time: Duration) -> bool {
 /// Whether a path to a namespace does not lead there any more. Some microseconds for each.
 fn somebody_left(shared: &Shared) -> bool {
     let held: Vec<Namespace> = lock(&shared.listeners).all().cloned().collect();
-    held.iter().any(|Namespace { inode, path }| {
-        std::fs::metadata(path).map_or(true, |metadata| metadata.ino() != u64::from(*inode))
-    })
+    held.iter().any(|namespace| !is_there(namespace))
+}
+
+fn is_there(namespace: &Namespace) -> bool {
+    std::fs::metadata(&namespace.path).is_ok_and(|metadata| metadata.ino() == u64::from(namespace.inode))
 }
 
 /// Listens to the namespaces that have come, and no longer to those that have gone.
@@ -123,7 +127,9 @@ fn look(shared: &Shared) {
     found.dedup_by_key(|namespace| namespace.inode);
     let known: HashMap<u32, Namespace> =
         lock(&shared.listeners).all().map(|namespace| (namespace.inode, namespace.clone())).collect();
-    let there: HashSet<u32> = found.iter().map(|namespace| namespace.inode).collect();
+    // Where they could not all be looked for, nothing has gone for that.
+    let held = known.values().filter(|namespace| is_there(namespace));
+    let there: HashSet<u32> = found.iter().chain(held).map(|namespace| namespace.inode).collect();
     let gone: Vec<u32> = lock(&shared.table).known().filter(|inode| !there.contains(inode)).collect();
     for inode in gone {
         lock(&shared.listeners).remove(inode);
@@ -167,7 +173,7 @@ fn look(shared: &Shared) {
     let mut troubles = lock(&shared.troubles);
     troubles.listening = trouble;
     troubles.dumps.retain(|inode, _| there.contains(inode));
-    shared.order_dumps(troubles.dumps.keys().copied());
+    shared.order_dumps(troubles.unlisted(false));
     drop(troubles);
     lock(&shared.table).expire(now());
 }

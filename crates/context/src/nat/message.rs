@@ -66,7 +66,11 @@ fn one(kind: u16, disturbed: bool, payload: &[u8]) -> Option<Message> {
     const GONE: u16 = SUBSYSTEM | DELETE;
     const STATISTICS: u16 = SUBSYSTEM | GET_STATISTICS;
     match kind {
-        DONE => Some(Message::Done { disturbed }),
+        DONE => {
+            // An error in the middle of a dump is told with its end.
+            let failed = payload.first_chunk().is_some_and(|code| i32::from_ne_bytes(*code) < 0);
+            Some(Message::Done { disturbed: disturbed || failed })
+        }
         ERROR => {
             let code = payload.first_chunk()?;
             Some(Message::Refused(i32::from_ne_bytes(*code).checked_neg()?))

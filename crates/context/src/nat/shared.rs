@@ -42,8 +42,35 @@ pub(crate) struct Shared {
 pub(crate) struct Troubles {
     /// Namespaces that are not listened to.
     pub(crate) listening: Option<String>,
-    /// Namespaces that could not be listed, each with the reason. They are tried again.
-    pub(crate) dumps: BTreeMap<u32, String>,
+    /// Namespaces that could not be listed. They are tried again.
+    pub(crate) dumps: BTreeMap<u32, Unlisted>,
+}
+
+/// Why a namespace could not be listed.
+#[derive(Debug)]
+pub(crate) struct Unlisted {
+    /// The kernel does not know connection tracking. To ask again makes it look for a module.
+    pub(crate) absent: bool,
+    pub(crate) why: String,
+}
+
+impl Troubles {
+    /// Namespaces that could not be listed for this reason.
+    pub(crate) fn unlisted(&self, absent: bool) -> impl Iterator<Item = u32> {
+        self.dumps.iter().filter(move |(_, unlisted)| unlisted.absent == absent).map(|(netns, _)| *netns)
+    }
+
+    /// What is missing and why, the worst first.
+    pub(crate) fn sentence(&self) -> Option<String> {
+        let listing = |unlisted: &Unlisted| match unlisted {
+            Unlisted { absent: true, why } => format!("the kernel has no connection tracking: {why}"),
+            Unlisted { absent: false, why } => {
+                let number = self.dumps.len();
+                format!("older translated addresses in {number} network namespaces are not known: {why}")
+            }
+        };
+        self.listening.clone().or_else(|| self.dumps.values().next().map(listing))
+    }
 }
 
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use connections::Protocol;
 use context::{Namespace, NatLimits, Translations};
 
-use crate::router::{Told, address, connection, eventually};
+use crate::router::{Told, address, cannot_run, connection, eventually, set, started};
+use crate::world::NetNs;
 
 #[test]
 fn without_connection_tracking_nothing_is_told_and_the_reason_is_said() {
@@ -22,4 +23,19 @@ fn without_connection_tracking_nothing_is_told_and_the_reason_is_said() {
     assert_eq!((translations.counts().unread_namespaces, translations.counts().namespaces), (1, 0));
     let asked = connection(home.inode, Protocol::Tcp, address("10.0.0.1", 1), address("10.0.0.2", 2));
     assert_eq!(translations.look().of(&asked), None);
+}
+
+#[test]
+fn a_kernel_that_tells_nothing_is_said_to() {
+    if cannot_run() {
+        return;
+    }
+    let namespace = NetNs::new();
+    let translations = namespace.inside(|| {
+        set("netfilter/nf_conntrack_events", "0");
+        started(NatLimits::default(), Told::of(&[&namespace]))
+    });
+    eventually("it is said", || translations.degradation().is_some());
+    let why = translations.degradation().expect("it was there");
+    assert!(why.contains("every 5 minutes") && why.contains("nf_conntrack_events"), "{why}");
 }

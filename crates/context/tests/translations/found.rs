@@ -120,7 +120,7 @@ fn what_is_not_translated_is_no_event() {
     let client = routed.server.inside(|| TcpStream::connect(to).unwrap());
     let asked = connection(routed.server.inode(), Protocol::Tcp, client.local_addr().unwrap(), to);
     assert_eq!(translations.look().of(&asked), None);
-    assert_eq!((translations.counts().events, translations.counts().entries), (0, 0));
+    assert_eq!((translations.counts().datagrams, translations.counts().entries), (0, 0));
     let mut listed = Vec::new();
     let listing = translations.host(Duration::from_secs(30), |tracked| {
         listed.push(tracked);

@@ -147,11 +147,11 @@ pub(crate) fn started(limits: NatLimits, told: Arc<Told>) -> Translations {
     nat
 }
 
-/// Waits for a condition, and fails when it does not come in 20 s.
+/// Waits for a condition, and fails when it does not come in 60 s.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while !condition() {
-        assert!(Instant::now() < until, "not in 20 s: {what}");
+        assert!(Instant::now() < until, "not in 60 s: {what}");
         std::thread::yield_now();
     }
 }
