@@ -100,8 +100,8 @@ fn two_zones_that_disagree_say_nothing() {
     table.begin(NETNS, &translation(5, 2), 1, 1);
     table.begin(NETNS, &Translation { zone: 1, ..translation(5, 2) }, 1, 1);
     assert_eq!(real(&table, &asked(5, 1, 2)), Some(end(2, 8080)));
-    table.begin(NETNS, &Translation { zone: 2, ..translation(5, 3) }, 1, 1);
-    assert_eq!(real(&table, &asked(5, 1, 2)), None);
+    table.begin(NETNS, &Translation { zone: 2, ..translation(5, 3) }, 2, 2);
+    assert_eq!(real(&table, &asked(5, 1, 9)), None);
 }
 
 #[test]
