@@ -130,9 +130,6 @@ impl Listeners {
             }
             let mut heard = false;
             for event in &ready {
-                if Instant::now() >= until {
-                    return;
-                }
                 match { event.data }.u64() {
                     // It rings for the thread that listens.
                     BELL => {}
@@ -143,6 +140,9 @@ impl Listeners {
                             self.take_turn(shared, inode);
                         }
                     }
+                }
+                if Instant::now() >= until {
+                    return;
                 }
             }
             if !heard {
