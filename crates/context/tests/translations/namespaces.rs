@@ -1,6 +1,7 @@
 //! Namespaces that come and go.
 
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use connections::Protocol;
 use context::NatLimits;
@@ -30,7 +31,7 @@ fn a_namespace_that_is_asked_for_is_found_before_the_next_look_at_all() {
     *told.all.lock().unwrap() = vec![named(&routed.client), named(&routed.router)];
     let public = address(ROUTER_V4, PUBLIC_PORT);
     let asked = connection(routed.client.inode(), Protocol::Udp, socket.local_addr().unwrap(), public);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     eventually("its translation is found", || {
         translations.look().of(&asked).is_some_and(|nat| nat.remote == address(SERVER_V4, 80))
     });
@@ -62,6 +63,28 @@ fn a_namespace_that_is_gone_is_let_go_and_what_was_in_it_has_ended() {
         let links = routed.client.inside(|| std::fs::read_to_string("/proc/net/dev").unwrap());
         !links.contains("cable")
     });
+}
+
+/// Without it they would be noticed a second after the last look each, of which all but the first are.
+#[test]
+fn a_mount_that_goes_is_noticed_before_the_next_check() {
+    if cannot_run() {
+        return;
+    }
+    let mut worlds: Vec<NetNs> = (0..6).map(|_| NetNs::new()).collect();
+    let told = Told::of(&worlds.iter().collect::<Vec<_>>());
+    let translations = started(NatLimits::default(), told.clone());
+    let mut fastest = Duration::MAX;
+    for left in (1..6).rev() {
+        told.all.lock().expect("nobody panics").pop();
+        worlds.pop();
+        let began = Instant::now();
+        eventually("it is let go", || translations.counts().namespaces == left);
+        if left < 5 {
+            fastest = fastest.min(began.elapsed());
+        }
+    }
+    assert!(fastest < Duration::from_millis(600), "{fastest:?}");
 }
 
 #[test]
