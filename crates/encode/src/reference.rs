@@ -4,6 +4,7 @@
 //! The JSON form follows the JSON mapping of Protocol Buffers with all defaults present: names as in the schema, 64-bit
 //! integers as text, enums by name, bytes as base64 text, empty lists and maps as `[]` and `{}`, an absent message as `null`.
 
+mod cached;
 mod change;
 mod connection;
 mod conns;
@@ -31,6 +32,7 @@ use lists::Lists;
 use proto::{AgentConfiguration, Connections, KernelHeaderFetchResult};
 use telemetry::telemetry;
 
+pub use cached::{ConntrackPage, ProcessPage, Tracked};
 pub use net_state::write_net_state;
 
 /// How the message is written.

@@ -14,7 +14,7 @@ use crate::coding::{Coded, Coding};
 use crate::forms;
 use crate::listings::{Snapshot, place, snapshot};
 use crate::problem::{Kind, Problem};
-use crate::query::{Backend, Query};
+use crate::query::{Backend, Page, Query};
 use crate::request::{self, refuse_head};
 use crate::response::{self, json, streamed};
 
@@ -68,6 +68,23 @@ pub(crate) async fn ebpf_maps<B: Backend>(call: Call<B>) -> Result<Response, Pro
     let encode = move |out: &mut Coded<ChunkWriter>| backend.write_maps(&names, out);
     let body = stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?;
     Ok(streamed(body, "text/plain; charset=utf-8", Coding::Identity))
+}
+
+/// `GET /network_tracer/debug/conntrack/…` and `…/process_cache`: what is remembered, or 404 where that is off.
+pub(crate) async fn page<B: Backend>(call: Call<B>, page: Page) -> Result<Response, Problem> {
+    refuse_head(&call.parts)?;
+    let Call { api, caller: Caller { link, .. }, .. } = call;
+    if !api.backend.has_page(page) {
+        return Err(disabled(match page {
+            Page::ConntrackCached | Page::ConntrackHost => "connection tracking",
+            Page::ProcessCache => "the process cache",
+        }));
+    }
+    let place = place(&api, link.peer()).await?;
+    let backend = api.backend.clone();
+    let encode = move |out: &mut Coded<ChunkWriter>| backend.write_page(page, out);
+    let body = stream_apart(&api.readers, &link, place, Coding::Identity, encode).await?;
+    Ok(streamed(body, "application/json", Coding::Identity))
 }
 
 /// `GET /debug/stats`.

@@ -50,8 +50,8 @@ pub use error::EndpointError;
 pub use limits::HttpLimits;
 pub use openapi::OPENAPI;
 pub use query::{
-    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Poll, PollAnswer, Query,
-    Registered, Reply, Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Page, Poll, PollAnswer,
+    Query, Registered, Reply, Unavailable,
 };
 pub use serve::{Drained, serve};
 pub use socket::BoundSocket;

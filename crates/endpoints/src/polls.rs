@@ -241,6 +241,14 @@ mod tests {
             Ok(())
         }
 
+        fn has_page(&self, _: crate::query::Page) -> bool {
+            false
+        }
+
+        fn write_page(&self, _: crate::query::Page, _: &mut dyn std::io::Write) -> std::io::Result<()> {
+            Ok(())
+        }
+
         fn context(&self) -> Box<dyn Annotate + '_> {
             Box::new(())
         }

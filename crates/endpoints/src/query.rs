@@ -13,6 +13,17 @@ use tokio::sync::oneshot;
 /// Where an answer goes. Sending does not wait. Dropped unsent, the request is answered with 503.
 pub type Reply<T> = oneshot::Sender<T>;
 
+/// What is remembered of who is behind connections, as the reference shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// Translations of addresses that are remembered.
+    ConntrackCached,
+    /// All that the kernel tracks.
+    ConntrackHost,
+    /// Processes.
+    ProcessCache,
+}
+
 /// A question to the state. The state must take them in the order in which they were asked.
 #[derive(Debug)]
 pub enum Query {
@@ -203,6 +214,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of `out`.
     fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()>;
+
+    /// True when this page of what is remembered can be written: what it shows is not off.
+    fn has_page(&self, page: Page) -> bool;
+
+    /// Writes what is remembered, in the form of the reference. Blocks, for at most 30 s.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn write_page(&self, page: Page, out: &mut dyn io::Write) -> io::Result<()>;
 
     /// Who knows what is behind the connections of one answer. What it is asked may take a bounded time.
     fn context(&self) -> Box<dyn Annotate + '_>;

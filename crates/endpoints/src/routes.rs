@@ -12,7 +12,7 @@ use crate::api::{Api, Call, Caller};
 use crate::coding::Coding;
 use crate::dialect::Dialect;
 use crate::problem::{Kind, Problem};
-use crate::query::Backend;
+use crate::query::{Backend, Page};
 use crate::response::compressed;
 use crate::{debug, listings, openapi, polls, probes, registrations};
 
@@ -35,9 +35,9 @@ static ROUTES: [Route; 31] = [
     Route { method: Method::GET, path: "/network_tracer/debug/net_maps", endpoint: Endpoint::NetMaps },
     Route { method: Method::GET, path: "/network_tracer/debug/net_state", endpoint: Endpoint::NetState },
     Route { method: Method::GET, path: "/network_tracer/debug/ebpf_maps", endpoint: Endpoint::EbpfMaps },
-    disabled("/network_tracer/debug/conntrack/cached", "connection tracking"),
-    disabled("/network_tracer/debug/conntrack/host", "connection tracking"),
-    disabled("/network_tracer/debug/process_cache", "the process cache"),
+    page("/network_tracer/debug/conntrack/cached", Page::ConntrackCached),
+    page("/network_tracer/debug/conntrack/host", Page::ConntrackHost),
+    page("/network_tracer/debug/process_cache", Page::ProcessCache),
     disabled("/network_tracer/debug/http_monitoring", "http monitoring"),
     disabled("/network_tracer/debug/http2_monitoring", "http2 monitoring"),
     disabled("/network_tracer/debug/kafka_monitoring", "kafka monitoring"),
@@ -50,6 +50,11 @@ static ROUTES: [Route; 31] = [
     Route { method: Method::GET, path: "/config", endpoint: Endpoint::Config },
     Route { method: Method::GET, path: "/telemetry", endpoint: Endpoint::Metrics },
 ];
+
+/// What is remembered.
+const fn page(path: &'static str, page: Page) -> Route {
+    Route { method: Method::GET, path, endpoint: Endpoint::Page(page) }
+}
 
 /// What the reference has and Sockeye does not do.
 const fn disabled(path: &'static str, feature: &'static str) -> Route {
@@ -82,6 +87,7 @@ enum Endpoint {
     NetMaps,
     NetState,
     EbpfMaps,
+    Page(Page),
     Disabled(&'static str),
     Stats,
     Config,
@@ -150,6 +156,7 @@ async fn respond<B: Backend>(
         Endpoint::NetMaps => debug::net_maps(call).await,
         Endpoint::NetState => debug::net_state(call).await,
         Endpoint::EbpfMaps => debug::ebpf_maps(call).await,
+        Endpoint::Page(page) => debug::page(call, page).await,
         Endpoint::Disabled(feature) => Err(debug::disabled(feature)),
         Endpoint::Stats => debug::stats(call).await,
         Endpoint::Config => Ok(debug::config(&call)),

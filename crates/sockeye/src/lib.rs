@@ -13,6 +13,7 @@ mod counts;
 pub mod exit;
 pub mod logging;
 mod own_cost;
+mod pages;
 pub mod process;
 pub mod state;
 mod status;

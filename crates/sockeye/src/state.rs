@@ -22,12 +22,13 @@ use context::{Context as Behind, DnsCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
-    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered,
-    Reply, Turns, Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Page, Pass, Query,
+    Registered, Reply, Turns, Unavailable,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::StateCounts;
+use crate::pages;
 use crate::status::{self, Facts};
 use crate::wall::Wall;
 
@@ -186,6 +187,14 @@ impl Backend for StateQueue {
 
     fn write_maps(&self, names: &[String], mut out: &mut dyn io::Write) -> io::Result<()> {
         self.maps.as_ref().map_or(Ok(()), |maps| maps.write(names, &mut out))
+    }
+
+    fn has_page(&self, page: Page) -> bool {
+        self.context.as_ref().is_some_and(|context| pages::has(context, page))
+    }
+
+    fn write_page(&self, page: Page, out: &mut dyn io::Write) -> io::Result<()> {
+        self.context.as_ref().map_or(Ok(()), |context| pages::write(context, page, out))
     }
 
     fn context(&self) -> Box<dyn Annotate + '_> {

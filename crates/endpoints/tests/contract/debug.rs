@@ -81,12 +81,24 @@ async fn the_maps_that_are_asked_for_are_written_as_text() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_is_shown_as_the_reference_shows_it() {
+    let world = World::start();
+    for (page, shown) in [
+        ("conntrack/cached", serde_json::json!({"RootNS": 7, "Entries": {}, "IsTruncated": false})),
+        ("process_cache", serde_json::json!({})),
+    ] {
+        let answer = world.ask("GET", &format!("/network_tracer/debug/{page}")).await;
+        assert_eq!((answer.status, answer.json()), (200, shown), "{page}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_traced_is_answered_like_a_feature_that_is_off() {
     let world = World::start();
     for feature in [
-        "conntrack/cached",
+        // Here the backend has no page of what the kernel tracks.
         "conntrack/host",
-        "process_cache",
         "http_monitoring",
         "http2_monitoring",
         "kafka_monitoring",

@@ -10,10 +10,10 @@ use connections::{
     Table, TcpFacts, Tuple, WallOffset,
 };
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
-use encode::{Count, Process, Program, Sampled, Status, WallTime};
+use encode::{Count, Process, Program, Sampled, Status, WallTime, reference};
 use endpoints::{
-    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered,
-    Turns, Unavailable,
+    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Page, Pass, Query,
+    Registered, Turns, Unavailable,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -64,6 +64,19 @@ impl Backend for Fake {
 
     fn write_maps(&self, names: &[String], out: &mut dyn io::Write) -> io::Result<()> {
         names.iter().try_for_each(|name| writeln!(out, "map {name}"))
+    }
+
+    fn has_page(&self, page: Page) -> bool {
+        page != Page::ConntrackHost
+    }
+
+    fn write_page(&self, page: Page, out: &mut dyn io::Write) -> io::Result<()> {
+        match page {
+            Page::ProcessCache => reference::ProcessPage::begin(out)?.end(),
+            Page::ConntrackCached | Page::ConntrackHost => {
+                reference::ConntrackPage::begin(out, 7)?.end(false)
+            }
+        }
     }
 
     fn context(&self) -> Box<dyn Annotate + '_> {

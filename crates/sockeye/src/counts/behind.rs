@@ -53,11 +53,12 @@ fn of_processes(counts: ProcessCounts) -> [Count; 11] {
     }
 }
 
-fn of_nat(counts: NatCounts) -> [Count; 9] {
+fn of_nat(counts: NatCounts) -> [Count; 10] {
     let NatCounts {
         entries,
         namespaces,
         unread_namespaces,
+        datagrams,
         events,
         overflows,
         dumps,
@@ -69,6 +70,7 @@ fn of_nat(counts: NatCounts) -> [Count; 9] {
         now "nat_entries" "Translations of addresses that are remembered." = entries;
         now "nat_namespaces" "Network namespaces whose connection tracking is listened to." = namespaces;
         now "nat_unread_namespaces" "Network namespaces whose connection tracking cannot be listened to." = unread_namespaces;
+        total "nat_datagrams" "Messages of connection tracking that were read." = datagrams;
         total "nat_events" "Beginnings and ends of translated connections that the kernel told." = events;
         total "nat_overflows" "Times that the kernel had no room to tell one; a listing of the table repairs each." = overflows;
         total "nat_dumps" "Listings of a table of connection tracking that were complete." = dumps;
