@@ -1,29 +1,18 @@
 //! Any bytes, in any order, over UDP and TCP: nothing panics and every bound holds; and what another library writes is read
 //! as it was meant.
 
+#[path = "fixtures/bounds.rs"]
+mod bounds;
 mod fixtures;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use connections::{LookupOutcome, Payload, Protocol};
-use context::{DnsLimits, NamesCounts};
+
 use fixtures::{Socket, World, address, alias, answer, query, wire};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use proptest::prelude::*;
-
-/// Small ones, which are reached soon.
-fn limits() -> DnsLimits {
-    DnsLimits {
-        addresses: 4,
-        names: 7,
-        names_of_address: 3,
-        pending: 5,
-        tcp_connections: 2,
-        ..DnsLimits::default()
-    }
-}
 
 fn names() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a.test", "B.test", "c.d.e.test", "x.test"]).prop_map(str::to_owned)
@@ -77,31 +66,6 @@ fn payloads() -> impl Strategy<Value = Payload> {
     })
 }
 
-/// What holds after any payload.
-fn check_bounds(world: &World, limits: &DnsLimits) {
-    let counts = world.dns.counts();
-    assert!(counts.pending <= limits.pending);
-    let ended = u64::try_from(world.ended.len()).expect("few");
-    assert_eq!(counts.answers + counts.timed_out, ended, "each query ends once, or is not told");
-    let told = ended + counts.pending_full + counts.unknown + u64::try_from(counts.pending).expect("few");
-    assert_eq!(counts.queries, told, "no query gets lost: {counts:?}");
-    let mut of_each: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    world.names.each(fixtures::at(0), |address, known| {
-        assert!(known.name.len() <= 253 && known.askers.len() <= 4);
-        *of_each.entry(address).or_default() += 1;
-    });
-    let NamesCounts { addresses, names, .. } = world.names.counts();
-    assert!(addresses <= limits.addresses && addresses == of_each.len());
-    assert_eq!(names, of_each.values().sum::<usize>());
-    assert!(names <= limits.names);
-    assert!(of_each.values().all(|count| (1..=limits.names_of_address).contains(count)));
-    for (address, count) in of_each {
-        for pid in 0..3 {
-            assert_eq!(world.names.look().of(address, pid).len(), count);
-        }
-    }
-}
-
 fn label() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => "[a-zA-Z0-9_-]{1,20}".prop_map(String::into_bytes), 1 => prop::collection::vec(any::<u8>(), 1..12)]
 }
@@ -130,11 +94,12 @@ fn addresses_in(message: &Message) -> Vec<IpAddr> {
 proptest! {
     #[test]
     fn any_payloads_keep_to_the_bounds(payloads in prop::collection::vec(payloads(), 0..60)) {
-        let limits = limits();
+        let limits = bounds::small();
         let mut world = World::with(&limits);
         for payload in payloads {
             world.take(&payload);
-            check_bounds(&world, &limits);
+            let ended = u64::try_from(world.ended.len()).expect("few");
+            bounds::check(&world.dns, &world.names, &limits, ended);
         }
     }
 
