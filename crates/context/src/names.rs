@@ -95,8 +95,8 @@ pub struct DnsCounts {
     pub pending_full: u64,
     /// Queries over TCP of which nobody knows whether they had an answer: parts of what was received were missing.
     pub unknown: u64,
-    /// How often one direction of a TCP connection was given up until its next segment: bytes were missing, or it held
-    /// something else than messages.
+    /// How often one direction of a TCP connection began anew: bytes were missing, it held something else than messages, or
+    /// another connection had the same ends.
     pub tcp_lost: u64,
     /// TCP connections that made room for others.
     pub tcp_dropped: u64,

@@ -104,6 +104,35 @@ proptest! {
     }
 
     #[test]
+    fn segments_of_any_size_in_any_order_are_the_same_messages(
+        count in 1_usize..6,
+        first in any::<u32>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let asked: Vec<_> = (0..count).map(|number| format!("{number}.test")).collect();
+        let framed = asked.iter().flat_map(|name| {
+            let message = wire(&query(1, name, RecordType::A));
+            [&u16::try_from(message.len()).expect("short").to_be_bytes()[..], &message].concat()
+        });
+        let all: Vec<u8> = framed.collect();
+        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(all.len())).chain([0, all.len()]).collect();
+        ends.sort_unstable();
+        let segments: Vec<_> = ends.windows(2).map(|ends| (ends[0], ends[1])).collect();
+        let picked = order.iter().map(|pick| segments[pick.index(segments.len())]);
+        let mut world = World::new();
+        // The first one says where it begins; in the end none is missing.
+        for (from, to) in [segments[0]].into_iter().chain(picked.take(30)).chain(segments.iter().copied()) {
+            let sequence = first.wrapping_add(u32::try_from(from).expect("few"));
+            let payload = Socket::asking(Protocol::Tcp, 40_000, 7).sends(all[from..to].to_vec(), 10);
+            world.take(&Payload { tcp_sequence: Some(sequence), ..payload });
+        }
+        let counts = world.dns.counts();
+        prop_assert_eq!((counts.queries, counts.messages), (u64::try_from(count).expect("few"), counts.queries));
+        prop_assert_eq!(counts.tcp_lost, 0);
+    }
+
+    #[test]
     fn any_bytes_are_read_to_an_end(id in 0_u16..3, mut bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         let mut world = World::new();
         let asked = query(id, "a.test", RecordType::A);

@@ -12,6 +12,8 @@ use hashlink::LinkedHashMap;
 const WAITING_BYTES_MAX: usize = 2 + 65_535;
 /// Segments of one direction that wait for others at most.
 const HELD_MAX: usize = 32;
+/// How long they wait at most: what has not come by then was missed, because who asked has asked again.
+const HELD_NS_MAX: u64 = 5_000_000_000;
 /// Who is further from what is expected than this belongs to another connection, or very much is missing.
 const FAR: usize = 1 << 20;
 
@@ -28,7 +30,8 @@ pub(super) struct Streams {
 /// What became of one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Fate {
-    /// Bytes are missing, or are no messages: what was there of its direction is given up.
+    /// Bytes are missing, or are no messages, or another connection has the same ends: what waited of its direction is given
+    /// up.
     pub(super) lost: bool,
     /// Another connection made room.
     pub(super) dropped_another: bool,
@@ -44,7 +47,7 @@ struct Stream {
 /// One direction.
 #[derive(Debug, Default)]
 struct Half {
-    /// The sequence number of the next byte; absent before the first one, and after something was missing.
+    /// The sequence number of the next byte; absent before the first one, and after bytes that are no messages.
     next: Option<u32>,
     /// The beginning of the next message, its length included.
     buffer: Vec<u8>,
@@ -61,6 +64,7 @@ struct Segment {
     sequence: u32,
     bytes: Vec<u8>,
     whole_bytes: usize,
+    at: KernelTime,
 }
 
 /// The messages cannot be told from one another any more.
@@ -95,11 +99,15 @@ impl Streams {
             stream.connection = payload.connection;
         }
         let half = if payload.sent { &mut stream.sent } else { &mut stream.received };
-        let bytes = &payload.bytes[..payload.bytes.len().min(WAITING_BYTES_MAX)];
-        let whole_bytes = usize::try_from(payload.whole_bytes).unwrap_or(usize::MAX).max(bytes.len());
-        if half.take(sequence, bytes, whole_bytes, &mut message).is_err() {
-            *half = Half { lost_at: Some(payload.at), ..Half::default() };
-            fate.lost = true;
+        fate.lost = match half.take(sequence, payload, &mut message) {
+            Ok(lost) => lost,
+            Err(Lost) => {
+                *half = Half::default();
+                true
+            }
+        };
+        if fate.lost {
+            half.lost_at = Some(payload.at);
         }
         fate
     }
@@ -115,48 +123,53 @@ impl Streams {
 }
 
 impl Half {
+    /// True when what waited was given up, and this segment is the first one again.
     fn take(
         &mut self,
         sequence: u32,
-        bytes: &[u8],
-        whole_bytes: usize,
+        payload: &Payload,
         message: &mut impl FnMut(&[u8], bool),
-    ) -> Result<(), Lost> {
-        let ahead = sequence.wrapping_sub(self.next.unwrap_or(sequence)).cast_signed();
-        if usize::try_from(ahead.unsigned_abs()).unwrap_or(usize::MAX) > FAR || whole_bytes > FAR {
+    ) -> Result<bool, Lost> {
+        let bytes = &payload.bytes[..payload.bytes.len().min(WAITING_BYTES_MAX)];
+        let whole_bytes = usize::try_from(payload.whole_bytes).unwrap_or(usize::MAX).max(bytes.len());
+        if whole_bytes > FAR {
             return Err(Lost);
         }
-        if ahead > 0 {
-            return self.hold(Segment { sequence, bytes: bytes.to_vec(), whole_bytes });
+        let ahead = sequence.wrapping_sub(self.next.unwrap_or(sequence)).cast_signed();
+        let is_far = usize::try_from(ahead.unsigned_abs()).unwrap_or(usize::MAX) > FAR;
+        if ahead > 0 && !is_far && self.can_hold(bytes.len(), payload.at) {
+            self.held.push(Segment { sequence, bytes: bytes.to_vec(), whole_bytes, at: payload.at });
+            return Ok(false);
+        }
+        let is_lost = ahead > 0 || is_far;
+        if is_lost {
+            *self = Self::default();
         }
         self.append(sequence, bytes, whole_bytes, message)?;
         while let Some(place) = self.held.iter().position(|held| self.is_due(held.sequence)) {
-            let Segment { sequence, bytes, whole_bytes } = self.held.swap_remove(place);
+            let Segment { sequence, bytes, whole_bytes, .. } = self.held.swap_remove(place);
             self.append(sequence, &bytes, whole_bytes, message)?;
         }
         if self.buffer.capacity() - self.buffer.len() > SPARE_BYTES_MAX {
             self.buffer.shrink_to(self.buffer.len().max(SPARE_BYTES_MAX));
         }
-        self.fits(0)
+        if self.fits(0) { Ok(is_lost) } else { Err(Lost) }
     }
 
     /// Whether so many bytes may wait in addition.
-    fn fits(&self, bytes: usize) -> Result<(), Lost> {
+    fn fits(&self, bytes: usize) -> bool {
         let held: usize = self.held.iter().map(|held| held.bytes.len()).sum();
-        if self.buffer.len() + held + bytes <= WAITING_BYTES_MAX { Ok(()) } else { Err(Lost) }
+        self.buffer.len() + held + bytes <= WAITING_BYTES_MAX
+    }
+
+    /// Whether so many bytes may wait for those that are missing, and these may still come.
+    fn can_hold(&self, bytes: usize, now: KernelTime) -> bool {
+        let is_in_time = |held: &Segment| now.nanoseconds_since(held.at) <= HELD_NS_MAX;
+        self.held.len() < HELD_MAX && self.fits(bytes) && self.held.iter().all(is_in_time)
     }
 
     fn is_due(&self, sequence: u32) -> bool {
         self.next.is_some_and(|next| sequence.wrapping_sub(next).cast_signed() <= 0)
-    }
-
-    fn hold(&mut self, segment: Segment) -> Result<(), Lost> {
-        if self.held.len() >= HELD_MAX {
-            return Err(Lost);
-        }
-        self.fits(segment.bytes.len())?;
-        self.held.push(segment);
-        Ok(())
     }
 
     /// Adds a segment that begins with the next byte, or before it.

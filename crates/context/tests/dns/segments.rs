@@ -147,23 +147,46 @@ fn a_query_over_tcp_times_out_when_nothing_was_missed() {
     assert_eq!(world.ended()[0].outcome, LookupOutcome::TimedOut);
 }
 
-#[test]
-fn a_hole_does_not_hold_more_than_the_bounds() {
+/// A connection that has received the beginning of something, and what it receives later.
+fn with_beginning() -> (World, Vec<u8>) {
     let mut world = World::new();
-    let all = vec![0; 200_000];
     world.take(&received(&framed(&[0; 20]), 0, 5));
-    // Many small segments, and a few large ones.
-    for from in (100..).step_by(10).take(32) {
-        world.take(&received(&all, from, from + 1));
-    }
+    (world, vec![0; 200_000])
+}
+
+#[test]
+fn behind_a_hole_no_more_waits_than_the_bounds() {
+    // Many small segments.
+    let (mut world, all) = with_beginning();
+    (100..420).step_by(10).for_each(|from| world.take(&received(&all, from, from + 1)));
     assert_eq!(world.dns.counts().tcp_lost, 0);
-    world.take(&received(&all, 1_000, 1_001));
+    world.take(&received(&all, 420, 421));
     assert_eq!(world.dns.counts().tcp_lost, 1);
-    world.take(&received(&framed(&[0; 20]), 0, 5));
+    // Large ones.
+    let (mut world, all) = with_beginning();
     world.take(&received(&all, 100, 60_100));
+    assert_eq!(world.dns.counts().tcp_lost, 0);
+    world.take(&received(&all, 70_000, 75_533));
     assert_eq!(world.dns.counts().tcp_lost, 1);
-    world.take(&received(&all, 100_000, 106_000));
-    assert_eq!(world.dns.counts().tcp_lost, 2);
+    // For long.
+    let (mut world, all) = with_beginning();
+    let late = |milliseconds| Payload { at: at(milliseconds), ..received(&all, 100, 101) };
+    world.take(&late(1_000));
+    world.take(&late(6_000));
+    assert_eq!(world.dns.counts().tcp_lost, 0);
+    world.take(&late(6_001));
+    assert_eq!(world.dns.counts().tcp_lost, 1);
+}
+
+#[test]
+fn behind_a_hole_that_stays_the_connection_begins_anew() {
+    let mut world = World::new();
+    let all = asked(&mut world, 2);
+    let half = all.len() / 2;
+    world.take(&received(&all, 0, 10));
+    world.take(&received(&all, half + 1, half + 2));
+    world.take(&Payload { at: at(10_000), ..received(&all, half, all.len()) });
+    assert_eq!((world.ended().len(), world.dns.counts().tcp_lost), (1, 1));
 }
 
 #[test]
@@ -171,11 +194,8 @@ fn a_segment_far_away_begins_anew() {
     let mut world = World::new();
     let all = asked(&mut world, 2);
     world.take(&received(&all, 0, 10));
-    let far = segment(FIRST.wrapping_add(1 << 30), received(&all, 0, all.len()));
-    world.take(&far);
-    assert_eq!((world.ended().len(), world.dns.counts().tcp_lost), (0, 1));
-    world.take(&far);
-    assert_eq!(world.ended().len(), 2);
+    world.take(&segment(FIRST.wrapping_add(1 << 30), received(&all, 0, all.len())));
+    assert_eq!((world.ended().len(), world.dns.counts().tcp_lost), (2, 1));
 }
 
 #[test]
