@@ -76,10 +76,13 @@ fn fresh(world: &World, now: KernelTime) -> Vec<(String, bool)> {
 fn a_name_stays_when_it_is_not_fresh_any_more() {
     let mut world = World::new();
     let records = vec![alias("a.test", "b.test", 90), address("b.test", "192.0.2.1", 3600)];
-    world.resolve(Socket::udp(), 1_000, "a.test", records);
+    world.resolve(Socket::udp(), 1_000, "a.test", records.clone());
     let both = |fresh| [("a.test".to_owned(), fresh), ("b.test".to_owned(), fresh)];
     assert_eq!(fresh(&world, at(91_000)), both(true));
     assert_eq!(fresh(&world, at(91_200)), both(false));
+    // Until they are given again.
+    world.resolve(Socket::udp(), 100_000, "a.test", records);
+    assert_eq!(fresh(&world, at(190_000)), both(true));
     assert_eq!(world.names_of("192.0.2.1", 7), ["a.test", "b.test"]);
 }
 

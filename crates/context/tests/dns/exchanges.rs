@@ -108,6 +108,14 @@ fn a_query_without_an_answer_times_out_once() {
 }
 
 #[test]
+fn a_query_times_out_also_when_only_other_packets_pass() {
+    let mut world = World::new();
+    world.take(&ask(Socket::udp(), 1, 10));
+    world.take(&ask(Socket::asking(Protocol::Udp, 40_001, 7), 1, 15_011));
+    assert_eq!(outcomes(world.ended()), [LookupOutcome::TimedOut]);
+}
+
+#[test]
 fn an_answer_after_the_time_out_counts_as_a_time_out_once() {
     let mut world = World::new();
     let socket = Socket::udp();
