@@ -194,6 +194,22 @@ fn segments_that_wait_take_no_more_than_their_bounds() {
 }
 
 #[test]
+fn a_long_message_leaves_little_behind() {
+    let _alone = ALONE.lock();
+    let mut world = World::new();
+    let mut message = [&[0xff, 0xff][..], &wire(&query(1, &name(0), RecordType::A))].concat();
+    message.resize(2 + 0xffff, 0);
+    let before = ALLOCATOR.current_usage();
+    for (part, sequence) in message.chunks(10_000).zip((0..).step_by(10_000)) {
+        let payload = Socket::asking(Protocol::Tcp, 1, 7).sends(part.to_vec(), 10);
+        world.take(&Payload { tcp_sequence: Some(sequence), ..payload });
+    }
+    let bytes = ALLOCATOR.current_usage() - before;
+    assert_eq!(world.dns.counts().queries, 1);
+    assert!(bytes < 8192, "{bytes}");
+}
+
+#[test]
 fn a_message_takes_little_time() {
     let _alone = ALONE.lock();
     let chain = |number: u32| {

@@ -80,17 +80,19 @@ fn segments_may_come_twice_overlap_and_overtake_one_another() {
 #[test]
 fn of_a_message_that_is_cut_that_serves_which_is_there_and_so_do_those_that_follow() {
     let mut world = World::new();
-    let all = asked(&mut world, 2);
-    let half = all.len() / 2;
-    // All but the last byte of the first message, of which the rest comes with the second.
-    let mut first = received(&all, 0, half - 4);
-    first.bytes.truncate(half - 10);
+    let all = asked(&mut world, 3);
+    let third = all.len() / 3;
+    // All but the last bytes of the first message, of which some come with the second.
+    let mut first = received(&all, 0, third - 4);
+    first.bytes.truncate(third - 10);
     world.take(&first);
     assert_eq!(world.ended().len(), 1);
     assert_eq!(world.dns.counts().cut, 1);
-    world.take(&received(&all, half - 4, all.len()));
+    world.take(&received(&all, third - 4, 2 * third));
     assert_eq!(world.ended().len(), 1);
     assert_eq!(world.names_of("198.51.100.1", 7), ["1.test"]);
+    world.take(&received(&all, 2 * third, all.len()));
+    assert_eq!(world.names_of("198.51.100.1", 7), ["2.test", "1.test"]);
     assert_eq!(world.dns.counts().tcp_lost, 0);
 }
 
@@ -167,6 +169,14 @@ fn behind_a_hole_no_more_waits_than_the_bounds() {
     world.take(&received(&all, 100, 60_100));
     assert_eq!(world.dns.counts().tcp_lost, 0);
     world.take(&received(&all, 70_000, 75_533));
+    assert_eq!(world.dns.counts().tcp_lost, 1);
+    // Large ones, beside the message that is not complete.
+    let mut world = World::new();
+    let head = [&[0xff, 0xff][..], &all[..30_000]].concat();
+    world.take(&received(&head, 0, 10_000));
+    world.take(&received(&all, 40_000, 90_000));
+    assert_eq!(world.dns.counts().tcp_lost, 0);
+    world.take(&received(&head, 10_000, 30_000));
     assert_eq!(world.dns.counts().tcp_lost, 1);
     // For long.
     let (mut world, all) = with_beginning();
