@@ -101,22 +101,25 @@ impl Table {
     fn find(&self, connection: &Connection, nat: Option<&Nat>) -> Found {
         let tuple = &connection.tuple;
         let inside = stays_inside(tuple);
-        let mut candidates =
-            Candidates { table: self, connection, lifetime: Lifetime::of(connection), first: None };
+        let mut candidates = Candidates { table: self, connection, first: None };
         let has_id = self.names.of_global(connection.global_id, connection.direction) != NONE;
         let by_id = self.names.of_global(connection.global_id, opposite(connection.direction));
+        // Times do not matter here: one whose beginning was missed is known since later than it lived.
         self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
+            // A later connection with the same addresses and ports is another one.
+            let lifetime = Lifetime::of(connection);
+            let met = |known: &&Known| known.lifetime.overlaps(lifetime);
             // Two ids that differ are two connections, however alike the tuples are.
             let can_be = |known: &&Known| !has_id || known.global == NONE;
             let mirrored = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.remote, tuple.local);
             let here = |known: &&Known| !inside || known.netns == tuple.netns;
-            let alike = self.alike(By::Tuple, mirrored).filter(can_be).filter(here);
+            let alike = self.alike(By::Tuple, mirrored).filter(can_be).filter(here).filter(met);
             alike.for_each(|known| candidates.consider(known));
             // Which namespace translated addresses are of is not known: not always that of the socket.
             if let Some(nat) = nat {
                 let translated = self.names.of_tuple(tuple.protocol, tuple.netns, nat.remote, nat.local);
-                let alike = self.alike(By::Tuple, translated).filter(can_be);
+                let alike = self.alike(By::Tuple, translated).filter(can_be).filter(met);
                 alike.filter(|_| translated != mirrored).for_each(|known| candidates.consider(known));
             }
         }
@@ -138,7 +141,6 @@ impl Table {
 struct Candidates<'a> {
     table: &'a Table,
     connection: &'a Connection,
-    lifetime: Lifetime,
     first: Option<Chosen<'a>>,
 }
 
@@ -154,10 +156,8 @@ struct Chosen<'a> {
 
 impl<'a> Candidates<'a> {
     fn consider(&mut self, known: &'a Known) {
-        // A later connection with the same addresses and ports is another one, and none is its own other end.
-        if !known.lifetime.overlaps(self.lifetime)
-            || known.id == self.table.names.of_connection(self.connection.id)
-        {
+        // None is its own other end.
+        if known.id == self.table.names.of_connection(self.connection.id) {
             return;
         }
         let direction = known.direction();

@@ -14,7 +14,7 @@ mod remembered;
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -281,8 +281,14 @@ impl Key {
                 .or_else(|| Some(scope_of(source)).filter(|scope| *scope != 0))?,
             _ => 0,
         };
-        Some(Self { netns, scope, source: source_ip, destination: ip })
+        // What was sent to a group is answered from an address that the kernel chooses.
+        let source = if source_ip.is_multicast() { unspecified(ip) } else { source_ip };
+        Some(Self { netns, scope, source, destination: ip })
     }
+}
+
+fn unspecified(like: IpAddr) -> IpAddr {
+    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
 fn scope_of(end: SocketAddr) -> u32 {

@@ -243,6 +243,14 @@ fn a_later_connection_with_the_same_addresses_is_another_one() {
 }
 
 #[test]
+fn a_global_id_pairs_an_end_whose_beginning_was_seen_late() {
+    let client = lived(connection(1, A, B, Outgoing, Some(7)), 10, Some(11));
+    let server = lived(connection(2, B, A, Incoming, Some(7)), 15, Some(15));
+    let ends = ends(&[client.clone(), server]);
+    assert_eq!(look(&ends, &client.connection, None), (Some((2, Incoming)), true));
+}
+
+#[test]
 fn an_end_changes_and_is_found_as_it_is() {
     let client = connection(1, A, B, Outgoing, None);
     let server = connection(2, "0.0.0.0:443", A, Unknown, None);

@@ -43,10 +43,12 @@ impl Model {
 
     fn find(&self, asking: &Connection, nat: Option<&Nat>) -> Found {
         let others: Vec<_> = self.ends.iter().map(|end| &end.connection).collect();
-        let others = others.into_iter().filter(|other| other.id != asking.id && met(asking, other));
+        let others = others.into_iter().filter(|other| other.id != asking.id);
         let (tells, others): (Vec<&Connection>, Vec<&Connection>) =
             others.partition(|other| same_global_id(asking, other));
-        let mirrored = || others.into_iter().filter(|other| mirrored(asking, other, nat)).collect();
+        let mirrored = || {
+            others.into_iter().filter(|other| met(asking, other) && mirrored(asking, other, nat)).collect()
+        };
         let candidates: Vec<&Connection> = if tells.is_empty() { mirrored() } else { tells };
 
         let of_nat = nat

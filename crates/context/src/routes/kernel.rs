@@ -159,14 +159,11 @@ impl Kernel {
         if self.sockets.contains_key(&netns) {
             return Ok(());
         }
-        if !self.found.contains_key(&netns) {
-            self.search(now);
-        }
-        let namespace = self.found.get(&netns).ok_or(NoAnswer::NoNamespace)?;
-        let Ok(descriptor) = self.namespaces.netlink(namespace, ROUTE_PROTOCOL) else {
-            // Nobody tries again before the next search has found it.
-            self.found.remove(&netns);
-            return Err(NoAnswer::NoNamespace);
+        let descriptor = match self.enter(netns) {
+            Some(descriptor) => descriptor,
+            // Also one that was found before: what led to it then may be gone.
+            None if self.search(now) => self.enter(netns).ok_or(NoAnswer::NoNamespace)?,
+            None => return Err(NoAnswer::NoNamespace),
         };
         while self.sockets.len() >= self.sockets_max {
             let oldest = self.sockets.iter().min_by_key(|(_, socket)| socket.used_at);
@@ -177,13 +174,25 @@ impl Kernel {
         Ok(())
     }
 
-    fn search(&mut self, now: Instant) {
+    /// A socket in the namespace, if it is known. One that cannot be entered is not tried again before the next search has
+    /// found it.
+    fn enter(&mut self, netns: u32) -> Option<OwnedFd> {
+        let descriptor = self.namespaces.netlink(self.found.get(&netns)?, ROUTE_PROTOCOL);
+        if descriptor.is_err() {
+            self.found.remove(&netns);
+        }
+        descriptor.ok()
+    }
+
+    /// Looks for namespaces; false where that was done a moment ago.
+    fn search(&mut self, now: Instant) -> bool {
         if self.searched_at.is_some_and(|at| now.saturating_duration_since(at) < SEARCH_PAUSE) {
-            return;
+            return false;
         }
         let all = self.namespaces.all().into_iter().take(NAMESPACES_MAX);
         self.found = all.map(|namespace| (namespace.inode, namespace)).collect();
         self.searched_at = Some(now);
+        true
     }
 }
 

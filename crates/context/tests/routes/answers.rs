@@ -21,6 +21,7 @@ fn a_route_has_the_gateway_and_the_interface_that_the_kernel_chooses() {
         (LEFT_V4, RIGHT_V4, None),
         (LEFT_V4, "10.66.1.2", Some(RIGHT_V4)),
         ("0.0.0.0", "10.66.1.2", Some(RIGHT_V4)),
+        ("239.1.2.3", RIGHT_V4, None),
         ("::ffff:10.9.0.1", "::ffff:10.66.1.2", Some(RIGHT_V4)),
         (LEFT_V4, "10.67.1.2", Some("fd09::2")),
         (LEFT_V6, "fd09::2", None),

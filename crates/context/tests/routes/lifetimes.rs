@@ -117,3 +117,22 @@ fn a_namespace_that_cannot_be_entered_is_not_tried_for_each_connection() {
     assert!(known.opened.load(Ordering::Relaxed) <= 1 + seconds);
     assert_eq!(routes.counts().without_namespace, 100);
 }
+
+#[test]
+fn a_namespace_to_which_another_path_leads_is_found_again() {
+    if !runs_here() {
+        return;
+    }
+    let world = VethPair::new();
+    let known = Known::of(&[&world.left]);
+    let path = known.all.lock().expect("nobody panics")[0].path.clone();
+    let first = std::env::temp_dir().join(world.left.name());
+    std::os::unix::fs::symlink(&path, &first).expect("it can be written");
+    known.all.lock().expect("nobody panics")[0].path.clone_from(&first);
+    let routes = Routes::new(RouteLimits::default(), Arc::<Known>::clone(&known));
+    assert!(look(&routes, world.left.inode(), LEFT_V4, RIGHT_V4).is_some());
+    std::fs::remove_file(&first).expect("it is there");
+    known.all.lock().expect("nobody panics")[0].path = path;
+    wait_until("the socket is closed", || routes.counts().sockets == 0);
+    assert_eq!(seen(look(&routes, world.left.inode(), LEFT_V4, "10.9.0.3")), via(None, "cable"));
+}
