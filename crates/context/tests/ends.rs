@@ -180,6 +180,21 @@ fn the_loopback_of_another_namespace_says_nothing() {
 }
 
 #[test]
+fn the_loopbacks_of_many_namespaces_are_no_crowd() {
+    let all = (1..100).flat_map(|netns| {
+        let client = connection(netns, "127.0.0.1:1", "127.0.0.1:2", Outgoing, None);
+        [client, connection(netns, "127.0.0.1:2", "127.0.0.1:1", Incoming, None)]
+    });
+    let all: Vec<_> = all.collect();
+    let ends = ends(&all.iter().copied().map(live).collect::<Vec<_>>());
+    for connection in all {
+        let (other_end, _) = look(&ends, &connection, None);
+        assert_eq!(other_end.map(|(netns, _)| netns), Some(connection.tuple.netns));
+    }
+    assert_eq!(ends.counts().crowded, 0);
+}
+
+#[test]
 fn the_other_end_has_the_same_protocol() {
     let client = connection(1, A, B, Outgoing, None);
     let server = udp(connection(2, B, A, Incoming, None));
@@ -340,6 +355,8 @@ fn a_look_up_among_as_many_as_there_may_be_costs_little() {
         let mut server = connection(2, B, A, Incoming, id);
         (server.tuple.local, server.tuple.remote) = (client.tuple.remote, client.tuple.local);
         server.id.cookie = u64::from(number) << 1 | 1;
+        client.owner = Some(owner(number % 5000));
+        server.owner = Some(owner(10_000 + number % 500));
         [client, server]
     };
     let half = u32::try_from(limits.live / 2).expect("it is small");

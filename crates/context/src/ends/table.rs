@@ -295,10 +295,73 @@ fn at(place: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use connections::{
+        Command, ConnectionId, Counters, Facts, GlobalId, KernelTime, Owner, OwnerSource, Protocol, State,
+        Tuple, UdpFacts,
+    };
+
     use super::*;
 
     #[test]
     fn an_end_takes_as_much_as_the_limits_say() {
         assert_eq!(size_of::<Known>(), 40);
+    }
+
+    /// A connection to the server at that port, whose owner nobody else is.
+    fn connection(number: u32, port: u16) -> Connection {
+        let at = |port| (Ipv4Addr::new(10, 0, 0, 1), port).into();
+        Connection {
+            id: ConnectionId { cookie: number.into(), claimed_at: KernelTime(0) },
+            global_id: Some(GlobalId(number.into())),
+            tuple: Tuple { protocol: Protocol::Tcp, netns: 1, local: at(1), remote: at(port) },
+            direction: Direction::Outgoing,
+            owner: Some(owner(number)),
+            state: State::Established,
+            opened_at: None,
+            established_at: None,
+            closed_at: None,
+            pre_existing: true,
+            total: Counters::default(),
+            before: Counters::default(),
+            facts: Facts::Udp(UdpFacts::default()),
+            failure: None,
+            failed_at: None,
+        }
+    }
+
+    fn owner(pid: u32) -> Owner {
+        Owner {
+            pid,
+            tid: pid,
+            uid: 0,
+            command: Command::default(),
+            cgroup_id: None,
+            container: None,
+            started_at_boot_ns: 0,
+            kernel: false,
+            source: OwnerSource::Connect,
+        }
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_nothing_grows_beyond_the_limits() {
+        let mut table = Table::new(EndLimits { live: 4, ended: 4 });
+        for number in 0..1000 {
+            // Some have their port for themselves, and others the port of a crowd.
+            let port = if number % 2 == 0 { 7 } else { u16::try_from(number).expect("it is small") };
+            let begun = connection(number, port);
+            table.note(&begun, false);
+            table.note(&Connection { owner: Some(owner(number + 5000)), ..begun }, false);
+            if number % 3 > 0 {
+                table.note(&begun, true);
+            }
+            let indexes = [&table.by_connection, &table.by_tuple, &table.by_global].map(HashTable::len);
+            assert!(table.known.len() <= 9 && table.owners.len() <= 8, "{table:?}");
+            assert!(indexes.iter().all(|length| *length <= 8), "{indexes:?}");
+        }
+        assert_eq!((table.counts.live, table.counts.ended, table.owners.len()), (4, 4, 8));
+        assert!(table.counts.refused > 0);
     }
 }
