@@ -8,7 +8,9 @@ mod names;
 mod owners;
 mod table;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use connections::{Connection, Direction, End, Nat, OtherEnd};
 
@@ -56,7 +58,11 @@ pub struct Found {
 
 /// The ends of connections on this host.
 #[derive(Debug)]
-pub struct Ends(Mutex<Table>);
+pub struct Ends {
+    table: Mutex<Table>,
+    /// How many wait to take note: a mutex alone would let those who look again and again go first.
+    noting: AtomicU32,
+}
 
 impl Default for EndLimits {
     fn default() -> Self {
@@ -68,13 +74,15 @@ impl Ends {
     /// Remembers so many.
     #[must_use]
     pub fn new(limits: EndLimits) -> Self {
-        Self(Mutex::new(Table::new(limits)))
+        Self { table: Mutex::new(Table::new(limits)), noting: AtomicU32::new(0) }
     }
 
     /// Takes note of connections that are new, have ended, or have another owner, direction, tuple or global id: less than
     /// a microsecond for each. It waits for who looks, not longer than that takes for 256 connections.
     pub fn note(&self, ends: &[End]) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.noting.fetch_add(1, Ordering::Relaxed);
+        let mut table = self.table();
+        self.noting.fetch_sub(1, Ordering::Relaxed);
         ends.iter().for_each(|end| table.note(&end.connection, end.ended));
     }
 
@@ -84,7 +92,10 @@ impl Ends {
     pub fn find(&self, asked: &[(&Connection, Option<&Nat>)]) -> Vec<Found> {
         let mut found = Vec::with_capacity(asked.len());
         for asked in asked.chunks(AT_ONCE) {
-            let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            while self.noting.load(Ordering::Relaxed) > 0 {
+                thread::yield_now();
+            }
+            let table = self.table();
             found.extend(asked.iter().map(|(connection, nat)| table.find(connection, *nat)));
         }
         found
@@ -93,7 +104,11 @@ impl Ends {
     /// How much is remembered, and what was not.
     #[must_use]
     pub fn counts(&self) -> EndCounts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts
+        self.table().counts
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -128,8 +128,9 @@ impl Routes {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Looks for routes. What is not remembered is asked for until the deadline has passed; a question that waits for the
-    /// lock of the kernel's own network configuration may take longer.
+    /// Looks for routes. What is not remembered is asked for until the deadline has passed. Two things may take longer: a
+    /// question that waits for the lock of the kernel's own network configuration, and the search for namespaces, at most
+    /// once a second, some microseconds for each process of the host.
     #[must_use]
     pub fn look(&self, deadline: Instant) -> Looking<'_> {
         Looking { shared: &self.shared, began: Instant::now(), deadline }

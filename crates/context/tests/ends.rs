@@ -5,6 +5,8 @@ mod fixtures;
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use connections::Direction::{self, Incoming, Outgoing, Unknown};
@@ -340,6 +342,29 @@ fn of_a_crowd_with_the_same_addresses_the_last_are_found() {
     // When the whole crowd has been forgotten, its places are there for others.
     ends.note(&(0..10_000).map(|number| server(100_000 + number * 10)).collect::<Vec<_>>());
     assert_eq!((ends.counts().ended, ends.counts().forgotten), (10_000, 1000));
+}
+
+#[test]
+fn ends_are_noted_while_many_look_without_a_pause() {
+    let client = connection(1, A, B, Outgoing, Some(7));
+    let ends = ends(&[live(client)]);
+    let noted = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let asked = vec![(&client, None); 2000];
+                while !noted.load(Ordering::Relaxed) {
+                    assert_eq!(ends.find(&asked).len(), 2000);
+                }
+            });
+        }
+        for number in 0..200 {
+            ends.note(&[live(connection(2 + number, B, A, Incoming, Some(1000 + u64::from(number))))]);
+        }
+        ends.note(&[live(connection(500, B, A, Incoming, Some(7)))]);
+        noted.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(look(&ends, &client, None), (Some((500, Incoming)), true));
 }
 
 /// The bound is that of a build without optimization; what it prints means something with `--release` only.

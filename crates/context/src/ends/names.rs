@@ -1,6 +1,6 @@
 //! What ends are found by: 64-bit hashes of what the two ends of one connection know alike.
 //!
-//! Two names that are not of one connection are alike by chance in one of 10^13 look-ups at 262 144 ends.
+//! Two names that are not of one connection are alike by chance in one of 10^12 look-ups at the limits.
 
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
