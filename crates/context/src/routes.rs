@@ -24,7 +24,7 @@ use connections::{Interface, Route};
 use foldhash::fast::RandomState;
 
 use crate::namespaces::Namespaces;
-use kernel::{IDLE, Kernel, NoAnswer};
+use kernel::{Kernel, NoAnswer};
 use lending::Lending;
 use remembered::Remembered;
 
@@ -42,6 +42,9 @@ pub struct RouteLimits {
     pub interfaces: usize,
     /// Sockets, one in each namespace; at least one. The one that was not used longest is closed for the next.
     pub sockets: usize,
+    /// How long a socket stays open that nothing is asked through: 1 second, and up to twice that. It keeps its namespace
+    /// alive.
+    pub idle: Duration,
     /// How long the kernel is not asked again: 2 minutes.
     pub time_to_live: Duration,
 }
@@ -87,6 +90,7 @@ struct Shared {
     memory: Mutex<Memory>,
     kernel: Lending<Kernel>,
     sockets: AtomicUsize,
+    idle: Duration,
 }
 
 struct Memory {
@@ -107,7 +111,13 @@ struct Key {
 
 impl Default for RouteLimits {
     fn default() -> Self {
-        Self { routes: 16_384, interfaces: 4096, sockets: 256, time_to_live: Duration::from_secs(120) }
+        Self {
+            routes: 16_384,
+            interfaces: 4096,
+            sockets: 256,
+            idle: Duration::from_secs(1),
+            time_to_live: Duration::from_secs(120),
+        }
     }
 }
 
@@ -115,7 +125,7 @@ impl Routes {
     /// Nothing is opened before somebody looks.
     #[must_use]
     pub fn new(limits: RouteLimits, namespaces: Arc<dyn Namespaces>) -> Self {
-        let RouteLimits { routes, interfaces, sockets, time_to_live } = limits;
+        let RouteLimits { routes, interfaces, sockets, idle, time_to_live } = limits;
         let memory = Memory {
             routes: Remembered::new(routes, time_to_live),
             interfaces: Remembered::new(interfaces, time_to_live),
@@ -123,8 +133,12 @@ impl Routes {
         };
         let random = RandomState::default().hash_one(0) >> 32;
         let kernel = Kernel::new(sockets, u32::try_from(random).unwrap_or(0), namespaces);
-        let shared =
-            Shared { memory: Mutex::new(memory), kernel: Lending::new(kernel), sockets: AtomicUsize::new(0) };
+        let shared = Shared {
+            memory: Mutex::new(memory),
+            kernel: Lending::new(kernel),
+            sockets: AtomicUsize::new(0),
+            idle,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -248,18 +262,19 @@ impl Shared {
         if kernel.is_tidied || kernel.sockets() == 0 {
             return;
         }
-        let shared = Arc::downgrade(self);
-        let thread = thread::Builder::new().name("routes".into()).spawn(move || while tidy(&shared) {});
+        let (shared, idle) = (Arc::downgrade(self), self.idle);
+        let tidies = move || while tidy(&shared, idle) {};
+        let thread = thread::Builder::new().name("routes".into()).spawn(tidies);
         kernel.is_tidied = thread.is_ok();
     }
 }
 
 /// After a while, closes the sockets that are idle; false when there is none left.
-fn tidy(shared: &Weak<Shared>) -> bool {
-    thread::sleep(IDLE);
+fn tidy(shared: &Weak<Shared>, idle: Duration) -> bool {
+    thread::sleep(idle);
     let Some(shared) = shared.upgrade() else { return false };
-    let Some(mut kernel) = shared.kernel.lend(Instant::now() + IDLE) else { return true };
-    kernel.close_idle(Instant::now());
+    let Some(mut kernel) = shared.kernel.lend(Instant::now() + idle) else { return true };
+    kernel.close_idle(Instant::now(), idle);
     kernel.is_tidied = kernel.sockets() > 0;
     shared.sockets.store(kernel.sockets(), Ordering::Relaxed);
     kernel.is_tidied

@@ -1,7 +1,7 @@
 //! The kernel, asked in each network namespace through a socket there.
 //!
 //! Owns the sockets. A socket keeps its namespace alive, and with it the interfaces that lead there, so one that nothing
-//! was asked through for a second is closed by whoever calls [`Kernel::close_idle`].
+//! was asked through for a while is closed by whoever calls [`Kernel::close_idle`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,9 +25,6 @@ const ROUTE_PROTOCOL: i32 = 0;
 
 /// Namespaces are looked for, and those are tried again that could not be entered, not more often than this.
 const SEARCH_PAUSE: Duration = Duration::from_secs(1);
-
-/// A socket is closed when nothing was asked for so long.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// The kernel is given up on after this time.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -112,8 +109,8 @@ impl Kernel {
         self.ask(netns, &question, deadline, |bytes| interface_answer(bytes, sequence))
     }
 
-    pub(super) fn close_idle(&mut self, now: Instant) {
-        self.sockets.retain(|_, socket| now.saturating_duration_since(socket.used_at) < IDLE);
+    pub(super) fn close_idle(&mut self, now: Instant, idle: Duration) {
+        self.sockets.retain(|_, socket| now.saturating_duration_since(socket.used_at) < idle);
     }
 
     pub(super) fn sockets(&self) -> usize {

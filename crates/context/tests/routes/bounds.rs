@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use context::{RouteLimits, Routes};
 
-use crate::namespaces::{Known, end, look, routes, runs_here, seen, via};
+use crate::namespaces::{Known, LONG, end, look, routes, runs_here, seen, via};
 use crate::world::{LEFT_V4, RIGHT_V4, VethPair};
 
 #[test]
@@ -39,7 +39,7 @@ fn of_too_many_sockets_the_one_that_was_not_used_longest_is_closed() {
     let (one, other) = (VethPair::new(), VethPair::new());
     let namespaces = [&one.left, &one.right, &other.left];
     let known = Known::of(&namespaces);
-    let limits = RouteLimits { sockets: 2, ..RouteLimits::default() };
+    let limits = RouteLimits { sockets: 2, idle: LONG, ..RouteLimits::default() };
     let routes = Routes::new(limits, Arc::<Known>::clone(&known));
     for namespace in namespaces {
         assert!(look(&routes, namespace.inode(), "0.0.0.0", "10.9.0.3").is_some());

@@ -49,7 +49,6 @@ fn a_namespace_that_is_gone_is_not_kept_alive_and_has_no_routes() {
     let netns = world.left.inode();
     let routes = routes(&[&world.left]);
     assert!(look(&routes, netns, LEFT_V4, RIGHT_V4).is_some());
-    assert_eq!(routes.counts().sockets, 1);
     let VethPair { left, right } = world;
     drop(left);
     // The kernel removes both ends of the cable with the namespace, which the socket keeps.
@@ -74,7 +73,7 @@ fn sockets_are_closed_when_nothing_is_asked_and_opened_again() {
     let netns = world.left.inode();
     for (times, destination) in (1..).zip(["10.9.0.2", "10.9.0.3", "10.9.0.4"]) {
         assert!(look(&routes, netns, LEFT_V4, destination).is_some());
-        assert_eq!((routes.counts().sockets, known.opened.load(Ordering::Relaxed)), (1, times));
+        assert_eq!(known.opened.load(Ordering::Relaxed), times);
         wait_until("the socket is closed", || routes.counts().sockets == 0);
     }
 }
