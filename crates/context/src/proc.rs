@@ -101,14 +101,19 @@ impl Directory {
         Some((line, is_cut))
     }
 
-    /// The path of its executable, that of one that was deleted as it was. Bytes that are not UTF-8 become U+FFFD.
-    pub(crate) fn executable(&self) -> Option<String> {
-        let link = fs::read_link(self.path.join("exe")).ok()?.to_string_lossy().into_owned();
-        match link.strip_suffix(DELETED) {
-            Some(before) if !self.is_named(&link) => Some(before.to_owned()),
-            _ => Some(link),
-        }
-        .filter(|path| !path.is_empty())
+    /// The path of its executable, that of one that was deleted as it was. Bytes that are not UTF-8 become U+FFFD. None of a
+    /// process that runs no program; an error when the tracer may not know it.
+    pub(crate) fn executable(&self) -> io::Result<Option<String>> {
+        let link = match fs::read_link(self.path.join("exe")) {
+            Ok(link) => link.to_string_lossy().into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let path = match link.strip_suffix(DELETED) {
+            Some(before) if !self.is_named(&link) => before.to_owned(),
+            _ => link,
+        };
+        Ok(Some(path).filter(|path| !path.is_empty()))
     }
 
     /// True when the executable stands under this name, so that all of it is its name.
@@ -136,16 +141,22 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn degradation(proc: &Path) -> Option<String> {
     let first = proc.join("1");
     let shown = proc.display();
+    if let Err(error) = File::open(first.join("stat")) {
+        return Some(format!(
+            "processes are not read, only what exec tells is known of them: {shown}/1/stat: {error}; \
+             a /proc of the host is needed, without hidepid or with CAP_SYS_PTRACE"
+        ));
+    }
     if let Err(error) = fs::read_link(first.join("exe")) {
         return Some(format!(
-            "the executables and users of processes are not known, only what exec tells: {shown}/1/exe: {error}; \
-             a /proc of the host without hidepid, and CAP_SYS_PTRACE, are needed"
+            "executables of other users, and of those who may do more than the tracer, are not read, only what exec \
+             tells is known of them: {shown}/1/exe: {error}; CAP_SYS_PTRACE is needed"
         ));
     }
     // PROC_PID_INIT_INO of include/linux/proc_ns.h.
     let namespace = fs::read_link(first.join("ns/pid")).ok()?;
     (namespace.as_os_str() != "pid:[4026531836]").then(|| {
-        format!("processes are not known, only what exec tells: {shown} shows another pid namespace than the host's")
+        format!("processes are not read, only what exec tells is known of them: {shown} is of another pid namespace than the host's")
     })
 }
 
@@ -224,7 +235,7 @@ mod tests {
         proc.start(1, 1);
         let executable = |link: &str| {
             proc.link_executable(1, link);
-            Directory::new(&proc.0, key(1, 0)).executable()
+            Directory::new(&proc.0, key(1, 0)).executable().expect("it may be read")
         };
         assert_eq!(executable("/usr/bin/gone (deleted)").as_deref(), Some("/usr/bin/gone"));
         assert_eq!(executable("/memfd:code (deleted)").as_deref(), Some("/memfd:code"));
@@ -251,8 +262,9 @@ mod tests {
     #[test]
     fn a_proc_that_hides_processes_is_said_to() {
         let proc = FakeProc::new("hidden");
-        assert!(degradation(&proc.0).expect("nothing is there").contains("1/exe: No such file"));
+        assert!(degradation(&proc.0).expect("nothing is there").contains("1/stat: No such file"));
         proc.start(1, 1);
+        assert!(degradation(&proc.0).expect("it is hidden").contains("1/exe: No such file"));
         proc.link_executable(1, "/sbin/init");
         assert_eq!(degradation(&proc.0), None);
         fs::create_dir(proc.0.join("1/ns")).expect("it is writable");

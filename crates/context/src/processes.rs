@@ -79,7 +79,7 @@ pub struct ProcessCounts {
     pub gone: u64,
     /// Processes whose id another one had when they were read.
     pub mismatched: u64,
-    /// Processes that the tracer may not look at.
+    /// Processes that the tracer may not look at, or whose executable it may not know.
     pub refused: u64,
     /// Processes that left at the limit.
     pub evicted: u64,
@@ -112,7 +112,7 @@ impl Processes {
         let started = shared.start(&mut shared.lock());
         if let Err(error) = started {
             degradation = Some(format!(
-                "processes are not known, only what exec tells: no thread for reading: {error}"
+                "processes are not read, only what exec tells is known of them: no thread: {error}"
             ));
         }
         Self { shared, degradation }
@@ -154,8 +154,12 @@ impl Processes {
     pub fn degradation(&self) -> Option<String> {
         let hangs = || {
             let state = self.shared.lock();
-            (!state.has_reader)
-                .then(|| format!("processes are not read: {} readers of /proc hang", state.hanging))
+            (!state.has_reader).then(|| {
+                format!(
+                    "processes are not read, only what exec tells is known of them: {} readers of /proc hang",
+                    state.hanging
+                )
+            })
         };
         self.degradation.clone().or_else(hangs)
     }

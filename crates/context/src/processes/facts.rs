@@ -34,6 +34,8 @@ pub(super) struct Read {
 pub(super) struct Program {
     pub(super) status: Status,
     pub(super) executable: Option<Box<str>>,
+    /// The tracer may not know its executable.
+    pub(super) refused: bool,
     pub(super) command_line: Option<CommandLine>,
 }
 
@@ -48,14 +50,16 @@ pub(super) fn read(proc: &Path, process: ProcessKey, wanted: Wanted, scrub: &Scr
 fn program(directory: &Directory, with_line: bool, scrub: &Scrub) -> Program {
     let status = directory.status();
     let read_line = || with_line.then(|| directory.command_line(command_line::LOOKED_AT_MAX)).flatten();
-    let (mut executable, mut line) = (directory.executable(), read_line());
-    let again = directory.executable();
-    if again != executable {
+    let before = directory.executable();
+    let mut line = read_line();
+    let executable = directory.executable();
+    if before.ok() != executable.as_ref().ok().cloned() {
         // Between the two it began to run another program.
-        (executable, line) = (again, read_line());
+        line = read_line();
     }
     let command_line = line.and_then(|(line, is_cut)| command_line::parse(&line, is_cut, scrub));
-    Program { status, executable: executable.map(Into::into), command_line }
+    let refused = executable.is_err();
+    Program { status, executable: executable.ok().flatten().map(Into::into), refused, command_line }
 }
 
 pub(super) fn nothing(key: ProcessKey) -> Process {
@@ -101,7 +105,7 @@ pub(super) fn of_process(key: ProcessKey, known: Option<&Process>, made_by: Opti
 
 /// What is known with what was read; what could not be read stays.
 pub(super) fn with_program(known: Process, read: Program, is_same_program: bool) -> Process {
-    let Program { status, executable, command_line } = read;
+    let Program { status, executable, command_line, refused: _ } = read;
     let ids = Process {
         namespace_pid: status.namespace_pid.or(known.namespace_pid),
         parent_pid: status.parent_pid.or(known.parent_pid),

@@ -269,7 +269,11 @@ impl State {
 
     pub(super) fn store(&mut self, key: ProcessKey, looked: Looked<Read>, program: u32, now: Instant) {
         match &looked {
-            Looked::Found(_) => self.counts.read += 1,
+            Looked::Found(read) => {
+                self.counts.read += 1;
+                self.counts.refused +=
+                    u64::from(read.program.as_ref().is_some_and(|program| program.refused));
+            }
             Looked::Gone => self.counts.gone += 1,
             Looked::Mismatched => self.counts.mismatched += 1,
             Looked::Refused => self.counts.refused += 1,
