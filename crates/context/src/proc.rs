@@ -20,6 +20,8 @@ const STAT_MAX: u64 = 4096;
 const STATUS_MAX: u64 = 64 * 1024;
 /// A dozen hierarchies with a path each.
 pub(crate) const CGROUP_MAX: u64 = 64 * 1024;
+/// Processes that are tried at the start.
+const TRIED_MAX: usize = 1024;
 /// What the kernel puts behind the path of a file that has no name any more.
 const DELETED: &str = " (deleted)";
 
@@ -141,16 +143,18 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn degradation(proc: &Path) -> Option<String> {
     let first = proc.join("1");
     let shown = proc.display();
-    if let Err(error) = File::open(first.join("stat")) {
+    if let Err(error) = read_at_most(&first.join("stat"), STAT_MAX) {
         return Some(format!(
             "processes are not read, only what exec tells is known of them: {shown}/1/stat: {error}; \
              a /proc of the host is needed, without hidepid or with CAP_SYS_PTRACE"
         ));
     }
-    if let Err(error) = fs::read_link(first.join("exe")) {
+    let (shown_executables, refused) = readable_executables(proc);
+    if refused > shown_executables {
         return Some(format!(
-            "executables of other users, and of those who may do more than the tracer, are not read, only what exec \
-             tells is known of them: {shown}/1/exe: {error}; CAP_SYS_PTRACE is needed"
+            "most executables are not read, only what exec tells is known of them: {refused} of {} in {shown} are \
+             refused; CAP_SYS_PTRACE is needed",
+            refused + shown_executables
         ));
     }
     // PROC_PID_INIT_INO of include/linux/proc_ns.h.
@@ -158,6 +162,26 @@ pub(crate) fn degradation(proc: &Path) -> Option<String> {
     (namespace.as_os_str() != "pid:[4026531836]").then(|| {
         format!("processes are not read, only what exec tells is known of them: {shown} is of another pid namespace than the host's")
     })
+}
+
+/// How many executables may be known, and how many may not, of some processes. One may be refused where others are not:
+/// the first process is where this one is confined.
+fn readable_executables(proc: &Path) -> (usize, usize) {
+    let names = fs::read_dir(proc).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_process = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.as_encoded_bytes());
+        name.is_some_and(|name| name.iter().all(u8::is_ascii_digit))
+    };
+    let (mut shown, mut refused) = (0, 0);
+    for process in names.filter(is_process).take(TRIED_MAX) {
+        match fs::read_link(process.join("exe")) {
+            Ok(_) => shown += 1,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused += 1,
+            // A task of the kernel, or one that has ended.
+            Err(_) => {}
+        }
+    }
+    (shown, refused)
 }
 
 #[cfg(test)]
@@ -264,7 +288,6 @@ mod tests {
         let proc = FakeProc::new("hidden");
         assert!(degradation(&proc.0).expect("nothing is there").contains("1/stat: No such file"));
         proc.start(1, 1);
-        assert!(degradation(&proc.0).expect("it is hidden").contains("1/exe: No such file"));
         proc.link_executable(1, "/sbin/init");
         assert_eq!(degradation(&proc.0), None);
         fs::create_dir(proc.0.join("1/ns")).expect("it is writable");
