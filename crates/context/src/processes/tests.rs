@@ -165,6 +165,39 @@ fn a_process_that_runs_another_program_is_told_with_that() {
 }
 
 #[test]
+fn what_was_read_of_the_program_before_is_not_told_of_the_one_after_it() {
+    let proc = FakeProc::new("exec-meanwhile");
+    let settings = settings(&proc);
+    let mut state = State::new(&settings, false, [].into_iter().collect());
+    let (now, owner) = (Instant::now(), Owner { cgroup_id: None, ..owner(1) });
+    assert!(!state.is_settled(&owner, now, false));
+    assert_eq!(state.take(now), Some(Task::Process(key(1))));
+    let (wanted, former) = state.wanted(key(1)).expect("it has not ended");
+    run(&proc, 1, "/bin/former", b"former\0");
+    let read = facts::read(&proc.0, key(1), wanted, &settings.scrub);
+    state.apply(happened(&executed(1, "/bin/latter", b"latter\0"), &settings));
+    assert_eq!(state.queued(), 0, "it is being read");
+    state.store(key(1), read, former, now);
+    assert_eq!(program(&state.complete(&owner, now, false)), words("/bin/latter", "latter"));
+    assert_eq!(state.complete(&owner, now, false).namespace_pid, Some(8), "ids stay");
+    assert_eq!(state.take(now), Some(Task::Process(key(1))), "it is read again");
+    run(&proc, 1, "/bin/really", b"latter\0");
+    let (wanted, latter) = state.wanted(key(1)).expect("it has not ended");
+    state.store(key(1), facts::read(&proc.0, key(1), wanted, &settings.scrub), latter, now);
+    assert!(state.is_settled(&owner, now, false) && state.queued() == 0);
+    assert_eq!(program(&state.complete(&owner, now, true)), words("/bin/really", "latter"));
+}
+
+#[test]
+fn names_of_users_are_looked_for_again_after_ten_seconds() {
+    let proc = FakeProc::new("names-again");
+    let mut state = State::new(&settings(&proc), false, [].into_iter().collect());
+    let began = Instant::now();
+    let mut asks_after = |seconds| state.asks_for_users(began + Duration::from_secs(seconds));
+    assert!(!asks_after(9) && asks_after(11) && !asks_after(20) && asks_after(21));
+}
+
+#[test]
 fn a_child_begins_as_its_parent_is() {
     let proc = FakeProc::new("fork");
     let processes = of_v2(&proc);

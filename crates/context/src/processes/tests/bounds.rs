@@ -98,6 +98,37 @@ fn a_limit_of_one_is_one() {
     }
 }
 
+#[test]
+fn all_may_be_done_at_once() {
+    let proc = FakeProc::new("at-once");
+    (1..=20).for_each(|pid| run(&proc, pid, "/bin/it", b"it\0"));
+    let processes = limited(&proc, 32, 20_000);
+    let until = Instant::now() + Duration::from_millis(300);
+    let rounds = || std::iter::repeat_with(|| 1..=60).flatten().take_while(|_| Instant::now() < until);
+    std::thread::scope(|scope| {
+        scope.spawn(|| rounds().for_each(|pid| processes.note(&owner(pid))));
+        scope.spawn(|| {
+            for pid in rounds() {
+                let child = ProcessEvent::Forked { parent: key(pid), child: key(pid + 1) };
+                let exited = ProcessEvent::Exited { process: key(pid + 2) };
+                processes.apply(&[executed(pid, "/bin/it", b"it\0"), child, exited]);
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for pid in rounds() {
+                    let found = processes.look(until).of(&owner(pid));
+                    assert_eq!(found.map(|process| process.key), Some(key(pid)));
+                    let counts = processes.counts();
+                    assert!(counts.kept <= 32 && counts.bytes <= 20_000, "{counts:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(processes.degradation(), None);
+    println!("{:?}", processes.counts());
+}
+
 /// The bound is that of a build without optimization.
 #[test]
 fn what_is_remembered_costs_little() {
@@ -105,8 +136,10 @@ fn what_is_remembered_costs_little() {
     let proc = FakeProc::new("warm");
     let processes = limited(&proc, 16_384, 16 << 20);
     let owners: Vec<_> = (1..=ALL).map(owner).collect();
-    let all = |pid| [executed(pid, "/bin/it", b"it\0"), ProcessEvent::Exited { process: key(pid) }];
-    owners.iter().for_each(|owner| processes.apply(&all(owner.pid)));
+    let life = |pid| [executed(pid, "/bin/it", b"it\0"), ProcessEvent::Exited { process: key(pid) }];
+    let began = Instant::now();
+    owners.iter().for_each(|owner| processes.apply(&life(owner.pid)));
+    let applied = began.elapsed() / ALL;
     let round = |owners: &[Owner]| {
         let began = Instant::now();
         let looking = processes.look(began + Duration::from_secs(20));
@@ -119,6 +152,12 @@ fn what_is_remembered_costs_little() {
     let began = Instant::now();
     owners.iter().for_each(|owner| processes.note(black_box(owner)));
     let noted = began.elapsed() / ALL;
+    let worst = (ALL + 1..=ALL + 1000).map(|pid| {
+        let began = Instant::now();
+        processes.apply(&life(pid));
+        began.elapsed()
+    });
+    println!("applied {applied:?}, at the limit {:?} at worst", worst.max().expect("a thousand"));
     println!("cold {cold:?}, warm {few:?} of 1000 and {all:?} of {ALL}, noted {noted:?}");
     assert!(few < Duration::from_micros(2), "{few:?}");
 }
