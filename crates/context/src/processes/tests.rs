@@ -189,6 +189,24 @@ fn what_was_read_of_the_program_before_is_not_told_of_the_one_after_it() {
 }
 
 #[test]
+fn an_owner_that_runs_another_program_is_read_without_anybody_asking() {
+    let proc = FakeProc::new("exec-owner");
+    (1..=2).for_each(|pid| run(&proc, pid, "/bin/first", b"first\0"));
+    let processes = of_v2(&proc);
+    look(&processes, &owner(1));
+    (1..=2).for_each(|pid| run(&proc, pid, "/bin/second", b"second\0"));
+    processes.apply(&[executed(1, "second", b"second\0"), executed(2, "second", b"second\0")]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while processes.counts().read < 2 {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    (1..=2).for_each(|pid| proc.end(pid));
+    assert_eq!(program(&look(&processes, &owner(1))), words("/bin/second", "second"));
+    assert_eq!(program(&look(&processes, &owner(2))), words("second", "second"), "it owned nothing before");
+}
+
+#[test]
 fn names_of_users_are_looked_for_again_after_ten_seconds() {
     let proc = FakeProc::new("names-again");
     let mut state = State::new(&settings(&proc), false, [].into_iter().collect());
@@ -251,9 +269,12 @@ fn a_task_of_the_kernel_runs_no_program_and_nothing_is_read_of_it() {
     let proc = FakeProc::new("kernel");
     run(&proc, 1, "/bin/it", b"it\0");
     let processes = of_v2(&proc);
-    let found = look(&processes, &Owner { kernel: true, ..owner(1) });
-    assert_eq!((program(&found), found.uid), (words("", ""), Some(33)));
-    assert_eq!(processes.counts().read, 0);
+    processes.apply(&[executed(2, "/bin/it", b"it\0")]);
+    for pid in [1, 2] {
+        let found = look(&processes, &Owner { kernel: true, ..owner(pid) });
+        assert_eq!((program(&found), found.uid), (words("", ""), Some(33)));
+    }
+    assert_eq!((processes.counts().read, processes.counts().gone), (0, 0));
     assert!(processes.look(Instant::now()).of(&Owner { pid: 0, ..owner(1) }).is_none());
 }
 
