@@ -22,11 +22,12 @@ pub struct Process {
     pub namespace_pid: Option<u32>,
     /// The process that is its parent.
     pub parent_pid: Option<u32>,
-    /// Path of the executable as the process sees it.
+    /// Path of the executable as the process sees it; of one that was gone before it could be looked at, the file that `exec`
+    /// was told, which may be relative or a script.
     pub executable: Option<Box<str>>,
     /// The arguments, the name of the program first; secrets in them are replaced where the configuration says so.
     pub command_line: Option<Box<[Box<str>]>>,
-    /// True when arguments were left out because there were too many bytes of them.
+    /// True when arguments, or the end of one, were left out because there were too many bytes of them.
     pub command_line_cut: bool,
     /// User id in the initial user namespace.
     pub uid: Option<u32>,

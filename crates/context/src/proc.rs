@@ -34,7 +34,7 @@ pub(crate) enum Looked<T> {
     Gone,
     /// Another process has its id, before or after what was read.
     Mismatched,
-    /// The tracer may not look, or there is no `/proc`.
+    /// The tracer may not look, or cannot.
     Refused,
 }
 
@@ -70,9 +70,8 @@ impl Directory {
     fn is_it(&self) -> Looked<()> {
         let stat = match self.read("stat", STAT_MAX) {
             Ok(stat) => stat,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Looked::Refused,
-            // No such file, or no such process, when it ends while it is read.
-            Err(_) => return Looked::Gone,
+            Err(error) if is_gone(&error) => return Looked::Gone,
+            Err(_) => return Looked::Refused,
         };
         // A clock of a thousand ticks in a nanosecond does not exist.
         let tick_ns = NANOSECONDS_PER_SECOND / rustix::param::clock_ticks_per_second().max(1);
@@ -130,6 +129,12 @@ impl Directory {
     fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         read_at_most(&self.path.join(name), bytes_max)
     }
+}
+
+/// The kernel says that there is no such process when one ends after its file was opened.
+fn is_gone(error: &io::Error) -> bool {
+    let no_process = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(no_process)
 }
 
 /// The first bytes of a file. Files of `/proc` have no length, so there is one to be bounded by.
@@ -251,6 +256,19 @@ mod tests {
         proc.start(77, 5000);
         assert_eq!(directory.while_it_is(|_| proc.end(77)), Looked::Gone, "while it was read");
         assert_eq!(look(50_001_234_567), Looked::Gone);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_is_not_taken_for_gone() {
+        let proc = FakeProc::new("unreadable");
+        fs::create_dir_all(proc.0.join("77/stat")).expect("it is writable");
+        let look = || Directory::new(&proc.0, key(77, 5)).while_it_is(|_| ());
+        assert_eq!(look(), Looked::Refused);
+        fs::remove_dir(proc.0.join("77/stat")).expect("it was made");
+        assert_eq!(look(), Looked::Gone);
+        proc.write(77, "stat", b"77 (a) S");
+        assert_eq!(look(), Looked::Refused);
+        assert!(is_gone(&io::Error::from(rustix::io::Errno::SRCH)));
     }
 
     #[test]
