@@ -51,7 +51,7 @@ pub enum ProcessEvent {
     },
     /// A process runs another program from now on.
     Executed(Box<Executed>),
-    /// A process has ended.
+    /// A process has ended. It may be told twice, when its last two threads end at the same moment.
     Exited {
         /// Which.
         process: ProcessKey,
