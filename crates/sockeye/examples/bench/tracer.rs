@@ -105,6 +105,12 @@ impl Tracer {
         program_ids(&self.collector)
     }
 
+    /// Ids of those of its programs that follow processes.
+    pub fn process_programs(&self) -> Vec<u32> {
+        let all = self.collector.support().programs.iter();
+        all.filter(|(name, _)| name.starts_with("sched_process")).map(|(_, id)| *id).collect()
+    }
+
     /// Where it counts datagrams, if it does.
     pub fn udp_hook(&self) -> Option<&'static str> {
         let capabilities = &self.collector.support().capabilities;
