@@ -12,9 +12,9 @@ int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct 
 	if (child->pid != child->tgid || child->flags & PF_KTHREAD)
 		return 0;
 	struct process_record record = {
-		.kind = PROCESS_FORKED,
-		.parent_tgid = parent->tgid,
-		.parent_started_at_boot_ns = parent->group_leader->start_boottime,
+	    .kind = PROCESS_FORKED,
+	    .parent_tgid = parent->tgid,
+	    .parent_started_at_boot_ns = parent->group_leader->start_boottime,
 	};
 	name_process(&record, child);
 	tell_process(&record, sizeof(record));
@@ -23,8 +23,8 @@ int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct 
 
 /*
  * A process has ended when its last thread has, which need not be the leader: that one is a zombie until then
- * and keeps its name. The kernel counts a thread off before it comes here, so the last one finds none left. Of
- * two that end at the same moment both may: then the end is told twice.
+ * and keeps its name. The kernel counts a thread off before it comes here, so the last one finds none left.
+ * Of two that end at the same moment both may: then the end is told twice.
  */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(sched_process_exit, struct task_struct *task)

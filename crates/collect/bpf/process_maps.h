@@ -6,7 +6,8 @@
 #ifndef SOCKEYE_PROCESS_MAPS_H
 #define SOCKEYE_PROCESS_MAPS_H
 
-/* What processes did. Written by the three hooks; drained by user space. Sized at load: process_ring_bytes. */
+/* What processes did. Written by the three hooks; drained by user space. Sized at load: process_ring_bytes.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);

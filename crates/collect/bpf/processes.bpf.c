@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The kernel side of processes, in reading order: who began, executed and ended. It tells of processes whether
- * they have connections or not, because that shows only later.
+ * The kernel side of processes, in reading order: who began, executed and ended. It tells of processes
+ * whether they have connections or not, because that shows only later.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
