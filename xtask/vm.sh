@@ -137,6 +137,7 @@ make_initrd() {
 		#!/bin/busybox sh
 		/bin/busybox --install -s /usr/local/bin
 		/bin/busybox ln -s /bin/busybox /sbin/modprobe
+		for name in sh true; do /bin/busybox ln -s busybox /bin/$name; done
 		export PATH=/usr/sbin:/usr/bin:/usr/local/bin HOME=/root TERM=dumb
 		mount -t proc proc /proc
 		mount -t sysfs sysfs /sys

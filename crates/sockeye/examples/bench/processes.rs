@@ -51,11 +51,16 @@ fn program_ns() -> anyhow::Result<f64> {
         }
         let after = counting.runs_and_ns()?;
         // Processes of others count like those of this bench.
-        let means = after.iter().zip(&before).map(|(after, before)| {
+        let mut sum = 0.0;
+        for (after, before) in after.iter().zip(&before) {
             let (runs, ns) = (after.0 - before.0, after.1 - before.1);
-            ns as f64 / runs as f64
-        });
-        windows.push(means.sum());
+            ensure!(
+                runs >= PER_WINDOW.into(),
+                "the counting of program runs was switched off by somebody else"
+            );
+            sum += ns as f64 / runs as f64;
+        }
+        windows.push(sum);
     }
     drop(counting);
     tracer.stop()?;
