@@ -39,10 +39,15 @@ impl Tracer {
         Self::start_with(CollectLimits { cost_sample_ms: 0, ..CollectLimits::default() })
     }
 
-    /// Follows TCP alone.
+    /// Follows TCP alone: no datagrams, and no processes, whose programs run for whatever else the host does.
     pub fn start_without_udp() -> anyhow::Result<Self> {
         let default = CollectLimits::default();
-        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_udp: false, ..default })
+        Self::start_with(CollectLimits {
+            cost_sample_ms: 0,
+            follow_udp: false,
+            follow_processes: false,
+            ..default
+        })
     }
 
     /// Does not follow processes.
