@@ -14,11 +14,15 @@ pub const SOCKEYE: &str = "Sockeye";
 pub const WITHOUT_UDP: &str = "Sockeye, without UDP";
 pub const WITHOUT_PROCESSES: &str = "Sockeye, without processes";
 
+/// Name of Sockeye that copies no messages of name servers.
+pub const WITHOUT_DNS: &str = "Sockeye, without DNS";
+
 /// Those of TCP, in the order of the rows.
 pub fn all(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
     Ok(vec![
         Box::new(SockeyeWithoutUdp),
         Box::new(Sockeye),
+        Box::new(SockeyeWithDnsTcp),
         Box::new(PerCall::new(world)?),
         Box::new(PerPacket::new(world)?),
     ])
@@ -33,7 +37,7 @@ pub fn all_with_attempts(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>
 
 /// Those of UDP.
 pub fn of_datagrams(world: &NetNs) -> anyhow::Result<Vec<Box<dyn Contender>>> {
-    Ok(vec![Box::new(Empty::new(world)?), Box::new(Sockeye)])
+    Ok(vec![Box::new(Empty::new(world)?), Box::new(SockeyeWithoutDns), Box::new(Sockeye)])
 }
 
 /// Those of processes.
@@ -44,6 +48,10 @@ pub fn of_processes() -> Vec<Box<dyn Contender>> {
 struct Sockeye;
 
 struct SockeyeWithoutUdp;
+
+struct SockeyeWithoutDns;
+
+struct SockeyeWithDnsTcp;
 
 struct SockeyeWithAttempts;
 
@@ -66,6 +74,26 @@ impl Contender for SockeyeWithoutUdp {
 
     fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
         Ok(Box::new(Tracer::start_without_udp()?))
+    }
+}
+
+impl Contender for SockeyeWithoutDns {
+    fn name(&self) -> &'static str {
+        WITHOUT_DNS
+    }
+
+    fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
+        Ok(Box::new(Tracer::start_without_dns()?))
+    }
+}
+
+impl Contender for SockeyeWithDnsTcp {
+    fn name(&self) -> &'static str {
+        "Sockeye, `collect.dns_tcp`"
+    }
+
+    fn attach(&self) -> anyhow::Result<Box<dyn Attached>> {
+        Ok(Box::new(Tracer::start_with_dns_tcp()?))
     }
 }
 

@@ -56,6 +56,18 @@ impl Tracer {
         Self::start_with(CollectLimits { cost_sample_ms: 0, follow_processes: false, ..default })
     }
 
+    /// Copies no messages of name servers.
+    pub fn start_without_dns() -> anyhow::Result<Self> {
+        let default = CollectLimits::default();
+        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_dns: false, ..default })
+    }
+
+    /// Also copies them over TCP, which is off unless asked for.
+    pub fn start_with_dns_tcp() -> anyhow::Result<Self> {
+        let default = CollectLimits::default();
+        Self::start_with(CollectLimits { cost_sample_ms: 0, follow_dns_tcp: true, ..default })
+    }
+
     /// Also follows calls of connect() that fail before anything is sent, which is off unless asked for.
     pub fn start_following_attempts() -> anyhow::Result<Self> {
         let default = CollectLimits::default();

@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A datagram there and one back, each of which leaves and arrives.
 pub const PASSAGES_PER_ROUND_TRIP: u32 = 4;
 
+/// The port of name servers.
+const NAME_SERVER: u16 = 53;
+
 /// Two sockets that send to each other.
 pub struct Pair {
     client: UdpSocket,
@@ -36,6 +39,24 @@ impl Pair {
         client.connect(server.local_addr()?)?;
         server.connect(client.local_addr()?)?;
         Ok(Self { client, server, to: None })
+    }
+
+    /// A client and a name server; neither is connected. The bench has a network namespace of its own, where the port is
+    /// free.
+    pub fn name_server() -> anyhow::Result<Self> {
+        let (client, server) = (open()?, open_at(NAME_SERVER)?);
+        let to = Some(server.local_addr()?);
+        Ok(Self { client, server, to })
+    }
+
+    /// A question there, and an answer back.
+    pub fn lookup(&mut self, question: &mut [u8], answer: &mut [u8]) -> anyhow::Result<()> {
+        let to = self.to.context("it is connected")?;
+        self.client.send_to(question, to)?;
+        let (received, from) = self.server.recv_from(question)?;
+        whole(received, question)?;
+        self.server.send_to(answer, from)?;
+        whole(self.client.recv(answer)?, answer)
     }
 
     /// A message there, and the same back.
@@ -81,7 +102,11 @@ impl Many {
 }
 
 fn open() -> anyhow::Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    open_at(0)
+}
+
+fn open_at(port: u16) -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }

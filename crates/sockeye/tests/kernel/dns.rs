@@ -174,7 +174,7 @@ fn full_ring() -> Outcome {
     drop(held);
     let told = tap.of(&world.left).len() + tap.of(&world.right).len();
     let lost = usize::try_from(tap.counts().payloads_lost).expect("a few");
-    assert!(told >= 18 && told <= 4 * 18, "{told} were told");
+    assert!((18..=4 * 18).contains(&told), "{told} were told");
     assert!(lost >= 2 * MESSAGES - told, "{lost} were counted as lost");
     assert_eq!(tap.counts().malformed, 0);
     pass(&client, &server, target, &message(5, 100));
