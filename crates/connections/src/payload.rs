@@ -15,7 +15,7 @@ pub struct Payload {
     pub connection: Option<ConnectionId>,
     /// Both ends, seen from the socket.
     pub tuple: Tuple,
-    /// The process that sent it; 0 for what was received, or where it is not known.
+    /// The process that sent it; 0 for what was received, or where it is not known. Of TCP the process that connected.
     pub sender_pid: u32,
     /// True when the socket sent it, false when it came.
     pub sent: bool,
@@ -23,7 +23,8 @@ pub struct Payload {
     pub at: KernelTime,
     /// Its bytes, from the first of the payload: as many as the kernel side copies at most. Of TCP the bytes of one segment.
     pub bytes: Vec<u8>,
-    /// How many there were.
+    /// How many there were. Of TCP a segment may come in several: then this many belong to this one, and the next begins behind
+    /// them.
     pub whole_bytes: u32,
     /// Of TCP, the sequence number of the first byte.
     pub tcp_sequence: Option<u32>,
