@@ -278,11 +278,11 @@ static __always_inline __u64 account(struct sock *sk, struct peer_key *key, stru
 }
 
 /*
- * A packet that leaves; fills `key` and `passed`. `translated`: its headers may not be those any more that the
- * process had written. False if it is not from the port of its socket, and carried by another protocol.
+ * A packet that leaves; fills `key` and `passed`. `translated`: its headers may not be those any more that
+ * the process had written. False if it is not from the port of its socket, and carried by another protocol.
  */
-static __always_inline bool account_sent(struct sk_buff *skb, struct sock *sk, struct peer_key *key, bool ipv6,
-					 bool translated, struct datagrams *passed)
+static __always_inline bool account_sent(struct sk_buff *skb, struct sock *sk, struct peer_key *key,
+					 bool ipv6, bool translated, struct datagrams *passed)
 {
 	read_ends(key, skb, ipv6, true);
 	if (translated)
@@ -299,8 +299,8 @@ static __always_inline bool account_sent(struct sk_buff *skb, struct sock *sk, s
 }
 
 /*
- * A packet that came for this socket, and in `passed` how much it carries: its headers may be cut off already.
- * Fills the rest and `key`.
+ * A packet that came for this socket, and in `passed` how much it carries: its headers may be cut off
+ * already. Fills the rest and `key`.
  */
 static __always_inline void account_received(struct sk_buff *skb, struct sock *sk, struct peer_key *key,
 					     struct datagrams *passed)

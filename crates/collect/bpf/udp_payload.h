@@ -31,8 +31,9 @@ static __always_inline __u32 sender_of(struct sock *sk)
 }
 
 /* `at_hand`: so many bytes of the payload can be read. False when there is nothing to copy. */
-static __always_inline bool describe_payload(struct payload_record *about, struct sk_buff *skb, struct sock *sk,
-					     struct peer_key *key, struct datagrams *passed, __u32 at_hand)
+static __always_inline bool describe_payload(struct payload_record *about, struct sk_buff *skb,
+					     struct sock *sk, struct peer_key *key, struct datagrams *passed,
+					     __u32 at_hand)
 {
 	__u32 whole = first_datagram(skb, passed), copied = whole;
 	if (copied > at_hand)
