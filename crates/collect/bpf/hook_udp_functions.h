@@ -13,15 +13,16 @@ static __always_inline __u64 cookie_of_udp(struct sock *sk)
 
 /*
  * Of the payload at `memory` as much as is in one piece there: of a packet that the device or the sender left
- * in pages, the rest is not copied.
+ * in pages, the rest is not copied. A batch (GSO) is in pages altogether.
  */
 static __noinline void copy_datagram(struct sk_buff *skb, struct sock *sk, struct peer_key *key,
 				     struct datagrams *passed, const void *memory)
 {
 	const void *end = skb->data + skb->len - skb->data_len;
+	__u32 at_hand = memory < end ? end - memory : 0;
 	struct payload_record about = {};
 	struct payload_place place = {.memory = memory};
-	if (memory < end && describe_payload(&about, skb, sk, key, passed, end - memory))
+	if (describe_payload(&about, skb, sk, key, passed, at_hand))
 		copy_payload(&about, &place);
 }
 

@@ -298,7 +298,8 @@ struct kernel_counts {
 	__u64 udp_tunnels_ended;
 	/* Messages of name servers that were copied. */
 	__u64 payloads;
-	/* Messages of name servers that were not copied, because their ring buffer had no room. */
+	/* Messages of name servers that were not copied: their ring buffer had no room, or all of their bytes
+	 * are in pages. */
 	__u64 payloads_lost;
 };
 

@@ -30,7 +30,7 @@ static __always_inline __u32 sender_of(struct sock *sk)
 	return bpf_get_current_task_btf()->tgid;
 }
 
-/* `at_hand`: so many bytes of the payload can be read. False when there is nothing to copy. */
+/* `at_hand`: so many bytes of the payload can be read. False when nothing can be copied. */
 static __always_inline bool describe_payload(struct payload_record *about, struct sk_buff *skb,
 					     struct sock *sk, struct peer_key *key, struct datagrams *passed,
 					     __u32 at_hand)
@@ -40,8 +40,11 @@ static __always_inline bool describe_payload(struct payload_record *about, struc
 		copied = at_hand;
 	if (copied > PAYLOAD_BYTES)
 		copied = PAYLOAD_BYTES;
-	if (!copied)
+	if (!copied) {
+		if (whole)
+			COUNT(payloads_lost);
 		return false;
+	}
 	if (passed->claimed_at_ns) {
 		about->cookie = key->cookie;
 		about->claimed_at_ns = passed->claimed_at_ns;

@@ -35,7 +35,7 @@ pub struct KernelCounts {
     pub process_records_lost: u64,
     /// Messages of name servers that were copied.
     pub payloads: u64,
-    /// Messages of name servers that were not copied, because their ring buffer had no room.
+    /// Messages of name servers that were not copied: their ring buffer had no room, or the kernel keeps them where no program can read them.
     pub payloads_lost: u64,
     /// Of UDP.
     pub udp: UdpCounts,

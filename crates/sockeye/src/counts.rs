@@ -100,7 +100,7 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
         );
         payloads_lost: total(
             "kernel_payloads_lost", "sockeye_kernel_payloads_lost",
-            "Messages of name servers that were not copied, because their ring buffer had no room."
+            "Messages of name servers that were not copied: their ring buffer had no room, or the kernel keeps them where no program can read them."
         );
         missed_runs: total(
             "kernel_missed_runs", "sockeye_kernel_missed_runs",

@@ -121,8 +121,19 @@ fn batch() -> Outcome {
     let lengths = |namespace| -> Vec<_> {
         tap.of(namespace).iter().map(|payload| (payload.bytes.len(), payload.whole_bytes)).collect()
     };
-    assert_eq!(lengths(&world.left), [(100, 100)]);
-    assert_eq!(lengths(&world.right).first(), Some(&(100, 100)));
+    let (sent, came) = (lengths(&world.left), lengths(&world.right));
+    if by_packets(&tap) {
+        assert_eq!(sent, [(100, 100)]);
+        assert_eq!(came.first(), Some(&(100, 100)));
+    } else {
+        // The kernel keeps a batch in pages, which a program at a function cannot read.
+        let known = sent.len() as u64 + came.len() as u64;
+        assert!(known + tap.counts().payloads_lost >= 2, "{sent:?} {came:?}");
+    }
+}
+
+fn by_packets(tap: &Tap) -> bool {
+    tap.state(Capability::Dns).served_by.is_some_and(|hook| hook.starts_with("cgroup_skb"))
 }
 
 fn other_ports() -> Outcome {
