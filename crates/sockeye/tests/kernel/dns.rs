@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use collect::{Capability, CollectLimits};
 use connections::{Payload, Protocol};
 
-use crate::Test;
 use crate::dns_tap::Tap;
 use crate::harness::{Outcome, address};
 use crate::peer::Peer;
-use crate::world::{LEFT_V4, NetNs, RIGHT_V4, RIGHT_V6, VethPair};
+use crate::world::{LEFT_V4, NetNs, RIGHT_V4, RIGHT_V6, VethPair, run};
+use crate::{Needing, Test, needs};
 
 pub const TESTS: &[Test] = &[
     ("a_question_and_its_answer_are_copied_at_both_ends_over_ipv4", || copied("0.0.0.0", RIGHT_V4, false)),
@@ -27,6 +27,9 @@ pub const TESTS: &[Test] = &[
     ("without_udp_nothing_is_copied", || switched_off(CollectLimits { follow_udp: false, ..Tap::small() })),
     ("without_ports_nothing_is_copied", || switched_off(CollectLimits { dns_ports: [0; 8], ..Tap::small() })),
 ];
+
+pub const NEEDING: &[Needing] =
+    &[("a_translated_question_has_the_ends_that_its_process_had_written", needs::packet_filter, translated)];
 
 const DNS: u16 = 53;
 
@@ -228,6 +231,28 @@ fn before_close() -> Outcome {
     }
     assert_eq!(tap.of(&world.left).len(), 400);
     assert_eq!(tap.heard().late, 0);
+}
+
+fn translated() -> Outcome {
+    const ELSEWHERE: &str = "10.77.0.1";
+    const BEHIND: u16 = 5300;
+    let world = VethPair::new();
+    let tap = Tap::with(Tap::small());
+    let rules = format!(
+        "add table ip test; \
+         add chain ip test leaving {{ type nat hook output priority -100; }}; \
+         add rule ip test leaving ip daddr {ELSEWHERE} udp dport 53 dnat to {RIGHT_V4}:{BEHIND}"
+    );
+    world.left.inside(|| run("nft", &[&rules]));
+    world.left.ip(&["route", "add", "default", "via", RIGHT_V4]);
+    let target = address(ELSEWHERE, DNS);
+    let (server, client) = (socket(&world.right, "0.0.0.0", BEHIND), client(&world, target));
+    let from = pass(&client, &server, target, &message(8, 40));
+    pass(&server, &client, from, &message(9, 50));
+    let ends: Vec<_> =
+        tap.of(&world.left).iter().map(|payload| (payload.tuple.local, payload.tuple.remote)).collect();
+    assert_eq!(ends, [(from, target), (from, target)]);
+    assert!(tap.of(&world.right).is_empty(), "there the port is no name server's");
 }
 
 fn switched_off(limits: CollectLimits) -> Outcome {

@@ -87,6 +87,7 @@ fn main() {
         processes::NEEDING,
         udp_peers::NEEDING,
         udp_shapes::NEEDING,
+        dns::NEEDING,
     ];
     let all = all.into_iter().flatten().map(|(name, test)| trial("kernel", name, || None, *test));
     let needing =
