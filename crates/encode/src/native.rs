@@ -167,6 +167,7 @@ impl Told<'_> {
     fn each<E>(&self, mut tell: impl FnMut(&proto::Connection) -> Result<(), E>) -> Result<u64, E> {
         let mut connections = 0;
         let Answer { delta, wall, context, .. } = *self.answer;
+        let context = if self.fields.need_context() { context } else { &() };
         for (record, annotation) in annotated(delta.records().map(Unpacked::from), context) {
             let mut connection = match record {
                 Unpacked::One(change) => {

@@ -27,7 +27,7 @@ pub(crate) async fn net_maps<B: Backend>(call: Call<B>) -> Result<Response, Prob
     let backend = api.backend.clone();
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let identity = backend.identity();
-        let (instance, degradations) = (&identity.instance, &identity.degradations);
+        let (instance, degradations) = (&identity.instance, &backend.degradations()[..]);
         let context = &*backend.context();
         form.write(out, &Answer { delta: &delta, wall, instance, degradations, context }, Fields::ALL)
     };

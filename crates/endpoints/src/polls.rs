@@ -68,7 +68,7 @@ async fn answer<B: Backend>(
     let backend = api.backend.clone();
     let encode = move |out: &mut Coded<ChunkWriter>| {
         let identity = backend.identity();
-        let (instance, degradations) = (&identity.instance, &identity.degradations);
+        let (instance, degradations) = (&identity.instance, &backend.degradations()[..]);
         let context = &*backend.context();
         form.write(out, &Answer { delta: &delta, wall, instance, degradations, context }, fields)
     };
@@ -241,6 +241,10 @@ mod tests {
             Ok(())
         }
 
+        fn degradations(&self) -> Vec<String> {
+            Vec::new()
+        }
+
         fn has_page(&self, _: crate::query::Page) -> bool {
             false
         }
@@ -268,8 +272,7 @@ mod tests {
     /// gone; gives whether an answer came, and what the state was asked.
     async fn leave_line(is_there: bool) -> (bool, mpsc::UnboundedReceiver<Query>) {
         let (queries, asked) = mpsc::unbounded_channel();
-        let identity =
-            Identity { instance: "test".to_owned(), degradations: Vec::new(), config: String::new() };
+        let identity = Identity { instance: "test".to_owned(), config: String::new() };
         let limits = HttpLimits { poll_wait: Duration::ZERO, ..HttpLimits::default() };
         let api = Api::new(Quiet { identity, queries }, limits);
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");

@@ -184,8 +184,6 @@ pub struct ListenersAnswer {
 pub struct Identity {
     /// The run: totals count from its start.
     pub instance: String,
-    /// Names of what it cannot do.
-    pub degradations: Vec<String>,
     /// The configuration that holds, as TOML, without secrets.
     pub config: String,
 }
@@ -205,6 +203,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// What names this run of the tracer.
     fn identity(&self) -> &Identity;
+
+    /// Names of what this run of the tracer cannot do at the moment.
+    fn degradations(&self) -> Vec<String>;
 
     /// True when polls are answered from a tracer that has begun.
     fn ready(&self) -> bool;

@@ -84,9 +84,6 @@ impl Daemon {
                 tracing::warn!(capability = capability.capability.name(), "{degradation}");
             }
         }
-        for (capability, degradation) in context.degradations() {
-            tracing::warn!(capability, "{degradation}");
-        }
         Ok(Self { instance, state, collector })
     }
 

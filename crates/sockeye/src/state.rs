@@ -5,6 +5,7 @@
 //! [`endpoints::Turns`]. Never blocks on anybody: replies do not wait,
 //! and the collector is asked, not called.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub struct StateThread {
 pub struct StateQueue {
     queue: mpsc::Sender<Message>,
     identity: Arc<Identity>,
+    /// What the kernel refused.
+    degraded: Arc<[String]>,
     maps: Option<Arc<KernelMaps>>,
     context: Option<Arc<Behind>>,
 }
@@ -106,6 +109,7 @@ impl StateThread {
         let state = State {
             table,
             context: context.clone(),
+            said: BTreeSet::new(),
             dns: DnsCounts::default(),
             clients: Clients::new(limits.clients, began_at).numbered_above(first_number(began_at)),
             turns: Turns::default(),
@@ -157,11 +161,9 @@ impl StateThread {
         // The queue is as good as empty: the collector has waited for its start.
         let _ = self.queue.blocking_send(Message::Started(support.clone()));
         let degraded = support.capabilities.iter().filter(|state| state.degradation.is_some());
-        let degraded = degraded.map(|state| state.capability.name());
-        let of_context = self.context.iter().flat_map(|context| context.degradations());
-        let degradations = degraded.chain(of_context.map(|(name, _)| name)).map(str::to_owned).collect();
-        let identity = Arc::new(Identity { instance: instance.to_owned(), degradations, config });
-        StateQueue { queue: self.queue.clone(), identity, maps, context: self.context.clone() }
+        let degraded = degraded.map(|state| state.capability.name().to_owned()).collect();
+        let identity = Arc::new(Identity { instance: instance.to_owned(), config });
+        StateQueue { queue: self.queue.clone(), identity, degraded, maps, context: self.context.clone() }
     }
 
     /// Waits for the end of the thread, which comes when every other sender is gone.
@@ -189,6 +191,12 @@ impl Backend for StateQueue {
         self.maps.as_ref().map_or(Ok(()), |maps| maps.write(names, &mut out))
     }
 
+    fn degradations(&self) -> Vec<String> {
+        let of_context = self.context.iter().flat_map(|context| context.degradations());
+        let of_context = of_context.map(|(name, _)| name.to_owned());
+        self.degraded.iter().cloned().chain(of_context).collect()
+    }
+
     fn has_page(&self, page: Page) -> bool {
         self.context.as_ref().is_some_and(|context| pages::has(context, page))
     }
@@ -208,6 +216,8 @@ impl Backend for StateQueue {
 struct State {
     table: Table,
     context: Option<Arc<Behind>>,
+    /// What of the context was said to be missing.
+    said: BTreeSet<&'static str>,
     /// As of the last lookups.
     dns: DnsCounts,
     clients: Clients,
@@ -291,6 +301,7 @@ impl State {
     }
 
     fn end_pass(&mut self, request: u64, counts: KernelCounts) {
+        self.say_what_is_missing();
         self.kernel = counts;
         self.counts.passes += 1;
         let served = self.waiting.extract_if(.., |waiting| waiting.request <= request).collect::<Vec<_>>();
@@ -301,6 +312,15 @@ impl State {
                 Question::Everything(reply) => {
                     let _ = reply.send(self.everything());
                 }
+            }
+        }
+    }
+
+    /// Each thing once, when it is found to be missing.
+    fn say_what_is_missing(&mut self) {
+        for (capability, degradation) in self.context.iter().flat_map(|context| context.degradations()) {
+            if self.said.insert(capability) {
+                tracing::warn!(capability, "{degradation}");
             }
         }
     }

@@ -79,6 +79,12 @@ impl Fields {
         Self(self.0 & !left_out)
     }
 
+    /// True when something that is told comes from who knows what is behind connections.
+    pub(super) fn need_context(self) -> bool {
+        let from_context = ["owner", "remote", "intra_host", "nat", "names", "route"];
+        from_context.iter().filter_map(|name| bit(name)).any(|bit| self.0 & bit != 0)
+    }
+
     /// The fields with these names, which are separated by commas.
     ///
     /// # Errors
@@ -155,6 +161,13 @@ mod tests {
         }
         assert_eq!(told(Fields::ALL).len(), NAMES.len() + 1);
         assert_eq!(told(Fields::ALL.of_listing()).len(), NAMES.len() - 2);
+    }
+
+    #[test]
+    fn who_wants_counters_alone_asks_nobody_who_is_behind_connections() {
+        let needs = |text| Fields::parse(text).expect("fields").need_context();
+        assert!(Fields::ALL.need_context() && needs("nat") && needs("delta,owner"));
+        assert!(!needs("id") && !needs("local,state,total,delta,tcp,lookups"));
     }
 
     #[test]

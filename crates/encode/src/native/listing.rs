@@ -89,7 +89,8 @@ impl Listing<'_> {
         let matching = self.delta.changes.iter().filter(|change| self.criteria.hold_for(&change.connection));
         let counted = matching.inspect(|_| matched.set(matched.get() + 1)).filter(|_| within_limit());
         let mut told = 0;
-        for (record, annotation) in annotated(counted.map(Unpacked::One), self.context) {
+        let context = if fields.need_context() { self.context } else { &() };
+        for (record, annotation) in annotated(counted.map(Unpacked::One), context) {
             let Unpacked::One(change) = record else { continue };
             told += 1;
             let mut connection = proto::Connection::of_change(&change, self.wall);

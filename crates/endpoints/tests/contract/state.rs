@@ -66,6 +66,10 @@ impl Backend for Fake {
         names.iter().try_for_each(|name| writeln!(out, "map {name}"))
     }
 
+    fn degradations(&self) -> Vec<String> {
+        vec!["tcp_owner".to_owned()]
+    }
+
     fn has_page(&self, page: Page) -> bool {
         page != Page::ConntrackHost
     }
@@ -91,7 +95,6 @@ impl Fake {
         let controls = Arc::new(Controls {
             identity: Identity {
                 instance: "test-1".to_owned(),
-                degradations: vec!["tcp_owner".to_owned()],
                 config: "[log]\nlevel = \"info\"\n".to_owned(),
             },
             ready: AtomicBool::new(true),
