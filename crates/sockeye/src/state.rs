@@ -5,8 +5,9 @@
 //! [`endpoints::Turns`]. Never blocks on anybody: replies do not wait,
 //! and the collector is asked, not called.
 
+mod queue;
+
 use std::collections::BTreeSet;
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,20 +17,18 @@ use collect::{
     CollectError, KernelCounts, KernelMaps, PassRequests, ProgramCosts, Report, Support, UdpCounts,
     kernel_now, wall_offset,
 };
-use connections::{
-    Annotate, Event, Filter, KernelTime, Lookup, Loss, Losses, Table, TableCounts, WallOffset,
-};
+use connections::{Event, Filter, KernelTime, Lookup, Loss, Losses, Table, TableCounts, WallOffset};
 use context::{Context as Behind, DnsCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
 use encode::WallTime;
 use endpoints::{
-    Backend, ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Page, Pass, Query,
-    Registered, Reply, Turns, Unavailable,
+    ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered, Reply, Turns,
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub use queue::StateQueue;
+
 use crate::counts::StateCounts;
-use crate::pages;
 use crate::status::{self, Facts};
 use crate::wall::Wall;
 
@@ -73,17 +72,6 @@ pub struct StateThread {
     thread: JoinHandle<()>,
     /// Resolves when the collector cannot go on.
     pub failed: oneshot::Receiver<CollectError>,
-}
-
-/// The way of the API to the state.
-#[derive(Debug, Clone)]
-pub struct StateQueue {
-    queue: mpsc::Sender<Message>,
-    identity: Arc<Identity>,
-    /// What the kernel refused.
-    degraded: Arc<[String]>,
-    maps: Option<Arc<KernelMaps>>,
-    context: Option<Arc<Behind>>,
 }
 
 impl StateThread {
@@ -171,45 +159,6 @@ impl StateThread {
         drop(self.queue);
         // A panic of the thread has been printed; there is nothing to add.
         let _ = self.thread.join();
-    }
-}
-
-impl Backend for StateQueue {
-    async fn ask(&self, query: Query) -> Result<(), Unavailable> {
-        self.queue.send(Message::Query(query)).await.map_err(|_| Unavailable)
-    }
-
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn ready(&self) -> bool {
-        !self.queue.is_closed()
-    }
-
-    fn write_maps(&self, names: &[String], mut out: &mut dyn io::Write) -> io::Result<()> {
-        self.maps.as_ref().map_or(Ok(()), |maps| maps.write(names, &mut out))
-    }
-
-    fn degradations(&self) -> Vec<String> {
-        let of_context = self.context.iter().flat_map(|context| context.degradations());
-        let of_context = of_context.map(|(name, _)| name.to_owned());
-        self.degraded.iter().cloned().chain(of_context).collect()
-    }
-
-    fn has_page(&self, page: Page) -> bool {
-        self.context.as_ref().is_some_and(|context| pages::has(context, page))
-    }
-
-    fn write_page(&self, page: Page, out: &mut dyn io::Write) -> io::Result<()> {
-        self.context.as_ref().map_or(Ok(()), |context| pages::write(context, page, out))
-    }
-
-    fn context(&self) -> Box<dyn Annotate + '_> {
-        match &self.context {
-            Some(context) => Box::new(context.annotator()),
-            None => Box::new(()),
-        }
     }
 }
 
