@@ -94,10 +94,17 @@ fn ports(value: &str) -> Result<RangeInclusive<u16>, InvalidCriterion> {
 /// One address, or a range of them. Addresses of IPv6 that stand for one of IPv4 are that one.
 fn range(value: &str) -> Result<IpNet, InvalidCriterion> {
     let address = || value.parse().ok().map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    let range = value.parse().ok().or_else(address);
+    let range = value.parse().ok().map(canonical).or_else(address);
     range.ok_or_else(|| InvalidCriterion::Value {
         allowed: "an address, or a range of them such as 10.0.0.0/8 or fd00::/8".into(),
     })
+}
+
+/// A range of mapped addresses is one of IPv4.
+fn canonical(range: IpNet) -> IpNet {
+    let IpNet::V6(v6) = range else { return range };
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    v4.and_then(|(address, prefix)| IpNet::new(address.into(), prefix).ok()).unwrap_or(range)
 }
 
 /// Decimal digits and nothing else: no sign, no blank.
@@ -131,6 +138,8 @@ mod tests {
             ("remote_port", "0-65535", Criteria { remote_port: Some(0..=65_535), ..none.clone() }),
             ("cidr", "10.0.0.0/8", Criteria { address: "10.0.0.0/8".parse().ok(), ..none.clone() }),
             ("local", "::ffff:10.0.0.1", Criteria { local: "10.0.0.1/32".parse().ok(), ..none.clone() }),
+            ("cidr", "::ffff:10.0.0.0/104", Criteria { address: "10.0.0.0/8".parse().ok(), ..none.clone() }),
+            ("cidr", "::/0", Criteria { address: "::/0".parse().ok(), ..none.clone() }),
             ("remote", "fe80::1", Criteria { remote: "fe80::1/128".parse().ok(), ..none }),
         ] {
             assert_eq!(read(name, value), Ok(criteria), "{name}={value}");

@@ -26,6 +26,8 @@ impl proto::Connection {
         let (local, remote) = ends.unzip();
         let counted =
             Counted { tcp: protocol == Protocol::Tcp, rtos: protocol == Protocol::Tcp && *counts_rtos };
+        // The kernel side adds up datagrams of peers, and does not know how many those are.
+        let is_counted = !matches!(id, RollUpId::Kernel(_)) || protocol == Protocol::Tcp;
         let incoming = direction == Direction::Incoming;
         Self {
             id: format!("rolled-up-{id}"),
@@ -48,7 +50,7 @@ impl proto::Connection {
             udp: None,
             failure: None,
             failures: failures.iter().map(proto::Failures::from).collect(),
-            rolled_up: Some(*connections),
+            rolled_up: is_counted.then_some(*connections),
             established: *established,
             // What follows is added by who annotates.
             intra_host: None,
