@@ -14,21 +14,20 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use connections::{Event, Payload, ProcessEvent};
+use connections::Event;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::CollectLimits;
 use crate::audit::{Auditor, Next, thread_time};
 use crate::bpf::{
-    ClosedRecords, CostMeter, KernelMaps, PayloadRecords, ProcessRecords, ProgramCosts, Programs, Ring,
-    Storage,
+    ClosedRecords, CostMeter, KernelMaps, PayloadRecords, ProcessRecords, Programs, Ring, Storage,
 };
 use crate::clock::kernel_now;
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::hooks::CapabilityState;
 use crate::inbox::Inbox;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, Report};
 use crate::payloads::PayloadInbox;
 use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
@@ -62,29 +61,6 @@ const COST_INTERVAL: Duration = Duration::from_secs(60);
 const OWNER_PAUSE_FACTOR: u32 = 1000;
 const OWNER_PAUSE_MIN: Duration = Duration::from_secs(1);
 const OWNER_PAUSE_VAIN: Duration = Duration::from_secs(10);
-
-/// What the collector hands over, in order.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a queue of 256 of them takes less than their events")]
-pub enum Report {
-    /// Changes of the table.
-    Events(Vec<Event>),
-    /// What processes did, in the order of each CPU.
-    Processes(Vec<ProcessEvent>),
-    /// Messages from and to name servers.
-    Payloads(Vec<Payload>),
-    /// A pass ended with its last event.
-    PassEnded {
-        /// Every request up to this one is served by the pass.
-        request: u64,
-        /// What the kernel side counted by now.
-        counts: KernelCounts,
-        /// What its programs cost, as far as it was sampled.
-        costs: ProgramCosts,
-    },
-    /// The collector cannot go on; nothing follows.
-    Failed(CollectError),
-}
 
 /// The running collector. Dropping it stops the thread and detaches every program.
 #[derive(Debug)]

@@ -29,11 +29,12 @@ mod udp_timeouts;
 pub use bpf::{KernelMaps, ProgramCosts, ProgramRuns};
 pub use cgroups::CgroupPaths;
 pub use clock::{kernel_now, wall_offset};
-pub use collector::{Collector, PassRequests, Report, Support};
+pub use collector::{Collector, PassRequests, Support};
 pub use counts::{KernelCounts, UdpCounts};
 pub use error::CollectError;
 pub use hooks::{Capability, CapabilityState};
 pub use namespaces::NetworkNamespaces;
+pub use outlet::Report;
 pub use privilege::{MissingPrivilege, check_privileges};
 
 const PAGE_BYTES: u32 = 4096;

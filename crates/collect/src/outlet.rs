@@ -1,10 +1,35 @@
-//! The way out of the collector, which may be closed.
+//! What the collector hands over, and the way out, which may be closed.
 
 use std::ops::ControlFlow;
 
 use connections::{Event, Payload, ProcessEvent};
 
-use crate::collector::Report;
+use crate::bpf::ProgramCosts;
+use crate::counts::KernelCounts;
+use crate::error::CollectError;
+
+/// What the collector hands over, in order.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a queue of 256 of them takes less than their events")]
+pub enum Report {
+    /// Changes of the table.
+    Events(Vec<Event>),
+    /// What processes did, in the order of each CPU.
+    Processes(Vec<ProcessEvent>),
+    /// Messages from and to name servers.
+    Payloads(Vec<Payload>),
+    /// A pass ended with its last event.
+    PassEnded {
+        /// Every request up to this one is served by the pass.
+        request: u64,
+        /// What the kernel side counted by now.
+        counts: KernelCounts,
+        /// What its programs cost, as far as it was sampled.
+        costs: ProgramCosts,
+    },
+    /// The collector cannot go on; nothing follows.
+    Failed(CollectError),
+}
 
 /// Hands over reports until the sink does not want more.
 pub(crate) struct Outlet<'a> {
