@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use collect::{CollectError, CollectLimits, Collector, PassRequests, check_privileges, kernel_now};
 use deltas::ClientLimits;
 use endpoints::{BoundSocket, BoundTcp, EndpointError, HttpLimits};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -27,6 +28,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Before the privileges: whoever checks a configuration need not have them.
     let access = Access::of(config)?;
     check_privileges()?;
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .enable_all()
@@ -38,6 +40,15 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let tcp = listeners.tcp.as_ref().map(|tcp| tracing::field::display(tcp.address()));
     tracing::info!(socket = %listeners.socket.path().display(), tcp, instance = daemon.instance, "tracing");
     daemon.serve(&runtime, listeners, config, signals)
+}
+
+/// As many open files as the process may have: a connection of the API takes one, and each network namespace that is listened
+/// to another. The usual limit of 1024 is for programs that use `select`.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
 }
 
 /// Where requests come in.

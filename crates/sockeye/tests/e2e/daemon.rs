@@ -47,6 +47,11 @@ impl Daemon {
         Self::spawn(&place, command).until_ready()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn until_ready(self) -> Self {
         let mut daemon = self;
         until("the ready daemon", || {

@@ -44,6 +44,18 @@ fn probes_and_status_answer() {
 }
 
 #[test]
+fn the_daemon_may_have_as_many_open_files_as_it_is_allowed() {
+    if !runs_here(&["curl", "prlimit"]) {
+        return;
+    }
+    let daemon = Daemon::started_by(&["prlimit", "--nofile=200:300"]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("it runs");
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).expect("it is listed");
+    let numbers: Vec<_> = open_files.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["300", "300"]);
+}
+
+#[test]
 fn the_status_tells_what_the_programs_cost_unless_it_is_not_sampled() {
     const PAIRS: u64 = 50;
     if !runs_here(&["curl", "ip"]) {
