@@ -6,8 +6,11 @@
 #[path = "../../sockeye/tests/fixtures/not_run.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it belongs to tests too")]
 mod not_run;
+#[path = "../../sockeye/tests/fixtures/routed.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "it belongs to tests too")]
+mod routed;
 #[path = "../tests/translations/router.rs"]
-#[allow(dead_code, reason = "it belongs to tests too")]
+#[allow(dead_code, unused_imports, reason = "it belongs to tests too")]
 mod router;
 #[path = "../../sockeye/tests/fixtures/world.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "it belongs to tests too")]

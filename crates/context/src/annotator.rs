@@ -183,10 +183,16 @@ impl Annotate for Annotator<'_> {
             return known;
         }
         let all = || connections.iter().copied();
+        // Of those that their own namespace translates.
+        let mut translated_here = vec![None; connections.len()];
         // Each part is locked once for all.
         if let Some(nat) = &self.context.nat {
             let looking = nat.look();
-            all().zip(&mut known).for_each(|(connection, known)| known.nat = looking.of(connection));
+            for ((connection, known), here) in all().zip(&mut known).zip(&mut translated_here) {
+                let translated = looking.translated(connection);
+                known.nat = translated.map(|translated| translated.nat);
+                *here = translated.filter(|translated| translated.by_own).map(|translated| translated.nat);
+            }
         }
         let asked: Vec<_> =
             all().zip(&known).map(|(connection, known)| (connection, known.nat.as_ref())).collect();
@@ -209,9 +215,9 @@ impl Annotate for Annotator<'_> {
         }
         if let Some(routes) = &self.context.routes {
             let looking = routes.look(self.deadline);
-            for (connection, known) in all().zip(&mut known) {
+            for ((connection, known), here) in all().zip(&mut known).zip(translated_here) {
                 let Tuple { netns, local, remote, .. } = connection.tuple;
-                let remote = destination(remote, connection.direction, known.nat);
+                let remote = destination(remote, connection.direction, here);
                 known.route = looking.of(netns, local, remote);
             }
         }
@@ -244,8 +250,8 @@ impl Annotate for Annotator<'_> {
     }
 }
 
-/// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where it is
-/// translated to.
+/// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where the
+/// connection's own namespace translates it to. What others translate has left by then.
 fn destination(remote: SocketAddr, direction: Direction, nat: Option<Nat>) -> SocketAddr {
     match nat {
         Some(nat) if direction == Direction::Outgoing => nat.remote,

@@ -33,6 +33,7 @@ use self::table::Table;
 use crate::Namespaces;
 
 pub use counts::NatCounts;
+pub(crate) use find::Translated;
 pub use views::{Heard, HostListing, TrackedConnection, read_conntrack};
 
 /// How long taking in what waits may take before looking.
@@ -149,6 +150,11 @@ impl Looking<'_> {
     /// then in others if they agree. `None` where none is known. About 60 ns.
     #[must_use]
     pub fn of(&self, connection: &Connection) -> Option<Nat> {
+        self.translated(connection).map(|translated| translated.nat)
+    }
+
+    /// The same, with who translates.
+    pub(crate) fn translated(&self, connection: &Connection) -> Option<Translated> {
         if !self.table.knows(connection.tuple.netns) && !self.shared.asked.swap(true, Ordering::Relaxed) {
             self.shared.ring();
         }

@@ -5,6 +5,15 @@ use connections::{Connection, Nat, Protocol};
 use super::entry::Entry;
 use super::way::Way;
 
+/// The translation of a connection, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Translated {
+    /// The addresses.
+    pub(crate) nat: Nat,
+    /// True when the connection's own namespace translates them: its packets leave for the translated address then.
+    pub(crate) by_own: bool,
+}
+
 /// A connection, as far as looking for its translation goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
@@ -70,10 +79,10 @@ impl Found {
     }
 
     /// The nearest: what the connection's namespace does is what happens to it first.
-    pub(crate) fn answer(&self) -> Option<Nat> {
-        let near = [&self.own, &self.home, &self.elsewhere];
-        let best = near.into_iter().find(|best| best.answer.is_some())?;
-        best.answer.filter(|_| !best.disputed).map(|(nat, ..)| nat)
+    pub(crate) fn answer(&self) -> Option<Translated> {
+        let near = [(&self.own, true), (&self.home, false), (&self.elsewhere, false)];
+        let (best, by_own) = near.into_iter().find(|(best, _)| best.answer.is_some())?;
+        best.answer.filter(|_| !best.disputed).map(|(nat, ..)| Translated { nat, by_own })
     }
 }
 

@@ -2,6 +2,7 @@
 //! namespaces: which there are, and which nobody but us holds any more.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,8 @@ use crate::Namespace;
 const GATHER: Duration = Duration::from_millis(20);
 /// How long one round may take.
 const ROUND: Duration = Duration::from_millis(20);
-/// How often all namespaces are looked for, and how often at most when somebody asks for one.
+/// How often all namespaces are looked for, and how often at most when somebody asks for one, or when mounts have changed:
+/// most namespaces are mounted.
 const LOOK: Duration = Duration::from_secs(10);
 const LOOK_WHEN_ASKED: Duration = Duration::from_secs(1);
 /// How often it is looked whether others hold the namespaces still, and at most when mounts have changed.
@@ -76,7 +78,7 @@ impl Times {
     }
 
     fn after_round(&mut self, shared: &Shared) {
-        self.asked |= shared.asked.swap(false, Ordering::Relaxed);
+        self.asked |= shared.asked.swap(false, Ordering::Relaxed) || self.changed;
         let now = Instant::now();
         let mut is_due = now >= self.look();
         if now >= self.check() {
@@ -189,8 +191,11 @@ fn listen(shared: &Shared, namespace: &Namespace, most: usize) -> Result<(), Str
         return Err(format!("there are more than {most}"));
     }
     let share = if namespace.inode == shared.home { 1 } else { 8 };
-    let socket = socket::listen(&*shared.namespaces, namespace, shared.limits.buffer_bytes / share);
-    let socket = socket.map_err(|error| error.to_string())?;
+    let socket = match socket::listen(&*shared.namespaces, namespace, shared.limits.buffer_bytes / share) {
+        // One that has gone meanwhile is no trouble.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        socket => socket.map_err(|error| error.to_string())?,
+    };
     lock(&shared.table).know(namespace.inode);
     let added = lock(&shared.listeners).add(namespace.clone(), socket);
     added.map_err(|error| error.to_string())?;

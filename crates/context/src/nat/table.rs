@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
-use connections::{Nat, Protocol};
+use connections::Protocol;
 use foldhash::fast::{FixedState, RandomState};
 use hashbrown::HashTable;
 
 use super::entry::{ALIVE, Entry, Line, position};
-use super::find::{Asked, Found};
+use super::find::{Asked, Found, Translated};
 use super::way::{Translation, Way};
 
 /// How long what has ended is remembered.
@@ -191,7 +191,7 @@ impl Table {
     }
 
     /// What is known of the way in that time.
-    pub(crate) fn find(&self, asked: &Asked) -> Option<Nat> {
+    pub(crate) fn find(&self, asked: &Asked) -> Option<Translated> {
         let mut found = Found::default();
         for index in self.index.iter_hash(self.hash(asked.protocol, &asked.way)) {
             let (entry, reply) = (&self.entries[position(index / 2)], index % 2 == 1);

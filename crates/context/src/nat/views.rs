@@ -71,7 +71,7 @@ pub fn read_conntrack(netns: u32, datagram: &[u8], mut each: impl FnMut(Heard)) 
 pub struct HostListing {
     /// Namespaces that were listed to their end.
     pub namespaces: usize,
-    /// Namespaces that could not be listed, or not to their end.
+    /// Namespaces that could not be listed, or not to their end; those that cannot be listened to among them.
     pub incomplete: usize,
     /// Whether time was over, or the caller had enough, before all were listed.
     pub cut: bool,
@@ -114,7 +114,9 @@ impl Translations {
         let is_over = deadline(time);
         let mut namespaces: Vec<Namespace> = lock(&self.shared.listeners).all().cloned().collect();
         namespaces.sort_by_key(|namespace| (namespace.inode != self.shared.home, namespace.inode));
-        let mut result = HostListing::default();
+        let unread = self.shared.totals.read().unread_namespaces;
+        let incomplete = usize::try_from(unread).unwrap_or(usize::MAX);
+        let mut result = HostListing { incomplete, ..HostListing::default() };
         for namespace in &namespaces {
             let mut step = |translations: &mut Vec<Listed>| {
                 for (translation, _) in translations.drain(..) {

@@ -1,7 +1,9 @@
 //! Where connection tracking cannot be read.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use connections::Protocol;
 use context::{Namespace, NatLimits, Translations};
@@ -21,8 +23,27 @@ fn without_connection_tracking_nothing_is_told_and_the_reason_is_said() {
     let why = translations.degradation().unwrap();
     assert!(why.contains("the host") && why.contains("permission denied"), "{why}");
     assert_eq!((translations.counts().unread_namespaces, translations.counts().namespaces), (1, 0));
+    let listed = translations.host(Duration::from_secs(1), |_| ControlFlow::Continue(()));
+    assert_eq!(
+        (listed.namespaces, listed.incomplete),
+        (0, 1),
+        "it is not taken for a host that tracks nothing"
+    );
     let asked = connection(home.inode, Protocol::Tcp, address("10.0.0.1", 1), address("10.0.0.2", 2));
     assert_eq!(translations.look().of(&asked), None);
+}
+
+#[test]
+fn a_namespace_that_has_gone_before_it_was_listened_to_is_no_trouble() {
+    if cannot_run() {
+        return;
+    }
+    let (gone, stays) = (NetNs::new(), NetNs::new());
+    let told = Told::of(&[&gone, &stays]);
+    drop(gone);
+    let translations = Translations::start(NatLimits::default(), told).expect("threads are to be had");
+    eventually("the other one is listed", || translations.counts().dumps > 0);
+    assert_eq!((translations.degradation(), translations.counts().unread_namespaces), (None, 0));
 }
 
 #[test]

@@ -10,6 +10,9 @@ mod namespaces;
 #[allow(unreachable_pub, reason = "it belongs to other tests too")]
 mod not_run;
 mod repaired;
+#[path = "../../../sockeye/tests/fixtures/routed.rs"]
+#[allow(missing_docs, unreachable_pub, reason = "it belongs to other tests too")]
+mod routed;
 mod router;
 #[path = "../../../sockeye/tests/fixtures/world.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "it belongs to other tests too")]

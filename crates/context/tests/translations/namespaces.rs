@@ -39,6 +39,20 @@ fn a_namespace_that_is_asked_for_is_found_before_the_next_look_at_all() {
 }
 
 #[test]
+fn a_namespace_that_is_mounted_is_found_before_the_next_look_at_all() {
+    if cannot_run() {
+        return;
+    }
+    let told = Told::of(&[]);
+    let translations = started(NatLimits::default(), told.clone());
+    let began = Instant::now();
+    let namespace = NetNs::new();
+    told.all.lock().expect("nobody panics").push(named(&namespace));
+    eventually("it is listened to", || translations.counts().namespaces == 1);
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_namespace_that_is_gone_is_let_go_and_what_was_in_it_has_ended() {
     if cannot_run() {
         return;

@@ -19,7 +19,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::not_run::not_run;
-use crate::world::{NetNs, run};
+use crate::world::NetNs;
+
+pub(crate) use crate::routed::{
+    OUTSIDE_V4, OUTSIDE_V6, PUBLIC_PORT, ROUTER_V4, ROUTER_V6, Routed, SERVER_V4, SERVER_V6, set,
+};
 
 /// True when the test cannot run here, which is noted then.
 pub(crate) fn cannot_run() -> bool {
@@ -76,55 +80,7 @@ impl Namespaces for Told {
     }
 }
 
-pub(crate) const ROUTER_V4: &str = "10.1.0.2";
-pub(crate) const ROUTER_V6: &str = "fd01::2";
-pub(crate) const SERVER_V4: &str = "10.2.0.2";
-pub(crate) const SERVER_V6: &str = "fd02::2";
-/// The router as the server sees it.
-pub(crate) const OUTSIDE_V4: &str = "10.2.0.1";
-pub(crate) const OUTSIDE_V6: &str = "fd02::1";
-/// What the router translates to port 80 of the server.
-pub(crate) const PUBLIC_PORT: u16 = 8080;
-
-/// Client, router, server.
-pub(crate) struct Routed {
-    pub(crate) client: NetNs,
-    pub(crate) router: NetNs,
-    pub(crate) server: NetNs,
-}
-
 impl Routed {
-    /// Both ends of what goes through the router are translated, of these protocols to the public port.
-    pub(crate) fn new() -> Self {
-        let routed = Self { client: NetNs::new(), router: NetNs::new(), server: NetNs::new() };
-        let Self { client, router, server } = &routed;
-        for (outer, name, net) in [(client, "left", 1), (server, "right", 2)] {
-            router.ip(&["link", "add", name, "type", "veth", "peer", "name", "cable", "netns", outer.name()]);
-            let (near, far) = if net == 1 { (2, 1) } else { (1, 2) };
-            for (end, link, number) in [(router, name, near), (outer, "cable", far)] {
-                end.ip(&["address", "add", &format!("10.{net}.0.{number}/24"), "dev", link]);
-                end.ip(&["address", "add", &format!("fd0{net}::{number}/64"), "dev", link, "nodad"]);
-                end.ip(&["link", "set", link, "up"]);
-            }
-            outer.ip(&["route", "add", "default", "via", &format!("10.{net}.0.{near}")]);
-            outer.ip(&["-6", "route", "add", "default", "via", &format!("fd0{net}::{near}")]);
-        }
-        let rules = format!(
-            "add table inet nat; \
-             add chain inet nat before {{ type nat hook prerouting priority -100; }}; \
-             add chain inet nat after {{ type nat hook postrouting priority 100; }}; \
-             add rule inet nat before ip daddr {ROUTER_V4} meta l4proto {{ tcp, udp }} th dport {PUBLIC_PORT} dnat ip to {SERVER_V4}:80; \
-             add rule inet nat before ip6 daddr {ROUTER_V6} meta l4proto {{ tcp, udp }} th dport {PUBLIC_PORT} dnat ip6 to [{SERVER_V6}]:80; \
-             add rule inet nat after oifname right masquerade"
-        );
-        router.inside(|| {
-            set("ipv4/ip_forward", "1");
-            set("ipv6/conf/all/forwarding", "1");
-            run("nft", &[&rules]);
-        });
-        routed
-    }
-
     pub(crate) fn told(&self) -> Arc<Told> {
         Told::of(&[&self.client, &self.router, &self.server])
     }
@@ -132,11 +88,6 @@ impl Routed {
     pub(crate) fn translations(&self) -> Translations {
         started(NatLimits::default(), self.told())
     }
-}
-
-/// Sets a switch of the namespace of this thread.
-pub(crate) fn set(switch: &str, value: &str) {
-    std::fs::write(format!("/proc/sys/net/{switch}"), value).expect("the namespace has its own");
 }
 
 /// Translations that have listed all that was there.

@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use connections::Nat;
+
 use super::*;
 
 const NETNS: u32 = 7;
@@ -37,7 +39,7 @@ fn asked(client: u32, opened: u64, closed: u64) -> Asked {
 
 /// The real host behind the connection of that client, as far as it is known.
 fn real(table: &Table, asked: &Asked) -> Option<SocketAddr> {
-    table.find(asked).map(|nat| nat.remote)
+    table.find(asked).map(|found| found.nat.remote)
 }
 
 fn table(entries_max: usize) -> Table {
@@ -73,8 +75,9 @@ fn both_directions_are_found_and_lead_to_one_another() {
     let there = translation(5, 2);
     table.begin(NETNS, &there, 1, 1);
     let back = Asked { way: there.reply, ..asked(5, 1, 2) };
-    assert_eq!(table.find(&back), Some(Nat { remote: end(5, 6), local: end(1, 80) }));
-    assert_eq!(table.find(&asked(5, 1, 2)), Some(Nat { remote: end(2, 8080), local: end(5, 6) }));
+    let nat = |asked| table.find(&asked).map(|found| found.nat);
+    assert_eq!(nat(back), Some(Nat { remote: end(5, 6), local: end(1, 80) }));
+    assert_eq!(nat(asked(5, 1, 2)), Some(Nat { remote: end(2, 8080), local: end(5, 6) }));
     assert_eq!(table.find(&Asked { protocol: Protocol::Udp, ..asked(5, 1, 2) }), None);
 }
 
@@ -82,6 +85,7 @@ fn both_directions_are_found_and_lead_to_one_another() {
 fn the_own_namespace_comes_first_then_the_hosts_then_others_that_agree() {
     let mut table = table(10);
     let answer = |table: &Table| real(table, &asked(5, 1, 2));
+    let by_own = |table: &Table| table.find(&asked(5, 1, 2)).map(|found| found.by_own);
     table.begin(20, &translation(5, 4), 1, 1);
     assert_eq!(answer(&table), Some(end(4, 8080)));
     table.begin(21, &translation(5, 4), 1, 1);
@@ -89,9 +93,9 @@ fn the_own_namespace_comes_first_then_the_hosts_then_others_that_agree() {
     table.begin(22, &translation(5, 6), 1, 1);
     assert_eq!(answer(&table), None);
     table.begin(HOME, &translation(5, 3), 1, 1);
-    assert_eq!(answer(&table), Some(end(3, 8080)));
+    assert_eq!((answer(&table), by_own(&table)), (Some(end(3, 8080)), Some(false)));
     table.begin(NETNS, &translation(5, 2), 1, 1);
-    assert_eq!(answer(&table), Some(end(2, 8080)));
+    assert_eq!((answer(&table), by_own(&table)), (Some(end(2, 8080)), Some(true)));
 }
 
 #[test]
