@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::GetSockOpt;
-use nix::sys::socket::sockopt::GetStruct;
-use rustix::net::sockopt::socket_peercred;
+use nix::sys::socket::sockopt::{GetStruct, PeerCredentials};
 
 /// The user, and the groups, as far as they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +24,9 @@ impl Credentials {
     /// # Errors
     /// When the kernel does not say who it is.
     pub(crate) fn of(socket: &impl AsFd) -> io::Result<Self> {
-        let peer = socket_peercred(socket)?;
-        let (uid, mut gids) = (peer.uid.as_raw(), vec![peer.gid.as_raw()]);
+        // Where this process has a pid namespace of its own, the other one may have no pid in it: that is no error here.
+        let peer = PeerCredentials.get(socket)?;
+        let (uid, mut gids) = (peer.uid(), vec![peer.gid()]);
         match supplementary(socket) {
             Ok(more) => gids.extend(more),
             Err(Errno::ERANGE) => {
