@@ -88,7 +88,7 @@ static PACKAGES: &[Package] = &[
         why: "makes namespaces and links for tests, and reads the kernel's own counters", uses: &[Use::Kernel, Use::EndToEnd] },
     Package { what: "nft", probe: Probe::Programs(&["nft"]),
         debian: "nftables", fedora: "nftables", arch: "nftables",
-        why: "drops, rejects and resets what the kernel tests send", uses: &[Use::Kernel] },
+        why: "drops, rejects and resets what tests send, and translates its addresses", uses: &[Use::Kernel, Use::EndToEnd] },
     Package { what: "nginx", probe: Probe::Programs(&["nginx"]),
         debian: "nginx-light", fedora: "nginx", arch: "nginx",
         why: "the real server of the end-to-end tests", uses: &[Use::EndToEnd] },

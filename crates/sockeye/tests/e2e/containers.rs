@@ -4,6 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,35 +15,43 @@ use crate::needs::{note_not_run, runs_here};
 use crate::wait::until;
 use crate::world::NetNs;
 
-const ID: &str = "9f7a5c0e3b1d2f4a6c8e0b2d4f6a8c0e1f3b5d7a9c0e2f4b6d8a0c1e3f5b7d9a";
-const OTHER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub const ID: &str = "9f7a5c0e3b1d2f4a6c8e0b2d4f6a8c0e1f3b5d7a9c0e2f4b6d8a0c1e3f5b7d9a";
+pub const OTHER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A cgroup that looks like a container, below one of the test's own.
-struct Cgroup {
-    outer: PathBuf,
+pub struct Cgroup {
+    hierarchy: PathBuf,
     inner: PathBuf,
 }
 
 impl Cgroup {
     /// `None` where the hierarchy cannot be written.
-    fn new(hierarchy: &Path, name: &str) -> Option<Self> {
-        let mut hash = std::process::id().to_string();
-        hash.extend(name.chars().rev().take(8));
-        let outer = hierarchy.join(format!("sockeye-test-{hash}"));
-        let inner = outer.join(name);
+    pub fn new(hierarchy: &Path, name: &str) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let inner = hierarchy.join(format!("sockeye-test-{}-{number}", std::process::id())).join(name);
         fs::create_dir_all(&inner).ok()?;
-        Some(Self { outer, inner })
+        Some(Self { hierarchy: hierarchy.to_owned(), inner })
+    }
+
+    /// The program, started by a shell that is in the cgroup before it becomes it.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("bash");
+        let script = format!("echo $$ > {} && exec \"$0\" \"$@\"", self.inner.join("cgroup.procs").display());
+        command.args(["-c", &script, program]);
+        command
+    }
+
+    /// Moves the process.
+    pub fn take(&self, pid: u32) {
+        fs::write(self.inner.join("cgroup.procs"), pid.to_string()).expect("root may move it");
     }
 
     /// A shell that is in the cgroup before it does anything else sends six bytes to the port; while it lives, `meanwhile`
     /// is done.
     fn send(&self, space: &NetNs, port: u16, meanwhile: impl FnOnce()) {
-        let procs = self.inner.join("cgroup.procs");
-        let script = format!(
-            "echo $$ > {} && exec bash -c 'exec 3> /dev/udp/127.0.0.1/{port}; echo hello >&3; read -t 30 line'",
-            procs.display()
-        );
-        let mut command = Command::new("bash");
+        let script = format!("exec 3> /dev/udp/127.0.0.1/{port}; echo hello >&3; read -t 30 line");
+        let mut command = self.command("bash");
         command.args(["-c", &script]).stdin(Stdio::piped());
         let server = space.inside(|| UdpSocket::bind(("127.0.0.1", port))).expect("the port is free");
         server.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has a time-out");
@@ -57,13 +66,13 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.inner);
-        let _ = fs::remove_dir(&self.outer);
+        let own = self.inner.ancestors().take_while(|path| *path != self.hierarchy);
+        own.for_each(|path| drop(fs::remove_dir(path)));
     }
 }
 
 /// Where the hierarchies are mounted: that of version 2, and one of version 1.
-fn hierarchies() -> (Option<PathBuf>, Option<PathBuf>) {
+pub fn hierarchies() -> (Option<PathBuf>, Option<PathBuf>) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there is one");
     let find = |kind: &str| {
         let line = mounts.lines().find(|line| line.contains(kind))?;

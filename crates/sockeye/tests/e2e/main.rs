@@ -7,12 +7,14 @@
 #![allow(unreachable_pub, reason = "a test binary has no users")]
 
 mod access;
+mod behind;
 mod by_ports;
 mod containers;
 mod contract;
 mod curl;
 mod daemon;
 mod datagrams;
+mod echo;
 mod exchange;
 mod exits;
 #[path = "../fixtures/exposition.rs"]
@@ -27,6 +29,7 @@ mod limits;
 mod listing;
 mod lost_answers;
 mod metrics;
+mod missing;
 mod needs;
 mod nginx;
 #[path = "../fixtures/not_run.rs"]
@@ -38,8 +41,13 @@ mod process;
 mod raw;
 mod restart;
 mod roll_ups;
+#[path = "../fixtures/routed.rs"]
+#[allow(dead_code, reason = "shared with the tests of translations, which use all of it")]
+mod routed;
+mod routes;
 mod superseded;
 mod traffic;
+mod translations;
 mod users;
 mod wait;
 #[allow(dead_code, reason = "shared with the kernel tests, which use all of it")]
