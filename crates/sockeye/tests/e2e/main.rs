@@ -27,9 +27,11 @@ mod interrupted;
 mod ledger;
 mod limits;
 mod listing;
+mod lookups;
 mod lost_answers;
 mod metrics;
 mod missing;
+mod names;
 mod needs;
 mod nginx;
 #[path = "../fixtures/not_run.rs"]
@@ -39,6 +41,7 @@ mod openapi;
 mod place;
 mod process;
 mod raw;
+mod resolvers;
 mod restart;
 mod roll_ups;
 #[path = "../fixtures/routed.rs"]
@@ -46,6 +49,7 @@ mod roll_ups;
 mod routed;
 mod routes;
 mod superseded;
+mod told_lookups;
 mod traffic;
 mod translations;
 mod users;
