@@ -11,7 +11,8 @@ use crate::stop::{Stop, failed};
 use crate::superuser;
 
 /// Packages that would start a server, and its name. It is wanted as a program for tests.
-const SERVERS: [(&str, &str); 2] = [("nginx-light", "nginx"), ("prometheus", "prometheus")];
+const SERVERS: [(&str, &str); 3] =
+    [("nginx-light", "nginx"), ("prometheus", "prometheus"), ("unbound", "unbound")];
 
 /// The families of distributions whose package names are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,7 @@ mod ledger;
 mod limits;
 mod listing;
 mod lookups;
+mod lookups_burst;
 mod lost_answers;
 mod metrics;
 mod missing;
