@@ -54,8 +54,8 @@ pub struct KnownName<'a> {
     pub fresh: bool,
     /// When the last answer gave it, to a tenth of a second.
     pub answered_at: KernelTime,
-    /// The processes that asked for it, at most four, each with when it was last answered, the last one first.
-    pub askers: Vec<(u32, KernelTime)>,
+    /// The processes that asked for it, at most four, the one that was answered last first.
+    pub askers: Vec<u32>,
 }
 
 /// A name that an answer gave.
@@ -81,7 +81,12 @@ struct Kept {
     names_of_address_max: usize,
     nothing: Arc<[Arc<str>]>,
     counts: NamesCounts,
+    /// The number of the last answer; begins anew after the greatest.
+    last: Number,
 }
+
+/// Answers in their order. Times would need twice the room: several answers come within a tenth of a second.
+type Number = u32;
 
 /// The names of one address, the last given first, and for each what else is known. There is always a first.
 #[derive(Debug)]
@@ -95,8 +100,8 @@ struct Entry {
 struct Facts {
     fresh_until: Moment,
     answered_at: Moment,
-    /// The last one first; the rest are 0.
-    askers: [(u32, Moment); ASKERS_MAX],
+    /// With the last answer that each got. The last one first; the rest are 0.
+    askers: [(u32, Number); ASKERS_MAX],
 }
 
 /// All names, held while a batch of connections is looked at. Nobody tells names meanwhile, so it should not be held
@@ -116,6 +121,7 @@ impl Names {
                 names_of_address_max: limits.names_of_address.max(2),
                 nothing: Arc::new([]),
                 counts: NamesCounts::default(),
+                last: 0,
             }),
         }
     }
@@ -140,12 +146,12 @@ impl Names {
         let now = Moment::of(now);
         for (address, entry) in &self.look().0.addresses {
             for (name, facts) in entry.names.iter().zip(entry.facts()) {
-                let askers = facts.askers.iter().filter(|(pid, _)| *pid != 0);
+                let askers = facts.askers.iter().map(|(pid, _)| *pid).filter(|pid| *pid != 0);
                 let known = KnownName {
                     name,
                     fresh: now <= facts.fresh_until,
                     answered_at: facts.answered_at.time(),
-                    askers: askers.map(|(pid, at)| (*pid, at.time())).collect(),
+                    askers: askers.collect(),
                 };
                 tell(IpAddr::V6(*address).to_canonical(), known);
             }
@@ -163,7 +169,7 @@ impl Look<'_> {
     pub fn of(&mut self, address: IpAddr, pid: u32) -> Arc<[Arc<str>]> {
         let kept = &mut *self.0;
         match kept.addresses.to_back(&key(address)) {
-            Some(entry) => entry.ordered_for(pid),
+            Some(entry) => entry.ordered_for(pid, kept.last),
             None => kept.nothing.clone(),
         }
     }
@@ -175,12 +181,13 @@ impl Look<'_> {
             return;
         }
         let key = key(address);
+        kept.last = kept.last.wrapping_add(1);
         if let Some(entry) = kept.addresses.to_back(&key) {
             let before = entry.names.len();
-            kept.counts.names_dropped += entry.add(told, kept.names_of_address_max);
+            kept.counts.names_dropped += entry.add(told, kept.last, kept.names_of_address_max);
             kept.counts.names = kept.counts.names - before + entry.names.len();
         } else {
-            let entry = Entry::new(told);
+            let entry = Entry::new(told, kept.last);
             kept.counts.names += entry.names.len();
             kept.addresses.insert(key, entry);
         }
@@ -211,8 +218,8 @@ fn key(address: IpAddr) -> Ipv6Addr {
 }
 
 impl Entry {
-    fn new(told: &Told<'_>) -> Self {
-        let facts = Facts::new(told);
+    fn new(told: &Told<'_>, number: Number) -> Self {
+        let facts = Facts::new(told, number);
         match told.canonical {
             None => Self { names: Arc::new([told.asked.clone()]), first: facts, others: Box::default() },
             Some(canonical) => Self {
@@ -228,12 +235,12 @@ impl Entry {
     }
 
     /// Adds names, or moves them to the front. How many others made room.
-    fn add(&mut self, told: &Told<'_>, names_max: usize) -> u64 {
+    fn add(&mut self, told: &Told<'_>, number: Number, names_max: usize) -> u64 {
         if self.begins_with(told) {
             // Answers are repeated more often than they change.
-            self.first.again(told);
+            self.first.again(told, number);
             if told.canonical.is_some() {
-                self.others[0].again(told);
+                self.others[0].again(told, number);
             }
             return 0;
         }
@@ -241,8 +248,9 @@ impl Entry {
         // The one that was asked for comes last, and so to the front.
         for name in told.canonical.into_iter().chain([told.asked]) {
             let found = all.iter().position(|(known, _)| **known == **name);
-            let mut one = found.map_or_else(|| (name.clone(), Facts::new(told)), |place| all.remove(place));
-            one.1.again(told);
+            let mut one =
+                found.map_or_else(|| (name.clone(), Facts::new(told, number)), |place| all.remove(place));
+            one.1.again(told, number);
             all.insert(0, one);
         }
         let mut dropped = 0;
@@ -265,12 +273,13 @@ impl Entry {
         names.into_iter().flatten().all(|name| known.next() == Some(name))
     }
 
-    fn ordered_for(&self, pid: u32) -> Arc<[Arc<str>]> {
+    /// `last` is the number of the last answer.
+    fn ordered_for(&self, pid: u32, last: Number) -> Arc<[Arc<str>]> {
         if self.others.is_empty() || pid == 0 {
             return self.names.clone();
         }
-        // A later answer is a smaller key; who did not ask comes after all who did. Equal ones stay as they are.
-        let order = |facts: &Facts| std::cmp::Reverse(facts.asked_by(pid));
+        // Who did not ask comes after all who did. Equal ones stay as they are.
+        let order = |facts: &Facts| facts.answers_since(pid, last).map_or(u64::MAX, u64::from);
         if self.facts().is_sorted_by_key(order) {
             return self.names.clone();
         }
@@ -281,31 +290,31 @@ impl Entry {
 }
 
 impl Facts {
-    fn new(told: &Told<'_>) -> Self {
+    fn new(told: &Told<'_>, number: Number) -> Self {
         let mut facts = Self {
             fresh_until: Moment::default(),
             answered_at: Moment::default(),
             askers: Default::default(),
         };
-        facts.again(told);
+        facts.again(told, number);
         facts
     }
 
     /// It was given again.
-    fn again(&mut self, told: &Told<'_>) {
+    fn again(&mut self, told: &Told<'_>, number: Number) {
         let at = Moment::of(told.at);
-        self.fresh_until = self.fresh_until.max(Moment::of(told.at).after_ttl(told.ttl_seconds));
+        self.fresh_until = self.fresh_until.max(at.after_ttl(told.ttl_seconds));
         self.answered_at = self.answered_at.max(at);
         if told.pid == 0 {
             return;
         }
         let known = self.askers.iter().position(|(pid, _)| *pid == told.pid);
         self.askers[..=known.unwrap_or(ASKERS_MAX - 1)].rotate_right(1);
-        self.askers[0] = (told.pid, at);
+        self.askers[0] = (told.pid, number);
     }
 
-    /// When this process was last answered with the name.
-    fn asked_by(&self, pid: u32) -> Option<Moment> {
-        self.askers.iter().find(|(asker, _)| *asker == pid).map(|(_, at)| *at)
+    /// How many answers there were since this process was last answered with the name.
+    fn answers_since(&self, pid: u32, last: Number) -> Option<Number> {
+        self.askers.iter().find(|(asker, _)| *asker == pid).map(|(_, number)| last.wrapping_sub(*number))
     }
 }
