@@ -12,7 +12,7 @@ use crate::needs::runs_here;
 use crate::resolvers::{self, Answers, Dug, NameServer, PROGRAMS, dig};
 use crate::told_lookups::{Client, Tally, list, reference};
 use crate::wait::{DEADLINE, until, within};
-use crate::world::{RIGHT_V4, RIGHT_V6, VethPair};
+use crate::world::{RIGHT_V4, RIGHT_V6, VethPair, run};
 
 /// What the server of these tests knows: among other things a record that does not fit into 512 bytes.
 fn zone() -> String {
@@ -261,4 +261,42 @@ fn only_the_ports_of_the_configuration_are_read_and_none_without_dns_or_udp() {
         assert!(is_on || names == 0, "no names: {last}");
         lost_nothing(&last);
     }
+}
+
+/// As the name servers of containers and clusters are: what is asked at one address goes to another, on another port.
+const TRANSLATED: &str = "table ip names {
+    chain output {
+        type nat hook output priority -100
+        ip daddr 10.96.0.10 udp dport 53 dnat to 10.9.0.2:5399
+    }
+}";
+
+#[test]
+fn a_name_server_behind_a_translated_address_is_told_as_it_was_asked() {
+    if !runs_here(PROGRAMS) || !runs_here(&["nft"]) {
+        return;
+    }
+    let world = VethPair::new();
+    world.left.ip(&["route", "add", "10.96.0.0/16", "via", RIGHT_V4]);
+    world.left.inside(|| run("nft", &[TRANSLATED]));
+    let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4], &format!("{}port=5399", zone()));
+    // dig connects its sockets, and the resolver does not.
+    let resolver = NameServer::unbound(&world.left, "10.96.0.10");
+    let daemon = Daemon::start();
+    let mut client = Client::register(daemon.socket(), "a", Way::Itself);
+    dig(&world.left, &["@10.96.0.10"], &[("alpha.test", "A")]);
+    dig(&world.left, &["@127.0.0.1"], &[("beta.test", "A")]);
+    let mut servers = Vec::new();
+    until("the lookups", || {
+        let answer = client.poll(&world.left);
+        let all = list(&answer["connections"]).iter();
+        let asked = all.filter(|told| told["netns"] == world.left.inode() && told["lookups"].is_array());
+        servers.extend(asked.map(|told| told["remote"]["address"].as_str().map(str::to_owned)));
+        (client.tally.answered() >= 3).then_some(())
+    });
+    servers.sort_unstable();
+    let expected = ["10.96.0.10", "10.96.0.10", "127.0.0.1"].map(|address| Some(address.to_owned()));
+    assert_eq!(servers, expected);
+    let twice = &client.tally.answers[&("beta.test".to_owned(), "A".to_owned())];
+    assert_eq!((twice["NOERROR"], client.tally.by_pid[&resolver.pid().into()]), (2, 1));
 }

@@ -58,6 +58,7 @@ impl NameServer {
     do-daemonize: no
     use-syslog: no
     module-config: \"iterator\"
+    unknown-server-time-limit: 10000
     interface: 127.0.0.1
     access-control: 127.0.0.0/8 allow
     local-zone: \"test.\" nodefault
