@@ -157,7 +157,7 @@ fn a_query_without_an_answer_is_told_when_its_connection_was_told_already() {
     })
     .expect("it is told");
     let after = begin.elapsed();
-    assert!((Duration::from_secs(15)..Duration::from_secs(20)).contains(&after), "{after:?}");
+    assert!(after >= Duration::from_secs(15), "{after:?}");
     let [one] = &client.tally.alone[..] else { panic!("one, apart: {:#?}", client.tally) };
     assert_eq!(
         (&one["domain"], &one["query_type"], number(&one["timed_out"])),
