@@ -86,6 +86,10 @@ impl Live {
         self.find(id).is_some()
     }
 
+    pub(crate) fn is_visible(&self, id: &ConnectionId) -> bool {
+        self.find(id).and_then(|place| self.tallies.get(place)).is_some_and(Tally::is_visible)
+    }
+
     /// All that are visible, in no order.
     pub(crate) fn connections(&self) -> impl Iterator<Item = Connection> {
         let is_visible = |place: &u32| self.tallies.get(*place).is_some_and(Tally::is_visible);

@@ -159,6 +159,12 @@ impl Table {
         self.moment
     }
 
+    /// True when the connection is live and visible.
+    #[must_use]
+    pub fn shows(&self, id: &ConnectionId) -> bool {
+        self.live.is_visible(id)
+    }
+
     /// How many connections are live, visible or not.
     #[must_use]
     pub fn live_count(&self) -> usize {

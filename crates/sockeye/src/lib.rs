@@ -15,6 +15,7 @@ pub mod logging;
 mod own_cost;
 mod pages;
 pub mod process;
+mod screen;
 pub mod state;
 mod status;
 mod wall;

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use queue::StateQueue;
 
 use crate::counts::StateCounts;
+use crate::screen::Screen;
 use crate::status::{self, Facts};
 use crate::wall::Wall;
 
@@ -90,12 +91,14 @@ impl StateThread {
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
         let (failing, failed) = oneshot::channel();
         let wall = Wall::new(wall_offset());
+        let screen = (!limits.filter.is_empty()).then(Screen::default);
         let mut table = Table::with_filter(limits.live_connections, limits.filter);
         if context.is_some() {
             table.note_ends();
         }
         let state = State {
             table,
+            screen,
             context: context.clone(),
             said: BTreeSet::new(),
             dns: DnsCounts::default(),
@@ -164,6 +167,8 @@ impl StateThread {
 
 struct State {
     table: Table,
+    /// Where not all connections are told.
+    screen: Option<Screen>,
     context: Option<Arc<Behind>>,
     /// What of the context was said to be missing.
     said: BTreeSet<&'static str>,
@@ -209,7 +214,7 @@ impl State {
                 // Who is behind connections is not of the state.
                 Message::Report(Report::Processes(_) | Report::Payloads(_)) => {}
                 Message::LookedUp(lookups, counts) => {
-                    lookups.iter().for_each(|lookup| self.clients.keep_lookup(lookup));
+                    self.keep_lookups(lookups);
                     self.dns = *counts;
                 }
                 Message::Report(Report::PassEnded { request, counts, costs }) => {
@@ -241,6 +246,7 @@ impl State {
             context.note(&self.table.take_ends());
         }
         for connection in self.table.take_closed() {
+            self.screen.iter_mut().for_each(|screen| screen.note_ended(connection.id()));
             self.clients.keep_closed(connection);
         }
         for rollup in self.table.take_rolled_up() {
@@ -249,7 +255,22 @@ impl State {
         self.clients.expire(kernel_now());
     }
 
+    fn keep_lookups(&mut self, lookups: Vec<Lookup>) {
+        let Self { screen, table, clients, .. } = self;
+        for lookup in lookups {
+            let told = match screen {
+                Some(screen) => screen.keep(lookup, |id| table.shows(id)),
+                None => Some(lookup),
+            };
+            told.iter().for_each(|lookup| clients.keep_lookup(lookup));
+        }
+    }
+
     fn end_pass(&mut self, request: u64, counts: KernelCounts) {
+        if let Some(screen) = &mut self.screen {
+            let told = screen.decide(|id| self.table.shows(id));
+            told.iter().for_each(|lookup| self.clients.keep_lookup(lookup));
+        }
         self.say_what_is_missing();
         self.kernel = counts;
         self.counts.passes += 1;

@@ -29,6 +29,7 @@ mod limits;
 mod listing;
 mod lookups;
 mod lookups_burst;
+mod lookups_filtered;
 mod lost_answers;
 mod metrics;
 mod missing;
