@@ -127,55 +127,6 @@ fn every_lookup_is_told_once_to_every_client_in_both_dialects() {
 }
 
 #[test]
-fn a_query_without_an_answer_is_told_when_its_connection_was_told_already() {
-    if !runs_here(PROGRAMS) {
-        return;
-    }
-    let world = VethPair::new();
-    let _silent = resolvers::silent(&world.right, RIGHT_V4, 53);
-    let daemon = Daemon::start();
-    let mut client = Client::register(daemon.socket(), "a", Way::Itself);
-    assert_eq!(get(&daemon.socket(), "/network_tracer/register?client_id=b").status, 200);
-    let mut command = std::process::Command::new("dig");
-    command.args(["-r", "+tries=1", "+timeout=1", &format!("@{RIGHT_V4}"), "silent.test", "A"]);
-    let begin = std::time::Instant::now();
-    let output = world.left.inside(|| command.output()).expect("dig is installed");
-    assert!(!output.status.success(), "nobody answers");
-
-    let connection = until("the connection", || {
-        let answer = client.poll(&world.left);
-        let all = list(&answer["connections"]).iter();
-        let mut here = all.filter(|told| told["netns"] == world.left.inode() && told["state"] == "closed");
-        here.find(|told| told["remote"]["port"] == 53).cloned()
-    });
-    let _ = reference(&daemon.socket(), "b");
-    assert_eq!((client.tally.answered(), client.tally.timed_out()), (0, 0), "nothing is known so early");
-    let waiting = Duration::from_secs(25);
-    within(waiting, || {
-        client.poll(&world.left);
-        (client.tally.timed_out() > 0).then_some(())
-    })
-    .expect("it is told");
-    let after = begin.elapsed();
-    assert!(after >= Duration::from_secs(15), "{after:?}");
-    let [one] = &client.tally.alone[..] else { panic!("one, apart: {:#?}", client.tally) };
-    assert_eq!(
-        (&one["domain"], &one["query_type"], number(&one["timed_out"])),
-        (&"silent.test".into(), &"A".into(), 1)
-    );
-    for field in ["/local", "/remote/address", "/remote/port", "/protocol"] {
-        assert_eq!(one.pointer(field), connection.pointer(field), "{field}: {one} of {connection}");
-    }
-    assert_eq!((&one["connection"], &one["pid"]), (&connection["id"], &connection["owner"]["pid"]));
-    assert_eq!(one["responses"].as_object().map(serde_json::Map::len), Some(0), "{one}");
-    let mut old = Tally::default();
-    old.add_reference(&reference(&daemon.socket(), "b"), &world.left);
-    assert_eq!(old.timed_out, client.tally.timed_out);
-    client.poll(&world.left);
-    assert_eq!(client.tally.timed_out(), 1, "once");
-}
-
-#[test]
 fn an_answer_that_does_not_fit_is_told_again_over_tcp_where_that_is_read() {
     if !runs_here(PROGRAMS) {
         return;

@@ -29,7 +29,7 @@ mod limits;
 mod listing;
 mod lookups;
 mod lookups_burst;
-mod lookups_filtered;
+mod lookups_late;
 mod lost_answers;
 mod metrics;
 mod missing;
