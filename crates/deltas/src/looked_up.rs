@@ -64,13 +64,11 @@ impl LookedUp {
     pub(crate) fn keep(&mut self, lookup: &Lookup) -> Option<(u64, u64)> {
         let Lookup { connection, tuple, pid, domain, query_type, outcome } = lookup;
         let key = (*connection, *tuple, Arc::clone(domain), *query_type);
-        // One that was given up is not there any more.
-        let known = self.open.get(&key).copied().filter(|position| *position >= self.log.first());
-        if let Some(sum) = known.and_then(|position| self.log.get_mut(position)) {
+        if let Some(sum) = self.open.get(&key).and_then(|position| self.log.get_mut(*position)) {
             sum.add(*outcome);
             return None;
         }
-        let lost = if self.log.len() < self.sums_max { None } else { self.log.take_first() };
+        let lost = self.make_room();
         let mut sum = LookupSum {
             connection: *connection,
             tuple: *tuple,
@@ -85,6 +83,21 @@ impl LookedUp {
         sum.add(*outcome);
         self.open.insert(key, self.log.append(sum));
         lost.map(|(position, sum)| (position, sum.count()))
+    }
+
+    /// At the limit, gives the oldest sum up.
+    fn make_room(&mut self) -> Option<(u64, LookupSum)> {
+        if self.log.len() < self.sums_max {
+            return None;
+        }
+        let (position, sum) = self.log.take_first()?;
+        // Nothing can be added to it any more. Another one with its key may be open since then.
+        let LookupSum { connection, tuple, domain, query_type, .. } = &sum;
+        let key = (*connection, *tuple, Arc::clone(domain), *query_type);
+        if self.open.get(&key) == Some(&position) {
+            self.open.remove(&key);
+        }
+        Some((position, sum))
     }
 
     /// Some client was told what there is, or begins here: what comes belongs to other sums.
@@ -169,5 +182,37 @@ impl Lookups {
 impl From<Vec<LookupSum>> for Lookups {
     fn from(listed: Vec<LookupSum>) -> Self {
         Self { listed, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connections::{KernelTime, Protocol};
+
+    use super::*;
+
+    fn lookup(number: u64) -> Lookup {
+        let end = |port| ([10, 0, 0, 1], port).into();
+        Lookup {
+            connection: Some(ConnectionId { cookie: number, claimed_at: KernelTime(1) }),
+            tuple: Tuple { protocol: Protocol::Udp, netns: 1, local: end(4000), remote: end(53) },
+            pid: 7,
+            domain: "a.example".into(),
+            query_type: 1,
+            outcome: LookupOutcome::TimedOut,
+        }
+    }
+
+    /// What nobody fetches for an hour may be very many.
+    #[test]
+    fn what_is_given_up_leaves_nothing_behind() {
+        let mut looked_up = LookedUp::new(4);
+        for number in 0..1000 {
+            let lost = looked_up.keep(&lookup(number));
+            assert_eq!(lost, number.checked_sub(4).map(|first| (first, 1)));
+        }
+        assert_eq!((looked_up.len(), looked_up.open.len()), (4, 4));
+        assert_eq!(looked_up.keep(&lookup(0)), Some((996, 1)), "it begins anew");
+        assert_eq!(looked_up.keep(&lookup(999)), None, "it is open still");
     }
 }
