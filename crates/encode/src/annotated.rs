@@ -1,7 +1,7 @@
 //! The records of a delta, each with what is known about it, asked for in batches: who knows it takes no lock for each, and no
 //! answer is held as a whole.
 
-use connections::{Annotate, Annotation, Connection, Direction, RollUp};
+use connections::{Annotate, Annotation, Connection, Direction, Nat, OtherEnd, RollUp};
 use deltas::{Change, ChangeOf, Record, RollUpId};
 
 /// Records in a batch: about 50 KiB.
@@ -63,8 +63,8 @@ where
             .into_iter();
         let annotate = |record: &I::Item| match record.as_ref() {
             Unpacked::One(_) => of_connections.next().unwrap_or_default(),
-            Unpacked::Several(_, rollup, Some(_)) => {
-                in_common(of_connections.next().unwrap_or_default(), rollup)
+            Unpacked::Several(_, _, Some(first)) => {
+                in_common(of_connections.next().unwrap_or_default(), first)
             }
             Unpacked::Several(_, rollup, None) => self.context.annotate_roll_up(rollup),
         };
@@ -84,17 +84,27 @@ impl Unpacked {
     }
 }
 
-/// What is known of the first of several is known of all of them but for what is of its ephemeral port.
-fn in_common(of_first: Annotation, rollup: &RollUp) -> Annotation {
-    let incoming = rollup.key.common.is_some_and(|common| common.direction == Direction::Incoming);
-    let mut annotation = of_first;
-    if let Some(nat) = &mut annotation.nat {
-        let ephemeral = if incoming { &mut nat.remote } else { &mut nat.local };
-        ephemeral.set_port(0);
+/// Of what is known of the first of several, what holds for all of them. They share both addresses and the port of the
+/// service, and no more: a translation of the service may lead each of them to another place, and at it several processes
+/// may answer; and behind the address of a caller there may be many.
+fn in_common(of_first: Annotation, first: &Connection) -> Annotation {
+    let Annotation { process, nat, names, route, other_end, intra_host } = of_first;
+    let remote = first.tuple.remote;
+    let goes_there = match first.direction {
+        Direction::Incoming => nat.is_none(),
+        _ => nat.is_none_or(|nat| nat.remote == remote),
+    };
+    if !goes_there {
+        let intra_host = first.tuple.stays_inside();
+        return Annotation { process, names, intra_host, ..Annotation::default() };
     }
-    // Who calls a service may be another one each time.
-    annotation.other_end = annotation.other_end.filter(|_| !incoming);
-    annotation
+    let nat = nat.map(|Nat { remote, mut local }| {
+        local.set_port(0);
+        Nat { remote, local }
+    });
+    let other_end = other_end.filter(|_| first.direction == Direction::Outgoing);
+    let other_end = other_end.map(|other_end| OtherEnd { owner: None, ..other_end });
+    Annotation { process, nat, names, route, other_end, intra_host }
 }
 
 #[cfg(test)]
@@ -104,8 +114,8 @@ mod tests {
     use std::sync::Arc;
 
     use connections::{
-        ConnectionId, Counters, Facts, KernelTime, Nat, OtherEnd, Owner, Process, Protocol, State, TcpFacts,
-        Tuple,
+        Command, ConnectionId, Counters, Facts, Interface, KernelTime, Owner, OwnerSource, Process, Protocol,
+        Route, State, TcpFacts, Tuple,
     };
 
     use super::*;
@@ -189,18 +199,71 @@ mod tests {
         assert!(context.0.borrow().iter().all(|asked| *asked <= BATCH), "{context:?}", context = context.0);
     }
 
-    #[test]
-    fn several_have_in_common_what_is_not_of_an_ephemeral_port() {
-        let context = Ports(RefCell::default());
-        let of = |direction| {
-            let mut all = annotated(std::iter::once(several(40_000, direction, true)), &context);
-            all.next().expect("one record").1
+    fn owner() -> Owner {
+        Owner {
+            pid: 9,
+            tid: 9,
+            uid: 0,
+            command: Command::default(),
+            cgroup_id: None,
+            container: None,
+            started_at_boot_ns: 1,
+            kernel: false,
+            source: OwnerSource::Connect,
+        }
+    }
+
+    /// What several have in common of which the first has this translation, and everything else that there is.
+    fn several_with(direction: Direction, nat: Option<Nat>) -> Annotation {
+        let interface = Interface { index: 2, name: "eth0".into(), hardware_address: None };
+        let owner = Some(Arc::new(owner()));
+        let of_first = Annotation {
+            nat,
+            names: [Arc::from("a.example")].into(),
+            route: Some(Arc::new(Route { gateway: None, interface })),
+            other_end: Some(OtherEnd { netns: 1, owner, direction: Direction::Unknown }),
+            intra_host: true,
+            ..Annotation::default()
         };
-        let outgoing = of(Direction::Outgoing);
-        let nat = outgoing.nat.expect("it is known");
-        assert_eq!((nat.local.port(), nat.remote.port(), outgoing.other_end.is_some()), (0, 443, true));
-        let incoming = of(Direction::Incoming);
-        let nat = incoming.nat.expect("it is known");
-        assert_eq!((nat.local.port(), nat.remote.port(), incoming.other_end), (40_000, 0, None));
+        in_common(of_first, &to_another_host(direction))
+    }
+
+    fn to_another_host(direction: Direction) -> Connection {
+        let mut connection = connection(40_000, direction);
+        connection.tuple.remote.set_ip([10, 0, 0, 2].into());
+        connection
+    }
+
+    #[test]
+    fn several_have_in_common_what_is_neither_of_a_port_nor_of_who_answered_one_of_them() {
+        let remote = to_another_host(Direction::Outgoing).tuple.remote;
+        let masqueraded = several_with(Direction::Outgoing, Some(Nat { remote, local: end(61_000) }));
+        assert_eq!(masqueraded.nat, Some(Nat { remote, local: end(0) }));
+        let other_end = masqueraded.other_end.expect("where it is they have in common");
+        assert_eq!((other_end.netns, other_end.owner), (1, None));
+        assert!(masqueraded.intra_host && masqueraded.route.is_some() && masqueraded.names.len() == 1);
+        let served = several_with(Direction::Incoming, None);
+        assert_eq!((served.other_end, served.intra_host, served.route.is_some()), (None, true, true));
+    }
+
+    #[test]
+    fn where_a_translation_leads_one_of_several_says_nothing_of_the_others() {
+        let elsewhere = Nat { remote: "10.9.9.9:80".parse().expect("an address"), local: end(40_000) };
+        let here = Nat { remote: to_another_host(Direction::Incoming).tuple.remote, local: end(8080) };
+        for (direction, nat) in [(Direction::Outgoing, elsewhere), (Direction::Incoming, here)] {
+            let told = several_with(direction, Some(nat));
+            let names = told.names.clone();
+            assert_eq!(told, Annotation { names, ..Annotation::default() }, "{direction:?}");
+        }
+    }
+
+    #[test]
+    fn several_are_annotated_by_the_first_of_them() {
+        let context = Ports(RefCell::default());
+        let mut all = annotated(std::iter::once(several(40_000, Direction::Outgoing, true)), &context);
+        let (_, told) = all.next().expect("one record");
+        let local = end(0);
+        assert_eq!((told.nat, told.intra_host), (Some(Nat { remote: end(443), local }), false));
+        assert_eq!(context.0.borrow().as_slice(), [1]);
     }
 }
