@@ -88,7 +88,6 @@ static PACKAGES: &[Package] = &[
         why: "makes namespaces and links for tests, and reads the kernel's own counters", uses: &[Use::Kernel, Use::EndToEnd] },
     Package { what: "nft", probe: Probe::Programs(&["nft"]),
         debian: "nftables", fedora: "nftables", arch: "nftables",
-        why: "drops, rejects and resets what tests send, and translates its addresses", uses: &[Use::Kernel, Use::EndToEnd] },
         why: "drops, rejects, resets and translates what the tests send", uses: &[Use::Kernel, Use::EndToEnd] },
     Package { what: "nginx", probe: Probe::Programs(&["nginx"]),
         debian: "nginx-light", fedora: "nginx", arch: "nginx",

@@ -3,6 +3,7 @@
 //! Owns which question goes to which part, and how long an answer may wait for all of them. What is remembered, and where it
 //! comes from, is the business of the parts.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use connections::{
 use crate::ends::{EndCounts, EndLimits, Ends, Found};
 use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
 use crate::namespaces::Namespaces;
-use crate::nat::{NatCounts, NatLimits, Translations};
+use crate::nat::{NatCounts, NatLimits, Translated, Translations};
 use crate::processes::{ProcessCounts, ProcessSettings, Processes};
 use crate::routes::{RouteCounts, RouteLimits, Routes};
 
@@ -116,7 +117,7 @@ impl Context {
     /// Who answers the questions of one answer: it waits for at most 50 ms in all for what is not remembered.
     #[must_use]
     pub fn annotator(&self) -> Annotator<'_> {
-        Annotator { context: self, deadline: Instant::now() + PATIENCE }
+        Annotator { context: self, deadline: Instant::now() + PATIENCE, has_caught_up: Cell::new(false) }
     }
 
     /// Processes, unless they are off.
@@ -173,53 +174,77 @@ impl fmt::Debug for Context {
 pub struct Annotator<'a> {
     context: &'a Context,
     deadline: Instant,
+    /// Translations of all that an answer tells were taken in: it tells nothing that ended after it was asked for.
+    has_caught_up: Cell<bool>,
+}
+
+impl Annotator<'_> {
+    /// Each with what is known at once: names, translation, other end; and with who translates.
+    fn known(&self, connections: &[&Connection]) -> (Vec<Annotation>, Vec<Option<Translated>>) {
+        let Context { nat, names, ends, .. } = self.context;
+        // Each part is locked once for all.
+        let mut known: Vec<Annotation> = match names {
+            Some(names) => {
+                let mut looking = names.look();
+                looking.prepare(connections.iter().map(|connection| connection.tuple.remote.ip()));
+                let of = |connection: &&Connection| Annotation {
+                    names: looking.of(connection.tuple.remote.ip(), pid_of(connection)),
+                    process: None,
+                    nat: None,
+                    route: None,
+                    other_end: None,
+                    intra_host: false,
+                };
+                connections.iter().map(of).collect()
+            }
+            None => vec![Annotation::default(); connections.len()],
+        };
+        let mut translated = vec![None; connections.len()];
+        if let Some(nat) = nat {
+            let looking = if self.has_caught_up.replace(true) { nat.look_again() } else { nat.look() };
+            looking.of_each(connections.iter().copied().zip(&mut translated));
+        }
+        for (known, translated) in known.iter_mut().zip(&translated) {
+            known.nat = translated.as_ref().map(|translated| translated.nat);
+        }
+        let asked: Vec<_> = connections
+            .iter()
+            .zip(&known)
+            .map(|(connection, known)| (*connection, known.nat.as_ref()))
+            .collect();
+        let found = ends.find(&asked);
+        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
+            (known.other_end, known.intra_host) = (other_end, intra_host);
+        }
+        (known, translated)
+    }
 }
 
 impl Annotate for Annotator<'_> {
     fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
         let connections: Vec<&Connection> = connections.collect();
-        let mut known = vec![Annotation::default(); connections.len()];
         if connections.is_empty() {
-            return known;
+            return Vec::new();
         }
-        let all = || connections.iter().copied();
-        // Of those that their own namespace translates.
-        let mut translated_here = vec![None; connections.len()];
-        // Each part is locked once for all.
-        if let Some(nat) = &self.context.nat {
-            let looking = nat.look();
-            for ((connection, known), here) in all().zip(&mut known).zip(&mut translated_here) {
-                let translated = looking.translated(connection);
-                known.nat = translated.map(|translated| translated.nat);
-                *here = translated.filter(|translated| translated.by_own).map(|translated| translated.nat);
-            }
-        }
-        let asked: Vec<_> =
-            all().zip(&known).map(|(connection, known)| (connection, known.nat.as_ref())).collect();
-        let found = self.context.ends.find(&asked);
-        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
-            (known.other_end, known.intra_host) = (other_end, intra_host);
-        }
-        if let Some(names) = &self.context.names {
-            let mut looking = names.look();
-            for (connection, known) in all().zip(&mut known) {
-                let pid = connection.owner.map_or(0, |owner| owner.pid);
-                known.names = looking.of(connection.tuple.remote.ip(), pid);
-            }
-        }
+        let (mut known, translated) = self.known(&connections);
+        // These may wait, and nothing is locked but what they wait for.
         if let Some(processes) = &self.context.processes {
-            let looking = processes.look(self.deadline);
-            for (connection, known) in all().zip(&mut known) {
-                known.process = connection.owner.and_then(|owner| looking.of(&owner));
-            }
+            let asked = connections.iter().zip(&mut known);
+            let owned = asked
+                .filter_map(|(connection, known)| Some((connection.owner.as_ref()?, &mut known.process)));
+            processes.look(self.deadline).of_each(owned);
         }
         if let Some(routes) = &self.context.routes {
-            let looking = routes.look(self.deadline);
-            for ((connection, known), here) in all().zip(&mut known).zip(translated_here) {
-                let Tuple { netns, local, remote, .. } = connection.tuple;
-                let remote = destination(remote, connection.direction, here);
-                known.route = looking.of(netns, local, remote);
-            }
+            let asked = connections.iter().zip(&mut known).zip(translated).map(
+                |((connection, known), translated)| {
+                    let Tuple { netns, local, remote, .. } = connection.tuple;
+                    let here =
+                        translated.filter(|translated| translated.by_own).map(|translated| translated.nat);
+                    let remote = destination(remote, connection.direction, here);
+                    ((netns, local, remote), &mut known.route)
+                },
+            );
+            routes.look(self.deadline).of_each(asked);
         }
         known
     }
@@ -248,6 +273,10 @@ impl Annotate for Annotator<'_> {
     fn process(&self, owner: &Owner) -> Option<Arc<Process>> {
         self.context.processes.as_ref()?.look(self.deadline).of(owner)
     }
+}
+
+fn pid_of(connection: &Connection) -> u32 {
+    connection.owner.as_ref().map_or(0, |owner| owner.pid)
 }
 
 /// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where the

@@ -21,9 +21,9 @@ use table::{By, Known, Table};
 /// So many connections are looked for in one go, while nobody can tell of others: about 20 µs.
 const AT_ONCE: usize = 256;
 
-/// How many ends are remembered: each 40 bytes, and 15 to 30 in the indexes. At the default limits 20 MiB: 327 680 times 40
-/// bytes, three indexes of 524 288 times 5 bytes, and 4 bytes for each that has ended. An owner takes 150 bytes more, once
-/// for all of its ends.
+/// How many ends are remembered: each 40 bytes, and 15 to 34 in the indexes. At the default limits 16.4 MiB: 229 376 times 40
+/// bytes, three indexes of 524 288 times 5 bytes, and 4 bytes for each that has ended. The indexes have half of that until
+/// ends have come and gone. An owner takes 150 bytes more, once for all of its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndLimits {
     /// Ends that live. Further ones are not found while they live.
@@ -66,7 +66,7 @@ pub struct Ends {
 
 impl Default for EndLimits {
     fn default() -> Self {
-        Self { live: 262_144, ended: 65_536 }
+        Self { live: 196_608, ended: 32_768 }
     }
 }
 
@@ -96,7 +96,9 @@ impl Ends {
                 thread::yield_now();
             }
             let table = self.table();
-            found.extend(asked.iter().map(|(connection, nat)| table.find(connection, *nat)));
+            let others = table.prepare(asked);
+            let each = asked.iter().zip(&others);
+            found.extend(each.map(|((connection, nat), other)| table.find(connection, *nat, other)));
         }
         found
     }
@@ -112,30 +114,50 @@ impl Ends {
     }
 }
 
+/// The names of the other end of a connection: by its global id, and by its tuple.
+struct OfOther {
+    by_id: u64,
+    mirrored: u64,
+}
+
 impl Table {
-    fn find(&self, connection: &Connection, nat: Option<&Nat>) -> Found {
+    /// By what the other ends of these are found. Reads what is read to find them: the processor waits for the memory of many
+    /// at a time where nothing has to be decided between.
+    fn prepare(&self, asked: &[(&Connection, Option<&Nat>)]) -> Vec<OfOther> {
+        let named = |(connection, _): &(&Connection, Option<&Nat>)| {
+            let tuple = &connection.tuple;
+            OfOther {
+                by_id: self.names.of_global(connection.global_id, opposite(connection.direction)),
+                mirrored: self.names.of_tuple(tuple.protocol, tuple.netns, tuple.remote, tuple.local),
+            }
+        };
+        let named: Vec<OfOther> = asked.iter().map(named).collect();
+        self.fetch(named.iter().flat_map(|other| [(By::Global, other.by_id), (By::Tuple, other.mirrored)]));
+        named
+    }
+
+    fn find(&self, connection: &Connection, nat: Option<&Nat>, other: &OfOther) -> Found {
         let tuple = &connection.tuple;
         let inside = stays_inside(tuple);
-        let mut candidates = Candidates { table: self, connection, first: None };
-        let has_id = self.names.of_global(connection.global_id, connection.direction) != NONE;
-        let by_id = self.names.of_global(connection.global_id, opposite(connection.direction));
+        let id = self.names.of_connection(connection.id);
+        let mut candidates = Candidates { table: self, id, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
-        self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
+        self.alike(By::Global, other.by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
             // A later connection with the same addresses and ports is another one.
             let lifetime = Lifetime::of(connection);
             let met = |known: &&Known| known.lifetime.overlaps(lifetime);
             // Two ids that differ are two connections, however alike the tuples are.
+            let has_id = other.by_id != NONE;
             let can_be = |known: &&Known| !has_id || known.global == NONE;
-            let mirrored = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.remote, tuple.local);
             let here = |known: &&Known| !inside || known.netns == tuple.netns;
-            let alike = self.alike(By::Tuple, mirrored).filter(can_be).filter(here).filter(met);
+            let alike = self.alike(By::Tuple, other.mirrored).filter(can_be).filter(here).filter(met);
             alike.for_each(|known| candidates.consider(known));
             // Which namespace translated addresses are of is not known: not always that of the socket.
             if let Some(nat) = nat {
                 let translated = self.names.of_tuple(tuple.protocol, tuple.netns, nat.remote, nat.local);
                 let alike = self.alike(By::Tuple, translated).filter(can_be).filter(met);
-                alike.filter(|_| translated != mirrored).for_each(|known| candidates.consider(known));
+                alike.filter(|_| translated != other.mirrored).for_each(|known| candidates.consider(known));
             }
         }
         let here = |nat: &Nat| {
@@ -155,7 +177,8 @@ impl Table {
 /// The ends that can be the other one of a connection.
 struct Candidates<'a> {
     table: &'a Table,
-    connection: &'a Connection,
+    /// The name of the connection itself.
+    id: u64,
     first: Option<Chosen<'a>>,
 }
 
@@ -172,7 +195,7 @@ struct Chosen<'a> {
 impl<'a> Candidates<'a> {
     fn consider(&mut self, known: &'a Known) {
         // None is its own other end.
-        if known.id == self.table.names.of_connection(self.connection.id) {
+        if known.id == self.id {
             return;
         }
         let direction = known.direction();

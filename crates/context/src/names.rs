@@ -15,7 +15,7 @@
 //! - Of a message that is there only in part what is there serves, except for the extended bits of its code, which are at
 //!   its end. An answer without a question belongs to no query; that one gets none in time.
 //!
-//! At the limits: names take 16 to 27 MiB (see [`Names`]), pending queries 4 MiB, and segments that wait for others 30 MiB
+//! At the limits: names take 12 MiB (see [`Names`]), pending queries 2 MiB, and segments that wait for others 4 MiB
 //! where somebody on this host means to fill all of them; some kilobytes of those are usual.
 
 mod addresses;
@@ -56,12 +56,12 @@ impl Default for DnsLimits {
     fn default() -> Self {
         Self {
             ports: vec![53],
-            addresses: 65_536,
-            names: 131_072,
+            addresses: 49_152,
+            names: 49_153,
             names_of_address: 32,
-            pending: 16_384,
+            pending: 8192,
             timeout: Duration::from_secs(15),
-            tcp_connections: 256,
+            tcp_connections: 32,
         }
     }
 }

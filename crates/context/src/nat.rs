@@ -42,7 +42,7 @@ const CATCH_UP: Duration = Duration::from_millis(20);
 /// Bounds of what is remembered, and of what is held open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NatLimits {
-    /// Translations that are remembered, 124 bytes each while used. Beyond, the one that ended first is forgotten, and when
+    /// Translations that are remembered, 127 bytes each while used. Beyond, the one that ended first is forgotten, and when
     /// none has ended, the oldest.
     pub entries: usize,
     /// Network namespaces that are listened to, the host's among them; an open file each, and at most half of the open files
@@ -59,7 +59,7 @@ pub struct NatLimits {
 impl Default for NatLimits {
     fn default() -> Self {
         Self {
-            entries: 131_072,
+            entries: 114_688,
             namespaces: 1024,
             buffer_bytes: 4 << 20,
             listed_again: Duration::from_secs(5 * 60),
@@ -99,6 +99,12 @@ impl Translations {
     #[must_use]
     pub fn look(&self) -> Looking<'_> {
         lock(&self.shared.listeners).take_in(&self.shared, CATCH_UP);
+        self.look_again()
+    }
+
+    /// The same without taking anything in: for what was known already when [`look`](Self::look) was called last.
+    #[must_use]
+    pub fn look_again(&self) -> Looking<'_> {
         Looking { shared: &self.shared, table: lock(&self.shared.table) }
     }
 
@@ -155,10 +161,30 @@ impl Looking<'_> {
 
     /// The same, with who translates.
     pub(crate) fn translated(&self, connection: &Connection) -> Option<Translated> {
-        if !self.table.knows(connection.tuple.netns) && !self.shared.asked.swap(true, Ordering::Relaxed) {
-            self.shared.ring();
+        if !self.table.knows(connection.tuple.netns) {
+            self.ask_for_namespaces();
         }
         self.table.find(&Asked::new(connection, self.shared.home))
+    }
+
+    /// [`translated`](Self::translated) for several, each with the place for its answer: as many as fit into a cache.
+    pub(crate) fn of_each<'c>(
+        &self,
+        asked: impl Iterator<Item = (&'c Connection, &'c mut Option<Translated>)>,
+    ) {
+        let home = self.shared.home;
+        let (asked, answers): (Vec<_>, Vec<_>) =
+            asked.map(|(connection, answer)| (Asked::new(connection, home), answer)).unzip();
+        if asked.iter().any(|asked| !self.table.knows(asked.netns)) {
+            self.ask_for_namespaces();
+        }
+        self.table.find_each(&asked, answers.into_iter());
+    }
+
+    fn ask_for_namespaces(&self) {
+        if !self.shared.asked.swap(true, Ordering::Relaxed) {
+            self.shared.ring();
+        }
     }
 }
 

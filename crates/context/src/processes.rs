@@ -15,7 +15,7 @@ mod users;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connections::{Owner, Process, ProcessEvent};
@@ -52,7 +52,7 @@ impl Default for ProcessSettings {
     fn default() -> Self {
         Self {
             limit: 16_384,
-            limit_bytes: 16 << 20,
+            limit_bytes: 9 << 20,
             queue: 4096,
             scrub: Scrub::default(),
             proc: "/proc".into(),
@@ -212,28 +212,46 @@ pub struct Looking<'a> {
     deadline: Instant,
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
     /// What is known of the process of this owner: after the deadline what is known without waiting. `None` when no process
     /// owns it. What is remembered costs about 50 ns.
     #[must_use]
     pub fn of(&self, owner: &Owner) -> Option<Arc<Process>> {
+        self.find(self.shared.lock(), owner).1
+    }
+
+    /// The same for several, each with the place for its answer: with one lock for as many as are remembered.
+    pub fn of_each<'o>(&self, asked: impl Iterator<Item = (&'o Owner, &'o mut Option<Arc<Process>>)>) {
+        let mut state = self.shared.lock();
+        for (owner, answer) in asked {
+            (state, *answer) = self.find(state, owner);
+        }
+    }
+
+    /// Gives the lock back, which it does not hold while it waits.
+    fn find(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        owner: &Owner,
+    ) -> (MutexGuard<'a, State>, Option<Arc<Process>>) {
         if owner.pid == 0 {
-            return None;
+            return (state, None);
         }
         let seen = Seen { cgroup_id: owner.cgroup_id, uid: owner.uid };
-        let mut state = self.shared.lock();
         if let Some(completed) = state.kept.completed(key_of(owner), seen, self.now) {
-            return Some(completed);
+            return (state, Some(completed));
         }
         loop {
             let now = Instant::now();
             if state.is_settled(owner, now, true) {
-                return Some(state.complete(owner, now, true));
+                let told = state.complete(owner, now, true);
+                return (state, Some(told));
             }
             self.shared.tell_reader(&mut state);
             let left = self.deadline.saturating_duration_since(now);
             if left.is_zero() || !state.has_reader {
-                return Some(state.complete(owner, now, false));
+                let told = state.complete(owner, now, false);
+                return (state, Some(told));
             }
             state.waiting += 1;
             let wait = left.min(self.shared.settings.hangs_after);

@@ -10,7 +10,7 @@ use peak_alloc::PeakAlloc;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 const LIMIT: u32 = 16_384;
-const LIMIT_BYTES: usize = 16 << 20;
+const LIMIT_BYTES: usize = 9 << 20;
 
 fn key(pid: u32) -> ProcessKey {
     ProcessKey { pid, started_at_boot_ns: 5 }
@@ -64,10 +64,10 @@ fn what_is_remembered_stays_within_its_bytes() {
     let arguments = b"/usr/lib/postgresql/15/bin/postgres\0-D\0/var/lib/postgresql/15/main\0-c\0config_file=/etc/x.conf\0";
     let (taken, usual) = fill(LIMIT + 5000, b"/usr/lib/postgresql/15/bin/postgres", arguments);
     println!("{taken} B: {usual:?}");
-    assert!(usual.kept > 15_000, "a usual one has room in its share: {usual:?}");
+    assert!(usual.kept > 10_000, "a usual one has room in its share: {usual:?}");
     assert!(usual.bytes <= LIMIT_BYTES && taken <= LIMIT_BYTES, "{taken}");
     let (taken, large) = fill(5000, &[b'x'; 4096], &b"yyyyyyyy\0".repeat(64));
     println!("{taken} B: {large:?}");
     assert!(large.bytes <= LIMIT_BYTES && taken <= LIMIT_BYTES, "{taken}");
-    assert!(large.kept > 2000 && large.evicted > 0, "{large:?}");
+    assert!(large.kept > 1200 && large.evicted > 0, "{large:?}");
 }

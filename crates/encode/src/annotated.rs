@@ -1,6 +1,9 @@
 //! The records of a delta, each with what is known about it, asked for in batches: who knows it takes no lock for each, and no
 //! answer is held as a whole.
 
+use std::iter::Zip;
+use std::vec::IntoIter;
+
 use connections::{Annotate, Annotation, Connection, Direction, Nat, OtherEnd, RollUp};
 use deltas::{Change, ChangeOf, Record, RollUpId};
 
@@ -35,7 +38,7 @@ impl AsRef<Unpacked> for Unpacked {
 pub(crate) struct Annotated<'a, I: Iterator> {
     records: I,
     context: &'a dyn Annotate,
-    batch: std::vec::IntoIter<(I::Item, Annotation)>,
+    batch: Zip<IntoIter<I::Item>, IntoIter<Annotation>>,
 }
 
 /// Annotates these records, or what has one.
@@ -43,7 +46,7 @@ pub(crate) fn annotated<I: Iterator>(records: I, context: &dyn Annotate) -> Anno
 where
     I::Item: AsRef<Unpacked>,
 {
-    Annotated { records, context, batch: Vec::new().into_iter() }
+    Annotated { records, context, batch: Vec::new().into_iter().zip(Vec::new()) }
 }
 
 impl<I: Iterator> Iterator for Annotated<'_, I>
@@ -69,7 +72,7 @@ where
             Unpacked::Several(_, rollup, None) => self.context.annotate_roll_up(rollup),
         };
         let annotations: Vec<Annotation> = records.iter().map(annotate).collect();
-        self.batch = records.into_iter().zip(annotations).collect::<Vec<_>>().into_iter();
+        self.batch = records.into_iter().zip(annotations);
         self.batch.next()
     }
 }

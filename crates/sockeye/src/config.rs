@@ -194,7 +194,7 @@ pub struct Limits {
     /// What came of lookups of names, added up by connection, name and type of query, kept until every client has been told.
     /// Beyond, the oldest are lost to the clients that were not told of them.
     pub lookups: u32,
-    /// Processes that are remembered, and 16 MiB of them at most.
+    /// Processes that are remembered, and 9 MiB of them at most.
     pub processes: u32,
     /// Translations of addresses that are remembered. Beyond, those that ended first are forgotten, then the oldest.
     pub nat_entries: u32,
@@ -233,8 +233,8 @@ impl Default for Limits {
             rollups: 65_536,
             lookups: 32_768,
             processes: 16_384,
-            nat_entries: 131_072,
-            names: 65_536,
+            nat_entries: 114_688,
+            names: 49_152,
             routes: 8192,
             answer_bytes: 256 << 20,
             clients: 64,

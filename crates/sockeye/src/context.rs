@@ -11,8 +11,9 @@ use context::{Context, ContextSettings, DnsCounts, Lookups, Namespace, Namespace
 
 use crate::state::Message;
 
-/// Begins to learn who is behind connections.
-pub(crate) fn start(settings: ContextSettings) -> (Arc<Context>, Option<Lookups>) {
+/// Begins to learn who is behind connections of this host. With it come the lookups of names, unless names are off.
+#[must_use]
+pub fn start(settings: ContextSettings) -> (Arc<Context>, Option<Lookups>) {
     let mut paths = CgroupPaths::open().ok();
     let namespaces: Arc<dyn Namespaces> = Arc::new(OfHost);
     let (context, lookups) =

@@ -8,7 +8,7 @@ pub mod access;
 pub mod cli;
 pub mod config;
 mod containers;
-mod context;
+pub mod context;
 mod counts;
 pub mod exit;
 pub mod logging;

@@ -2,8 +2,10 @@
 //! what a collector would report. Both forms are read by a reader of the tests' own.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use collect::{
@@ -14,9 +16,11 @@ use connections::{
     AuditReading, ConnectionId, Counters, Event, KernelSums, KernelTime, NamespaceReading, Protocol, RollUp,
     RollUpKey, RolledUp,
 };
+use context::{Context, Namespace, Namespaces};
 use deltas::ClientLimits;
 use endpoints::{BoundSocket, HttpLimits, SocketAccess};
 use serde_json::Value;
+use sockeye::config::Config;
 use sockeye::state::{StateLimits, StateThread};
 use tokio::sync::oneshot;
 
@@ -119,6 +123,25 @@ fn audits() -> Vec<Event> {
     vec![Event::AuditPassEnded, audit(0), Event::AuditPassEnded, audit(7)]
 }
 
+/// A host without network namespaces.
+struct Nowhere;
+
+impl Namespaces for Nowhere {
+    fn all(&self) -> Vec<Namespace> {
+        Vec::new()
+    }
+
+    fn netlink(&self, _: &Namespace, _: i32) -> std::io::Result<OwnedFd> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// All parts of the context, which learn nothing.
+fn behind() -> Arc<Context> {
+    let namespaces: Arc<dyn Namespaces> = Arc::new(Nowhere);
+    Arc::new(Context::start(Config::default().context_settings(), &namespaces, |_| None).0)
+}
+
 /// Runs state and API, makes a report, and asks.
 fn told() -> Told {
     let requests = PassRequests::new().expect("there are descriptors");
@@ -129,7 +152,7 @@ fn told() -> Told {
         clients: ClientLimits::default(),
         listed: vec![("tcp_slots", 4711), ("clients", 64)],
     };
-    let state = StateThread::start(limits, requests.clone(), "test-1", KernelTime(0), None)
+    let state = StateThread::start(limits, requests.clone(), "test-1", KernelTime(0), Some(behind()))
         .expect("there are threads");
     let by =
         |capability, served_by| CapabilityState { capability, served_by, degradation: None, refused: None };

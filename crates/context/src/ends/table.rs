@@ -3,6 +3,7 @@
 //! Owns what is kept of an end and for how long. Does not know which of several that are found is the right one.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 
 use connections::{Connection, Direction};
 use hashbrown::HashTable;
@@ -110,6 +111,16 @@ impl Table {
         known.filter(move |known| known.name(by) == name)
     }
 
+    /// Reads the ends with these names, and does nothing with them.
+    pub(super) fn fetch(&self, names: impl Iterator<Item = (By, u64)>) {
+        let names = names.filter(|(_, name)| *name != NONE);
+        // First all that has to be decided, and then what it led to.
+        let places: Vec<u32> =
+            names.flat_map(|(by, name)| self.index(by).iter_hash(spread(name)).copied()).collect();
+        let known = places.into_iter().filter_map(|place| self.known.get(at(place)));
+        black_box(known.fold(0, |seen, known| seen ^ known.id ^ u64::from(known.owner)));
+    }
+
     /// Takes note of a connection as it is at this time.
     pub(super) fn note(&mut self, connection: &Connection, ended: bool) {
         let id = self.names.of_connection(connection.id);
@@ -137,7 +148,9 @@ impl Table {
             None => {
                 if self.known.len() == self.known.capacity() {
                     // An eighth more instead of twice as many: of a large host that is megabytes.
-                    self.known.reserve_exact(self.known.len() / 8 + 64);
+                    let room = self.limits.live.saturating_add(self.limits.ended).saturating_add(1);
+                    let room = room.saturating_sub(self.known.len()).max(1);
+                    self.known.reserve_exact((self.known.len() / 8 + 64).min(room));
                 }
                 self.known.push(known);
             }

@@ -1,11 +1,12 @@
 //! One direction of a tracked connection, and the two that make a translation: as compact as the table keeps them.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use connections::{Nat, Protocol, Tuple};
 
 /// Where packets of one direction come from and go to. IPv4 addresses are mapped into IPv6; scopes are not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Way {
     pub(crate) source: [u8; 16],
     pub(crate) destination: [u8; 16],
@@ -55,6 +56,15 @@ impl Way {
     fn is_reverse_of(&self, other: &Self) -> bool {
         (self.source, self.source_port) == (other.destination, other.destination_port)
             && (self.destination, self.destination_port) == (other.source, other.source_port)
+    }
+}
+
+/// In few words: arrays would be hashed byte by byte.
+impl Hash for Way {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.source));
+        state.write_u128(u128::from_ne_bytes(self.destination));
+        state.write_u32(u32::from(self.source_port) << 16 | u32::from(self.destination_port));
     }
 }
 

@@ -37,6 +37,12 @@ pub enum Measurement {
     Deltas,
     /// Time that writing an answer takes, in each of its forms
     Encode,
+    /// Time that telling who is behind connections takes
+    Context,
+    /// Processor time that learning names takes of the daemon
+    Names,
+    /// Processor time that following translated addresses takes of the daemon
+    Translations,
     /// Closed connections told at a high rate, none lost
     Closed,
     /// Time to the first byte of an answer that tells 100 000 connections

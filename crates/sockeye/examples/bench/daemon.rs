@@ -40,10 +40,22 @@ pub struct Answer {
 impl Daemon {
     /// Starts it and waits until it answers polls.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with some variables of its environment, by which it is configured.
+    pub fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let socket = std::env::temp_dir().join(format!("sockeye-bench-{}.sock", std::process::id()));
         let mut command = Command::new(built_binary()?);
         // No configuration of this host or of this shell: the defaults are measured.
-        command.env_clear().args(["run", "--config", "/dev/null", "--log-level", "warn", "--socket"]);
+        command.env_clear().envs(settings.iter().copied()).args([
+            "run",
+            "--config",
+            "/dev/null",
+            "--log-level",
+            "warn",
+            "--socket",
+        ]);
         let child = command.arg(&socket).stdin(Stdio::null()).spawn().context("cannot start the daemon")?;
         let mut daemon = Self { child, socket };
         let begin = Instant::now();

@@ -37,6 +37,8 @@ pub fn measure(rounds: u32) -> anyhow::Result<Values> {
 /// A table of live connections, and one client of it.
 pub struct Readings {
     connections: u32,
+    /// A connection by its number, when it has sent so many bytes.
+    observe: Box<dyn Fn(u32, u64) -> Observation>,
     live: Table,
     clients: Clients,
     client: ClientId,
@@ -45,7 +47,7 @@ pub struct Readings {
 impl Readings {
     /// Measures with so many connections; gives what making and reading a delta took for each, in nanoseconds.
     fn of(connections: u32, rounds: u32, table: &mut Values) -> anyhow::Result<Vec<f64>> {
-        let mut world = Self::new(connections)?;
+        let mut world = Self::new(connections, observation)?;
         let (mut made, mut told, mut both) = (Vec::new(), Vec::new(), Vec::new());
         let (mut read, mut seen) = (Vec::new(), Vec::new());
         // The first fills memory that the others find.
@@ -76,12 +78,15 @@ impl Readings {
         Ok(both)
     }
 
-    pub fn new(connections: u32) -> anyhow::Result<Self> {
+    pub fn new(
+        connections: u32,
+        observe: impl Fn(u32, u64) -> Observation + 'static,
+    ) -> anyhow::Result<Self> {
         let limits = ClientLimits { answer_bytes: usize::MAX, ..ClientLimits::default() };
         let mut clients = Clients::new(limits, KernelTime(0));
         let client = ClientId::parse("bench")?;
         clients.register(&client, Peer::ROOT, Settings::default(), KernelTime(1))?;
-        Ok(Self { connections, live: Table::new(usize::MAX), clients, client })
+        Ok(Self { connections, observe: Box::new(observe), live: Table::new(usize::MAX), clients, client })
     }
 
     /// Does `work`; gives nanoseconds per connection too.
@@ -94,7 +99,7 @@ impl Readings {
     /// Every connection has sent more.
     pub fn read(&mut self, round: u64) -> anyhow::Result<()> {
         for number in 0..self.connections {
-            self.live.apply(Event::Read(observation(number, 1 + round)));
+            self.live.apply(Event::Read((self.observe)(number, 1 + round)));
         }
         Ok(())
     }
@@ -127,7 +132,8 @@ fn id(number: u32) -> ConnectionId {
     ConnectionId { cookie: number.into(), claimed_at: KernelTime(u64::from(number) * 1000) }
 }
 
-fn observation(number: u32, sent_bytes: u64) -> Observation {
+/// Nothing is known of these but what the kernel tells.
+pub fn observation(number: u32, sent_bytes: u64) -> Observation {
     let pid = 1 + number % PROCESSES;
     let owner = Owner {
         pid,

@@ -2,15 +2,14 @@
 //! counts. The answer is that of `deltas`.
 
 use std::io;
-use std::time::Duration;
 
 use anyhow::Context;
 use connections::WallOffset;
 use encode::native::{self, Fields};
 use encode::{Answer, reference};
-use rustix::time::{ClockId, clock_gettime};
 
-use crate::deltas::{CONNECTIONS, Readings};
+use crate::cpu_time::thread_ns;
+use crate::deltas::{CONNECTIONS, Readings, observation};
 use crate::sample::Sample;
 use crate::table::{Limit, Values};
 
@@ -19,7 +18,7 @@ const PROTOBUF_NS_MAX: f64 = 1000.0;
 const NATIVE_JSON_NS_MAX: f64 = 2500.0;
 
 pub fn measure(rounds: u32) -> anyhow::Result<Values> {
-    let mut world = Readings::new(CONNECTIONS)?;
+    let mut world = Readings::new(CONNECTIONS, observation)?;
     world.read(0)?;
     let (delta, _ticket) = world.make()?;
     let wall = WallOffset(1_795_341_595_000_000_001);
@@ -61,9 +60,9 @@ pub fn measure(rounds: u32) -> anyhow::Result<Values> {
     for round in 0..=rounds {
         for ((_, write, _), (readings, size)) in forms.iter().zip(readings.iter_mut().zip(&mut sizes)) {
             let mut out = Counting(0);
-            let begin = thread_time();
+            let begin = thread_ns();
             write(&mut out, &answer)?;
-            let taken = (thread_time() - begin).as_secs_f64() * 1e9 / f64::from(CONNECTIONS);
+            let taken = (thread_ns() - begin) / f64::from(CONNECTIONS);
             *size = out.0;
             readings.extend((round > 0).then_some(taken));
         }
@@ -81,16 +80,10 @@ pub fn measure(rounds: u32) -> anyhow::Result<Values> {
     Ok(table)
 }
 
-/// Processor time of this thread: others that work at the same time take none of it.
-fn thread_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs().try_into().unwrap_or_default())
-}
-
 type Write = Box<dyn Fn(&mut Counting, &Answer<'_>) -> io::Result<()>>;
 
 /// Takes everything and keeps the number of bytes.
-struct Counting(u64);
+pub struct Counting(pub u64);
 
 impl io::Write for Counting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -2,15 +2,17 @@
 //!
 //! Owns the order of the measurements and the exit code: 0 when every limit is met, 1 when one is not. How a
 //! comparison is made stands in `pairs`, who takes part in `contenders`; what is compared or measured in
-//! `ping_pong`, `datagrams`, `connect_close`, `processes`, `own_cost`, `snapshot`, `deltas`, `encoding`, `closed`, `first_byte`,
-//! `slow_readers` and `audits`; what each row means in
+//! `ping_pong`, `datagrams`, `connect_close`, `processes`, `own_cost`, `snapshot`, `deltas`, `encoding`, `behind`, `names`, `translations`,
+//! `closed`, `first_byte`, `slow_readers` and `audits`; what each row means in
 //! `docs/performance.md`. Runs as root, in a network namespace of its own.
 
 #![allow(clippy::print_stdout, reason = "the tables are the output")]
 #![allow(unreachable_pub, reason = "a program; nothing outside of it uses its parts")]
 
+mod acquainted;
 mod arguments;
 mod audits;
+mod behind;
 #[path = "../../../collect/clang.rs"]
 mod clang;
 mod closed;
@@ -22,6 +24,7 @@ mod cpu_time;
 mod daemon;
 mod datagrams;
 mod deltas;
+mod dns;
 mod driver;
 mod empty;
 mod encoding;
@@ -32,8 +35,10 @@ mod inet_diag;
 mod loopback;
 mod machine;
 mod miniature;
+mod names;
 mod namespace;
 mod own_cost;
+mod paced;
 mod pairs;
 mod per_call;
 mod per_packet;
@@ -50,6 +55,7 @@ mod snapshot;
 mod socket_statistics;
 mod table;
 mod tracer;
+mod translations;
 mod udp_sockets;
 mod unloading;
 
@@ -93,6 +99,9 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Measurement::Snapshot => Box::new(snapshot::measure(&world, arguments)?),
             Measurement::Deltas => Box::new(deltas::measure(arguments.rounds)?),
             Measurement::Encode => Box::new(encoding::measure(arguments.rounds)?),
+            Measurement::Context => Box::new(behind::measure(&world, arguments.rounds)?),
+            Measurement::Names => Box::new(names::measure(&world)?),
+            Measurement::Translations => Box::new(translations::measure(&world)?),
             Measurement::Closed => Box::new(closed::measure(&world)?),
             Measurement::FirstByte => Box::new(first_byte::measure(&world, arguments.rounds)?),
             Measurement::SlowReaders => Box::new(slow_readers::measure(&world)?),
