@@ -375,7 +375,7 @@ fn a_look_up_among_as_many_as_there_may_be_costs_little() {
         let id = Some(u64::from(number) + 1);
         let mut client = connection(1, A, B, Outgoing, id);
         let [_, high, middle, low] = number.to_be_bytes();
-        client.tuple.local = ([10, high, middle, low], 40_000).into();
+        client.tuple.local = ([11, high, middle, low], 40_000).into();
         client.id.cookie = u64::from(number) << 1;
         let mut server = connection(2, B, A, Incoming, id);
         (server.tuple.local, server.tuple.remote) = (client.tuple.remote, client.tuple.local);
