@@ -69,5 +69,5 @@ fn what_is_remembered_stays_within_its_bytes() {
     let (taken, large) = fill(5000, &[b'x'; 4096], &b"yyyyyyyy\0".repeat(64));
     println!("{taken} B: {large:?}");
     assert!(large.bytes <= LIMIT_BYTES && taken <= LIMIT_BYTES, "{taken}");
-    assert!(large.kept > 1200 && large.evicted > 0, "{large:?}");
+    assert!(large.kept > 1100 && large.evicted > 0, "{large:?}");
 }
