@@ -43,8 +43,9 @@ fn owner(pid: u32) -> Owner {
     }
 }
 
-/// So many processes, each with a connection; what was measured and what was counted.
-fn fill(all: u32, file: &[u8], arguments: &[u8]) -> (usize, context::ProcessCounts) {
+/// So many processes, each with a connection; what was measured and what was counted. They are given back, because a thread
+/// of theirs may free them later than they are dropped.
+fn fill(all: u32, file: &[u8], arguments: &[u8]) -> (usize, context::ProcessCounts, Processes) {
     let before = MEMORY.current_usage();
     // No process is found there.
     let settings = ProcessSettings { proc: "/nonexistent".into(), ..ProcessSettings::default() };
@@ -56,17 +57,17 @@ fn fill(all: u32, file: &[u8], arguments: &[u8]) -> (usize, context::ProcessCoun
     }
     let counts = processes.counts();
     let taken = MEMORY.current_usage() - before;
-    (taken, counts)
+    (taken, counts, processes)
 }
 
 #[test]
 fn what_is_remembered_stays_within_its_bytes() {
     let arguments = b"/usr/lib/postgresql/15/bin/postgres\0-D\0/var/lib/postgresql/15/main\0-c\0config_file=/etc/x.conf\0";
-    let (taken, usual) = fill(LIMIT + 5000, b"/usr/lib/postgresql/15/bin/postgres", arguments);
+    let (taken, usual, _kept) = fill(LIMIT + 5000, b"/usr/lib/postgresql/15/bin/postgres", arguments);
     println!("{taken} B: {usual:?}");
     assert!(usual.kept > 10_000, "a usual one has room in its share: {usual:?}");
     assert!(usual.bytes <= LIMIT_BYTES && taken <= LIMIT_BYTES, "{taken}");
-    let (taken, large) = fill(5000, &[b'x'; 4096], &b"yyyyyyyy\0".repeat(64));
+    let (taken, large, _kept_too) = fill(5000, &[b'x'; 4096], &b"yyyyyyyy\0".repeat(64));
     println!("{taken} B: {large:?}");
     assert!(large.bytes <= LIMIT_BYTES && taken <= LIMIT_BYTES, "{taken}");
     assert!(large.kept > 1100 && large.evicted > 0, "{large:?}");
