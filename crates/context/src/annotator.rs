@@ -21,7 +21,8 @@ use crate::nat::{NatCounts, NatLimits, Translated, Translations};
 use crate::processes::{ProcessCounts, ProcessSettings, Processes};
 use crate::routes::{RouteCounts, RouteLimits, Routes};
 
-/// So long an answer waits in all for what is not remembered: for files of `/proc`, and for answers of the kernel.
+/// So long an answer waits in all for what is not remembered: for files of `/proc`, and for answers of the kernel. The time
+/// that it takes to write it, or its reader to take it, does not count.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What is to be known, and how much of it is remembered. What is absent is not to be known.
@@ -117,7 +118,7 @@ impl Context {
     /// Who answers the questions of one answer: it waits for at most 50 ms in all for what is not remembered.
     #[must_use]
     pub fn annotator(&self) -> Annotator<'_> {
-        Annotator { context: self, deadline: Instant::now() + PATIENCE, has_caught_up: Cell::new(false) }
+        Annotator { context: self, patience: Cell::new(PATIENCE), has_caught_up: Cell::new(false) }
     }
 
     /// Processes, unless they are off.
@@ -173,12 +174,21 @@ impl fmt::Debug for Context {
 #[derive(Debug)]
 pub struct Annotator<'a> {
     context: &'a Context,
-    deadline: Instant,
+    /// What is left of [`PATIENCE`].
+    patience: Cell<Duration>,
     /// Translations of all that an answer tells were taken in: it tells nothing that ended after it was asked for.
     has_caught_up: Cell<bool>,
 }
 
 impl Annotator<'_> {
+    /// Looks for what may have to be waited for until the deadline.
+    fn patiently<T>(&self, look: impl FnOnce(Instant) -> T) -> T {
+        let began = Instant::now();
+        let found = look(began + self.patience.get());
+        self.patience.set(self.patience.get().saturating_sub(began.elapsed()));
+        found
+    }
+
     /// Each with what is known at once: names, translation, other end; and with who translates.
     fn known(&self, connections: &[&Connection]) -> (Vec<Annotation>, Vec<Option<Translated>>) {
         let Context { nat, names, ends, .. } = self.context;
@@ -201,7 +211,10 @@ impl Annotator<'_> {
         };
         let mut translated = vec![None; connections.len()];
         if let Some(nat) = nat {
-            let looking = if self.has_caught_up.replace(true) { nat.look_again() } else { nat.look() };
+            let looking = match self.has_caught_up.replace(true) {
+                true => nat.look_again(),
+                false => self.patiently(|_| nat.look()),
+            };
             looking.of_each(connections.iter().copied().zip(&mut translated));
         }
         for (known, translated) in known.iter_mut().zip(&translated) {
@@ -232,7 +245,7 @@ impl Annotate for Annotator<'_> {
             let asked = connections.iter().zip(&mut known);
             let owned = asked
                 .filter_map(|(connection, known)| Some((connection.owner.as_ref()?, &mut known.process)));
-            processes.look(self.deadline).of_each(owned);
+            self.patiently(|deadline| processes.look(deadline).of_each(owned));
         }
         if let Some(routes) = &self.context.routes {
             let asked = connections.iter().zip(&mut known).zip(translated).map(
@@ -244,7 +257,7 @@ impl Annotate for Annotator<'_> {
                     ((netns, local, remote), &mut known.route)
                 },
             );
-            routes.look(self.deadline).of_each(asked);
+            self.patiently(|deadline| routes.look(deadline).of_each(asked));
         }
         known
     }
@@ -265,13 +278,14 @@ impl Annotate for Annotator<'_> {
             known.names = names.look().of(remote.ip(), rollup.owner.map_or(0, |owner| owner.pid));
         }
         if let Some(routes) = &self.context.routes {
-            known.route = routes.look(self.deadline).of(common.netns, local, remote);
+            known.route = self.patiently(|deadline| routes.look(deadline).of(common.netns, local, remote));
         }
         known
     }
 
     fn process(&self, owner: &Owner) -> Option<Arc<Process>> {
-        self.context.processes.as_ref()?.look(self.deadline).of(owner)
+        let processes = self.context.processes.as_ref()?;
+        self.patiently(|deadline| processes.look(deadline).of(owner))
     }
 }
 
@@ -285,5 +299,26 @@ fn destination(remote: SocketAddr, direction: Direction, nat: Option<Nat>) -> So
     match nat {
         Some(nat) if direction == Direction::Outgoing => nat.remote,
         _ => remote,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespaces::fixtures::Nowhere;
+
+    #[test]
+    fn an_answer_waits_for_so_long_in_all_however_long_its_reader_takes() {
+        let namespaces: Arc<dyn Namespaces> = Arc::new(Nowhere);
+        let (context, _) = Context::start(ContextSettings::default(), &namespaces, |_| None);
+        let annotator = context.annotator();
+        let wait_until = |time: Instant| while Instant::now() < time {};
+        let began = Instant::now();
+        wait_until(began + PATIENCE);
+        annotator.patiently(|deadline| assert!(deadline >= began + 2 * PATIENCE));
+        assert!(annotator.patience.get() > Duration::ZERO);
+        annotator.patiently(wait_until);
+        assert_eq!(annotator.patience.get(), Duration::ZERO);
+        annotator.patiently(|deadline| assert!(deadline <= Instant::now()));
     }
 }

@@ -27,3 +27,23 @@ pub trait Namespaces: Send + Sync {
     /// The namespace is gone, or another one has its place; it may not be entered; there is no such protocol.
     fn netlink(&self, namespace: &Namespace, protocol: i32) -> io::Result<OwnedFd>;
 }
+
+#[cfg(test)]
+pub(crate) mod fixtures {
+    //! A host without namespaces.
+
+    use super::*;
+
+    #[derive(Debug)]
+    pub(crate) struct Nowhere;
+
+    impl Namespaces for Nowhere {
+        fn all(&self) -> Vec<Namespace> {
+            Vec::new()
+        }
+
+        fn netlink(&self, _: &Namespace, _: i32) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+}

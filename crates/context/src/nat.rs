@@ -114,18 +114,12 @@ impl Translations {
         lock(&self.shared.troubles).sentence()
     }
 
-    /// What was counted.
+    /// What was counted. Does not wait for who takes in what the kernel has told.
     #[must_use]
     pub fn counts(&self) -> NatCounts {
-        let namespaces = lock(&self.shared.listeners).len();
         let table = lock(&self.shared.table);
         let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
-        NatCounts {
-            entries: count(table.len()),
-            namespaces: count(namespaces),
-            evicted: table.evicted(),
-            ..self.shared.totals.read()
-        }
+        NatCounts { entries: count(table.len()), evicted: table.evicted(), ..self.shared.totals.read() }
     }
 }
 
@@ -191,5 +185,22 @@ impl Looking<'_> {
 impl fmt::Debug for Looking<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Looking").field("entries", &self.table.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespaces::fixtures::Nowhere;
+
+    #[test]
+    fn who_counts_and_who_looks_again_does_not_wait_for_what_is_taken_in() {
+        let translations =
+            Translations::start(NatLimits::default(), Arc::new(Nowhere)).expect("threads are to be had");
+        let taking_in = lock(&translations.shared.listeners);
+        assert_eq!(translations.counts().namespaces, 0);
+        drop(translations.look_again());
+        drop(translations.degradation());
+        drop(taking_in);
     }
 }

@@ -37,6 +37,7 @@ pub(crate) struct Totals {
     pub(crate) failed_dumps: AtomicU64,
     pub(crate) malformed: AtomicU64,
     pub(crate) unread_namespaces: AtomicU64,
+    pub(crate) namespaces: AtomicU64,
 }
 
 pub(crate) fn add(total: &AtomicU64, number: u64) {
@@ -49,6 +50,7 @@ impl Totals {
         let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
         NatCounts {
             unread_namespaces: read(&self.unread_namespaces),
+            namespaces: read(&self.namespaces),
             datagrams: read(&self.datagrams),
             events: read(&self.events),
             overflows: read(&self.overflows),

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{Timespec, epoll::Event};
 
-use super::counts::add;
+use super::counts::{Totals, add};
 use super::message::{Message, read};
 use super::shared::{Shared, lock, now};
 use super::socket::{self, DATAGRAM_BYTES, Read};
@@ -78,6 +79,12 @@ impl Listeners {
 
     pub(crate) fn len(&self) -> usize {
         self.by_inode.len()
+    }
+
+    /// Counts them, for those who do not wait for this.
+    pub(crate) fn count(&self, totals: &Totals) {
+        let number = u64::try_from(self.len()).unwrap_or(u64::MAX);
+        totals.namespaces.store(number, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self, inode: u32) -> Option<&Namespace> {
@@ -186,6 +193,7 @@ impl Listeners {
                 Err(_) => {
                     // It would wake us for ever. The next look at the namespaces opens another one.
                     self.by_inode.remove(&inode);
+                    self.count(&shared.totals);
                     break;
                 }
             }

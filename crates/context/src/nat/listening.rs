@@ -157,6 +157,7 @@ fn look(shared: &Shared) {
         lock(&shared.table).know(namespace.inode);
     }
     shared.totals.unread_namespaces.store(unread, Ordering::Relaxed);
+    lock(&shared.listeners).count(&shared.totals);
     let trouble = match (home, last) {
         (Some(why), _) => Some(format!("translated addresses of the host are not known: {why}")),
         (None, Some(why)) => {
