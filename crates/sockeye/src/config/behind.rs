@@ -3,7 +3,10 @@
 use context::{ContextSettings, DnsLimits, EndLimits, NatLimits, ProcessSettings, RouteLimits, Scrub};
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, ConfigError};
+
+/// Further names of secrets, at most: each is looked for in every argument.
+const SCRUB_WORDS_MAX: usize = 64;
 
 /// Who is behind connections: what is found out beyond what the kernel says with a connection. What could not be found out is
 /// absent in answers.
@@ -32,6 +35,27 @@ impl Default for Behind {
     }
 }
 
+impl Behind {
+    /// Whether all is in its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`] for the first that is not.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let refused = |value| {
+            let (key, allowed) = ("context.scrub_words", "at most 64 words, each with a letter or a digit");
+            Err(ConfigError::Range { key, value, allowed })
+        };
+        if self.scrub_words.len() > SCRUB_WORDS_MAX {
+            return refused(format!("{} words", self.scrub_words.len()));
+        }
+        // It would hide nothing.
+        match self.scrub_words.iter().find(|word| !word.contains(char::is_alphanumeric)) {
+            Some(word) => refused(format!("{word:?}")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Config {
     /// What the context is to know.
     #[must_use]
@@ -46,7 +70,7 @@ impl Config {
                 ..ProcessSettings::default()
             }),
             nat: nat.then(|| NatLimits { entries: number(limits.nat_entries), ..NatLimits::default() }),
-            names: self.collect.dns.then(|| DnsLimits {
+            names: (self.collect.dns || self.collect.dns_tcp).then(|| DnsLimits {
                 ports: self.collect.dns_ports.clone(),
                 addresses: number(limits.names),
                 names: number(limits.names).saturating_add(1),
@@ -61,6 +85,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Collect;
 
     /// What all of them take together is measured with the defaults of the context.
     #[test]
@@ -73,5 +98,15 @@ mod tests {
         assert_eq!(settings.names, Some(DnsLimits::default()));
         assert_eq!(settings.routes, Some(RouteLimits::default()));
         assert_eq!(settings.ends, EndLimits::default());
+    }
+
+    #[test]
+    fn names_are_learnt_where_messages_of_name_servers_are_copied_over_whatever() {
+        let learns = |dns, dns_tcp| {
+            let collect = Collect { dns, dns_tcp, ..Collect::default() };
+            Config { collect, ..Config::default() }.context_settings().names.is_some()
+        };
+        assert!(learns(true, false) && learns(false, true));
+        assert!(!learns(false, false));
     }
 }

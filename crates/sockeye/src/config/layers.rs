@@ -157,6 +157,7 @@ impl Config {
             let (key, allowed) = ("collect.dns_ports", "at most 8 ports from 1 to 65535");
             return Err(ConfigError::Range { key, value: format!("{ports:?}"), allowed });
         }
+        self.context.check()?;
         let freshness_ms = self.clients.freshness_ms;
         if freshness_ms > 60_000 {
             let (key, allowed) = ("clients.freshness_ms", "0 to 60000 milliseconds");
@@ -318,6 +319,10 @@ mod tests {
             error(ports, &[]).contains("collect.dns_ports = [1, 2, 3, 4, 5, 6, 7, 8, 9]: at most 8 ports")
         );
         assert!(error("", &[("SOCKEYE_COLLECT__DNS_PORTS", "[0]")]).contains("dns_ports = [0]: at most 8"));
+        let words = format!("[context]\nscrub_words = [{}]\n", "\"session\", ".repeat(65));
+        assert!(error(&words, &[]).contains("context.scrub_words = 65 words: at most 64 words"));
+        let words = "[context]\nscrub_words = [\"pin\", \"--\"]\n";
+        assert!(error(words, &[]).contains("context.scrub_words = \"--\": at most 64 words"));
         assert!(error("[listen]\nmode = \"rw\"\n", &[]).contains("listen.mode"));
         let many = error("[limits]\nclients = \"many\"\n", &[]);
         assert!(many.contains(".toml: bad value: limits.clients = \"many\": invalid type"), "{many}");
