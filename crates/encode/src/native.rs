@@ -71,7 +71,7 @@ pub fn write_delta(
     let head = head(answer);
     let untold = RefCell::new(Untold::of(answer.delta));
     let told = Told { answer, fields, untold: &untold };
-    let rest = Rest { untold: &untold, wanted: fields == Fields::ALL };
+    let rest = Rest { untold: &untold, wanted: fields.tell_lookups() };
     match form {
         Form::Json => Ok(serde_json::to_writer(out, &AnswerJson { head, connections: told, lookups: rest })?),
         Form::Lines => {
@@ -195,7 +195,7 @@ impl Serialize for Told<'_> {
     }
 }
 
-/// What came of lookups through connections that were not told. Who wants some fields of connections only does not want them.
+/// What came of lookups through connections that were not told, for who wants lookups told.
 struct Rest<'a> {
     untold: &'a RefCell<Untold<'a>>,
     wanted: bool,

@@ -85,6 +85,11 @@ impl Fields {
         from_context.iter().filter_map(|name| bit(name)).any(|bit| self.0 & bit != 0)
     }
 
+    /// True when it is told what came of lookups.
+    pub(super) fn tell_lookups(self) -> bool {
+        bit("lookups").is_some_and(|bit| self.0 & bit != 0)
+    }
+
     /// The fields with these names, which are separated by commas.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod ends;
 mod fixtures;
 mod golden;
 mod keys;
+mod lookups;
 mod rules;
 mod telemetry;
 mod udp;
