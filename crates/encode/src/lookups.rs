@@ -3,51 +3,55 @@
 //! Owns the names of DNS parameters. Adds nothing up: `deltas` has done that.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::ops::Range;
 
 use connections::ConnectionId;
 use deltas::{Delta, LookupSum};
-use foldhash::quality::RandomState;
 
-/// The lookups of an answer that have not been told yet. About 60 bytes each.
+/// The lookups of an answer, and which of them were told. 33 bytes each: there may be one for each of very many connections.
 pub(crate) struct Untold<'a> {
-    by_connection: HashMap<ConnectionId, Vec<&'a LookupSum>, RandomState>,
+    /// Sorted by connection, those of one in their order.
+    of_connections: Vec<(ConnectionId, &'a LookupSum)>,
+    /// By place there.
+    is_told: Vec<Cell<bool>>,
     delta: &'a Delta,
 }
 
 impl<'a> Untold<'a> {
     pub(crate) fn of(delta: &'a Delta) -> Self {
-        let mut by_connection: HashMap<_, Vec<_>, _> = HashMap::default();
-        for sum in delta.lookups.iter() {
-            if let Some(connection) = sum.connection {
-                by_connection.entry(connection).or_default().push(sum);
-            }
-        }
-        Self { by_connection, delta }
+        let with_connection = |sum: &'a LookupSum| sum.connection.map(|connection| (connection, sum));
+        let count = delta.lookups.iter().filter(|sum| sum.connection.is_some()).count();
+        let mut of_connections = Vec::with_capacity(count);
+        of_connections.extend(delta.lookups.iter().filter_map(with_connection));
+        of_connections.sort_by_key(|(connection, _)| *connection);
+        let is_told = vec![Cell::new(false); of_connections.len()];
+        Self { of_connections, is_told, delta }
     }
 
     /// Those of one connection, in their order.
-    pub(crate) fn of_connection(&self, connection: &ConnectionId) -> &[&'a LookupSum] {
-        // Most answers have none.
-        let known = (!self.by_connection.is_empty()).then(|| self.by_connection.get(connection)).flatten();
-        known.map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn of_connection(&self, connection: ConnectionId) -> impl Iterator<Item = &'a LookupSum> {
+        let own = self.of_connections.get(self.places(connection)).unwrap_or_default();
+        own.iter().map(|(_, sum)| *sum)
     }
 
-    /// Takes them.
-    pub(crate) fn take(&mut self, connection: &ConnectionId) -> Vec<&'a LookupSum> {
-        if self.by_connection.is_empty() {
-            Vec::new()
-        } else {
-            self.by_connection.remove(connection).unwrap_or_default()
-        }
+    /// They were told with their connection.
+    pub(crate) fn note_told(&self, connection: ConnectionId) {
+        let places = self.is_told.get(self.places(connection)).unwrap_or_default();
+        places.iter().for_each(|is_told| is_told.set(true));
     }
 
-    /// Those that nobody took, in their order.
+    /// Those that were not told with a connection, in their order.
     pub(crate) fn rest(&self) -> impl Iterator<Item = &'a LookupSum> {
-        let untold = |sum: &&LookupSum| {
-            sum.connection.is_none_or(|connection| self.by_connection.contains_key(&connection))
-        };
-        self.delta.lookups.iter().filter(untold)
+        let is_told = |connection| self.is_told.get(self.places(connection).start).is_some_and(Cell::get);
+        self.delta.lookups.iter().filter(move |sum| !sum.connection.is_some_and(is_told))
+    }
+
+    fn places(&self, connection: ConnectionId) -> Range<usize> {
+        let all = &self.of_connections;
+        let start = all.partition_point(|(other, _)| *other < connection);
+        let own = all.iter().skip(start).take_while(|(other, _)| *other == connection).count();
+        start..start + own
     }
 }
 

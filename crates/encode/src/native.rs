@@ -19,7 +19,6 @@ mod rollup;
 mod tcp;
 mod udp;
 
-use std::cell::RefCell;
 use std::io;
 
 use connections::{KernelTime, WallOffset};
@@ -69,7 +68,7 @@ pub fn write_delta(
     fields: Fields,
 ) -> io::Result<()> {
     let head = head(answer);
-    let untold = RefCell::new(Untold::of(answer.delta));
+    let untold = Untold::of(answer.delta);
     let told = Told { answer, fields, untold: &untold };
     let rest = Rest { untold: &untold, wanted: fields.tell_lookups() };
     match form {
@@ -158,8 +157,7 @@ struct AnswerJson<'a> {
 struct Told<'a> {
     answer: &'a Answer<'a>,
     fields: Fields,
-    /// Lookups of connections that have not come yet.
-    untold: &'a RefCell<Untold<'a>>,
+    untold: &'a Untold<'a>,
 }
 
 impl Told<'_> {
@@ -171,9 +169,11 @@ impl Told<'_> {
         for (record, annotation) in annotated(delta.records().map(Unpacked::from), context) {
             let mut connection = match record {
                 Unpacked::One(change) => {
-                    let lookups = self.untold.borrow_mut().take(&change.connection.id);
+                    let id = change.connection.id;
+                    let lookups = self.untold.of_connection(id);
                     let mut connection = proto::Connection::of_change(&change, wall);
-                    connection.lookups = lookups.into_iter().map(proto::Lookups::of_connection).collect();
+                    connection.lookups = lookups.map(proto::Lookups::of_connection).collect();
+                    self.untold.note_told(id);
                     connection
                 }
                 Unpacked::Several(id, rollup, _) => proto::Connection::of_roll_up(id, &rollup, wall),
@@ -197,14 +197,13 @@ impl Serialize for Told<'_> {
 
 /// What came of lookups through connections that were not told, for who wants lookups told.
 struct Rest<'a> {
-    untold: &'a RefCell<Untold<'a>>,
+    untold: &'a Untold<'a>,
     wanted: bool,
 }
 
 impl Rest<'_> {
     fn each<E>(&self, mut tell: impl FnMut(&proto::Lookups) -> Result<(), E>) -> Result<(), E> {
-        let untold = self.untold.borrow();
-        let rest = untold.rest().filter(|_| self.wanted);
+        let rest = self.untold.rest().filter(|_| self.wanted);
         rest.map(proto::Lookups::alone).try_for_each(|lookups| tell(&lookups))
     }
 }

@@ -11,7 +11,7 @@ use connections::{
     Connection, Counters, Direction, Failure, FailureKind, GlobalId, KernelTime, State, WallOffset,
 };
 use context::{Known, everything};
-use deltas::Delta;
+use deltas::{Change, Delta, LookupSum};
 use encode::{Answer, native, reference};
 use fixtures::{change, connection, empty_delta, owner};
 use peak_alloc::PeakAlloc;
@@ -21,6 +21,11 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const CHANGES: u32 = 100_000;
 const MOST: usize = 8 << 20;
+const LOOKUPS: u32 = 32_768;
+/// Beside them, the domains with their places, and the end of the message, in which all of them stand.
+const MOST_WITH_LOOKUPS: usize = 12 << 20;
+/// The lookups in the order of their connections.
+const SORTED: usize = 1536 << 10;
 /// Of our own dialect, which keeps a batch of records.
 const MOST_NATIVE: usize = 192 << 10;
 
@@ -60,6 +65,22 @@ fn most_bytes_while_writing(delta: &Delta, write: impl Fn(&Answer<'_>) -> io::Re
     ALLOCATOR.peak_usage() - before
 }
 
+fn with_lookups(delta: Delta) -> Delta {
+    let sum = |(number, change): (u32, Change)| LookupSum {
+        connection: Some(change.connection.id),
+        tuple: change.connection.tuple,
+        pid: 7,
+        domain: format!("host-{number}.of-a-usual-length.example").into(),
+        query_type: 1,
+        timed_out: 0,
+        success_latency_ns: 1000,
+        failure_latency_ns: 0,
+        by_rcode: vec![(0, 1)],
+    };
+    let lookups: Vec<_> = (0..LOOKUPS).zip(delta.changes.iter()).map(sum).collect();
+    Delta { lookups: lookups.into(), ..delta }
+}
+
 #[test]
 fn an_answer_of_100_000_connections_takes_less_than_8_mib_beside_its_delta() {
     for tuples in [CHANGES, CHANGES / 2] {
@@ -77,4 +98,14 @@ fn an_answer_of_100_000_connections_takes_less_than_8_mib_beside_its_delta() {
         let most = most_bytes_while_writing(&delta, write);
         assert!(most < MOST_NATIVE, "{form:?}: {most}");
     }
+    // As many sums as are kept at the default limit, each through a connection and of a name of its own.
+    let delta = with_lookups(delta);
+    let most = most_bytes_while_writing(&delta, |answer| {
+        reference::write_connections(&mut io::sink(), answer, reference::Form::Protobuf)
+    });
+    assert!(most < MOST_WITH_LOOKUPS, "with lookups: {most}");
+    let most = most_bytes_while_writing(&delta, |answer| {
+        native::write_delta(&mut io::sink(), answer, native::Form::Protobuf, native::Fields::ALL)
+    });
+    assert!(most < MOST_NATIVE + SORTED, "with lookups: {most}");
 }

@@ -29,7 +29,7 @@ impl<'a> Record<'a> {
             failed_at: _,
         } = connection;
         let container = owner.and_then(|owner| owner.container);
-        let lookups = lookups.of_connection(id).to_vec();
+        let lookups = lookups.of_connection(*id).collect();
         let mut sums = Sums { counters: *delta, container, lookups, ..Sums::default() };
         // It has no facts of UDP, and establishing, closing and failing of TCP alone.
         if let Some(tcp) = facts.tcp() {
