@@ -174,3 +174,45 @@ proptest! {
         }
     }
 }
+
+fn answer(clients: &mut Clients, reader: usize, health: Health) -> Delta {
+    let begun = clients.begin(&id(reader), USER, Ask::default(), NOW).expect("nothing is in flight");
+    let delta = clients.answer(&begun.ticket, &Table::new(1), health, NOW).expect("it began");
+    clients.end(&begun.ticket, true, NOW);
+    delta
+}
+
+#[test]
+fn who_begins_is_not_told_of_lookups_from_before_and_others_are() {
+    let mut world = World::new(1000);
+    world.take(Step::LookUp { name: 1, connection: 1, rcode: Some(0), latency_ns: 1 });
+    world.clients.register(&id(READERS), USER, Settings::default(), NOW).expect("there is room");
+    world.take(Step::LookUp { name: 1, connection: 1, rcode: Some(0), latency_ns: 1 });
+    let mut told = |reader| {
+        let delta = answer(&mut world.clients, reader, Health::default());
+        delta.lookups.iter().map(|sum| sum.count()).sum::<u64>()
+    };
+    assert_eq!((told(READERS), told(0)), (1, 2));
+}
+
+#[test]
+fn the_memory_of_lookups_counts_as_that_of_the_answer() {
+    let mut world = World::new(1000);
+    let before = answer(&mut world.clients, 0, Health::default());
+    let without = world.clients.answer_bytes();
+    drop(before);
+    world.take(Step::LookUp { name: 1, connection: 1, rcode: Some(0), latency_ns: 1 });
+    let _answer = answer(&mut world.clients, 0, Health::default());
+    let with = world.clients.answer_bytes();
+    assert!(with >= without + 64 * size_of::<deltas::LookupSum>(), "a chunk of them: {without} {with}");
+}
+
+#[test]
+fn each_interval_has_the_messages_that_were_lost_in_it() {
+    let mut world = World::new(1000);
+    let mut lost = |messages_lost| {
+        let health = Health { messages_lost, ..Health::default() };
+        answer(&mut world.clients, 0, health).coverage.messages_lost
+    };
+    assert_eq!((lost(5), lost(7), lost(7)), (5, 2, 0));
+}

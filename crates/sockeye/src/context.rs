@@ -88,3 +88,75 @@ impl LookedUp {
         Message::LookedUp(ended, Box::new(self.told))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use collect::{KernelCounts, ProgramCosts};
+    use connections::{KernelTime, LookupOutcome, Protocol, Tuple};
+    use context::DnsLimits;
+
+    use super::*;
+
+    /// A query for `a.` of the type A, or its answer that there is no such name.
+    fn payload(sent: bool, id: u8) -> Payload {
+        let flags = if sent { [0x01, 0x00] } else { [0x81, 0x83] };
+        let mut bytes = vec![0, id];
+        bytes.extend(flags);
+        bytes.extend([0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1]);
+        let end = |port| ([10, 0, 0, 1], port).into();
+        Payload {
+            connection: None,
+            tuple: Tuple { protocol: Protocol::Udp, netns: 1, local: end(4000), remote: end(53) },
+            sender_pid: 7,
+            sent,
+            at: KernelTime(1),
+            whole_bytes: u32::try_from(bytes.len()).expect("it is short"),
+            bytes,
+            tcp_sequence: None,
+        }
+    }
+
+    #[test]
+    fn the_state_is_told_of_lookups_before_the_end_of_the_pass_that_they_were_seen_in() {
+        let settings = ContextSettings { names: Some(DnsLimits::default()), ..ContextSettings::default() };
+        let (context, lookups) = start(settings);
+        let (told, messages) = mpsc::channel();
+        let mut sink = with_context(context, lookups, move |message| {
+            told.send(message).expect("the test listens");
+            ControlFlow::Continue(())
+        });
+        let ended = || Report::PassEnded {
+            request: 1,
+            counts: KernelCounts::default(),
+            costs: ProgramCosts::default(),
+        };
+        assert!(
+            sink(Report::Payloads(vec![payload(true, 1), payload(true, 2), payload(false, 1)])).is_continue()
+        );
+        // The boot of the kernel, at which the other one was asked for, is more than 15 s ago.
+        assert!(sink(ended()).is_continue());
+        assert!(sink(ended()).is_continue());
+        let told: Vec<_> = messages.try_iter().collect();
+        let [Message::LookedUp(answered, _), Message::LookedUp(expired, counts), end, nothing_new] =
+            &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert!(matches!(answered[0].outcome, LookupOutcome::Answered { rcode: 3, .. }), "{answered:?}");
+        assert_eq!(expired[0].outcome, LookupOutcome::TimedOut);
+        assert_eq!((answered.len(), expired.len(), counts.queries, counts.timed_out), (1, 1, 2, 1));
+        for message in [end, nothing_new] {
+            assert!(matches!(message, Message::Report(Report::PassEnded { .. })), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn what_processes_do_goes_to_the_context_and_not_to_the_state() {
+        let (context, lookups) = start(ContextSettings::default());
+        let mut sink = with_context(context, lookups, |message| panic!("{message:?}"));
+        assert!(sink(Report::Processes(Vec::new())).is_continue());
+        assert!(sink(Report::Payloads(vec![payload(true, 1)])).is_continue(), "names are off");
+    }
+}

@@ -170,8 +170,11 @@ mod tests {
 
     #[test]
     fn who_wants_counters_alone_asks_nobody_who_is_behind_connections() {
-        let needs = |text| Fields::parse(text).expect("fields").need_context();
-        assert!(Fields::ALL.need_context() && needs("nat") && needs("delta,owner"));
+        let needs = |text: &str| Fields::parse(text).expect("fields").need_context();
+        for name in ["owner", "remote", "intra_host", "nat", "names", "route"] {
+            assert!(needs(&format!("delta,{name}")), "{name}");
+        }
+        assert!(Fields::ALL.need_context());
         assert!(!needs("id") && !needs("local,state,total,delta,tcp,lookups"));
     }
 

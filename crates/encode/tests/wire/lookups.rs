@@ -2,7 +2,7 @@
 
 use std::io;
 
-use connections::{Connection, Counters, KernelTime, Protocol, State};
+use connections::{Connection, ContainerId, Counters, KernelTime, Owner, Protocol, State};
 use deltas::{Change, Delta, LookupSum, View};
 use encode::{Answer, native};
 use serde_json::{Value, json};
@@ -14,6 +14,15 @@ fn asked(cookie: u64, local: &str) -> Change {
     connection.tuple.protocol = Protocol::Udp;
     let delta = Counters { sent_bytes: 30, ..Counters::default() };
     change(Connection { owner: Some(owner("dig")), total: delta, ..connection }, delta)
+}
+
+/// One that lived for a moment.
+fn short(cookie: u64, local: &str) -> Change {
+    let mut change = asked(cookie, local);
+    change.connection.state = State::Closed;
+    change.connection.opened_at = Some(KernelTime(world::FROM));
+    change.connection.closed_at = Some(KernelTime(world::FROM + 5));
+    change
 }
 
 fn sum(through: &Connection, domain: &str, answers: u64) -> LookupSum {
@@ -80,13 +89,6 @@ fn the_reference_has_all_lookups_of_one_key_with_it_each_domain_and_type_once() 
 
 #[test]
 fn lookups_of_connections_that_are_told_together_stand_by_themselves() {
-    let short = |cookie, local| {
-        let mut change = asked(cookie, local);
-        change.connection.state = State::Closed;
-        change.connection.opened_at = Some(KernelTime(world::FROM));
-        change.connection.closed_at = Some(KernelTime(world::FROM + 5));
-        change
-    };
     let changes = vec![short(1, "10.0.0.1:4000"), short(2, "10.0.0.1:4001")];
     let lookups: Vec<_> = changes.iter().map(|change| sum(&change.connection, "a.example", 1)).collect();
     let (changes, lookups) = (changes.into(), lookups.into());
@@ -107,4 +109,34 @@ fn lookups_of_connections_that_are_told_together_stand_by_themselves() {
     found.sort();
     let alone = |port| (Some(port), Some("0"), Some(1));
     assert_eq!(found, [(Some(0), Some("60"), None), alone(4000), alone(4001)]);
+}
+
+#[test]
+fn a_connection_whose_only_news_is_lookups_is_told_with_its_facts() {
+    let mut quiet = asked(1, "10.0.0.1:4000");
+    quiet.delta = Counters::default();
+    let container = ContainerId::parse(&"0123456789abcdef".repeat(4));
+    quiet.connection.owner = Some(Owner { container, ..owner("dig") });
+    let lookups = vec![sum(&quiet.connection, "a.example", 1)].into();
+    let delta = Delta { changes: vec![quiet].into(), lookups, ..world::empty_delta() };
+    let conns = &json(world::reference_json, &delta)["conns"];
+    assert_eq!(conns.as_array().map(Vec::len), Some(1));
+    assert_eq!(conns[0]["laddr"]["containerId"], "0123456789abcdef".repeat(4));
+}
+
+/// More tuples that were used twice than are added up at once.
+#[test]
+fn lookups_alone_are_told_once_however_many_passes_an_answer_takes() {
+    let twice = |number: u32| {
+        let [_, _, high, low] = (number / 2).to_be_bytes();
+        asked(number.into(), &format!("10.1.{high}.{low}:4000"))
+    };
+    let changes: Vec<_> = (0..2 * 5000).map(twice).collect();
+    let gone = asked(u64::MAX, "10.0.0.1:4001").connection;
+    let lookups = vec![sum(&gone, "a.example", 1)].into();
+    let delta = Delta { changes: changes.into(), lookups, ..world::empty_delta() };
+    let told = json(world::reference_json, &delta);
+    let conns = told["conns"].as_array().expect("a list");
+    let alone = conns.iter().filter(|conn| conn["laddr"]["port"] == 4001).count();
+    assert_eq!((conns.len(), alone), (5001, 1));
 }

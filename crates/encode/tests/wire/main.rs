@@ -1,5 +1,6 @@
 //! The bytes of both dialects, against fixed files and against their rules.
 
+mod behind;
 #[path = "../fixtures/context.rs"]
 mod context;
 mod ends;
