@@ -70,6 +70,16 @@ fn an_excluded_connection_is_followed_and_not_told() {
 }
 
 #[test]
+fn a_live_connection_is_shown_if_it_is_told() {
+    let shown = |table: &Table| table.shows(&sent(1, 1).id);
+    assert!(!shown(&with(exclude(port(443)), [Event::Read(sent(1, 1))])));
+    let mut table = with(include(pid(7)), [Event::Read(owned(1, 1, 7))]);
+    assert!(shown(&table) && !table.shows(&sent(2, 1).id));
+    table.apply(closed(owned(1, 1, 7)));
+    assert!(!shown(&table), "it lives no longer");
+}
+
+#[test]
 fn exclude_rules_have_the_last_word_over_include_rules() {
     let filter = |excluded| Filter { include: vec![port(443), port(7)], exclude: vec![port(excluded)] };
     assert_eq!(told(&with(filter(80), [Event::Read(sent(1, 1))])), (1, 1));
