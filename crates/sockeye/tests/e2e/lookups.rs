@@ -14,6 +14,10 @@ use crate::told_lookups::{Client, Tally, list, reference};
 use crate::wait::{DEADLINE, until, within};
 use crate::world::{RIGHT_V4, RIGHT_V6, VethPair, run};
 
+/// Where nothing may be lost, servers have a port of their own: the limits are those of the host, which others may exhaust.
+const PORT: &str = "5310";
+const PORTS: (&str, &str) = ("SOCKEYE_COLLECT__DNS_PORTS", "[5310]");
+
 /// What the server of these tests knows: among other things a record that does not fit into 512 bytes.
 fn zone() -> String {
     let long: String =
@@ -38,9 +42,9 @@ fn ask_all(world: &VethPair) -> Vec<Dug> {
     let over_v6 = [("alpha.test", "A"), ("nowhere.test", "A")];
     let of_loopback = [("broken.test", "A"), ("broken.test", "A"), ("beta.test", "AAAA")];
     vec![
-        dig(&world.left, &[&format!("@{RIGHT_V4}")], &over_v4),
-        dig(&world.left, &[&format!("@{RIGHT_V6}")], &over_v6),
-        dig(&world.left, &["@127.0.0.1"], &of_loopback),
+        dig(&world.left, &["-p", PORT, &format!("@{RIGHT_V4}")], &over_v4),
+        dig(&world.left, &["-p", PORT, &format!("@{RIGHT_V6}")], &over_v6),
+        dig(&world.left, &["-p", PORT, "@127.0.0.1"], &of_loopback),
     ]
 }
 
@@ -81,9 +85,9 @@ fn every_lookup_is_told_once_to_every_client_in_both_dialects() {
         return;
     }
     let world = VethPair::new();
-    let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4, RIGHT_V6], &zone());
-    let resolver = NameServer::unbound(&world.left, RIGHT_V4);
-    let daemon = Daemon::start();
+    let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4, RIGHT_V6], &format!("{}port={PORT}", zone()));
+    let resolver = NameServer::unbound(&world.left, PORT, &format!("{RIGHT_V4}@{PORT}"));
+    let daemon = Daemon::with(&[PORTS]);
     let mut polls = Client::register(daemon.socket(), "polls", Way::Itself);
     let mut keeps = Client::register(daemon.socket(), "keeps", Way::After);
     assert_eq!(get(&daemon.socket(), "/network_tracer/register?client_id=old").status, 200);
@@ -132,14 +136,15 @@ fn an_answer_that_does_not_fit_is_told_again_over_tcp_where_that_is_read() {
         return;
     }
     let world = VethPair::new();
-    let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4], &zone());
+    let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4], &format!("{}port={PORT}", zone()));
     let (tcp, udp) = (("SOCKEYE_COLLECT__DNS_TCP", "true"), ("SOCKEYE_COLLECT__UDP", "false"));
-    let daemons = [Daemon::with(&[tcp]), Daemon::with(&[tcp, udp]), Daemon::start()];
+    let daemons = [Daemon::with(&[PORTS, tcp]), Daemon::with(&[PORTS, tcp, udp]), Daemon::with(&[PORTS])];
     let mut clients =
         [0, 1, 2].map(|place: usize| Client::register(daemons[place].socket(), "a", Way::Itself));
     // dig asks again over TCP by itself; the last one asks twice over one TCP connection.
-    let dug = dig(&world.left, &["+bufsize=512", &format!("@{RIGHT_V4}")], &[("big.test", "TXT")]);
-    let keep = ["+tcp", "+keepopen", &format!("@{RIGHT_V4}")];
+    let dug =
+        dig(&world.left, &["-p", PORT, "+bufsize=512", &format!("@{RIGHT_V4}")], &[("big.test", "TXT")]);
+    let keep = ["-p", PORT, "+tcp", "+keepopen", &format!("@{RIGHT_V4}")];
     dig(&world.left, &keep, &[("alpha.test", "A"), ("nowhere.test", "A")]);
     let key = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
     assert_eq!(dug.answers[&key("big.test", "TXT")]["NOERROR"], 1);
@@ -210,7 +215,6 @@ fn only_the_ports_of_the_configuration_are_read_and_none_without_dns_or_udp() {
         assert_eq!((dns["served_by"].is_string(), dns["degradation"].is_null()), (is_on, true), "{dns}");
         let names = list(&last["connections"]).iter().filter(|told| !told["names"].is_null()).count();
         assert!(is_on || names == 0, "no names: {last}");
-        lost_nothing(&last);
     }
 }
 
@@ -232,7 +236,7 @@ fn a_name_server_behind_a_translated_address_is_told_as_it_was_asked() {
     world.left.inside(|| run("nft", &[TRANSLATED]));
     let _server = NameServer::dnsmasq(&world.right, &[RIGHT_V4], &format!("{}port=5399", zone()));
     // dig connects its sockets, and the resolver does not.
-    let resolver = NameServer::unbound(&world.left, "10.96.0.10");
+    let resolver = NameServer::unbound(&world.left, "53", "10.96.0.10");
     let daemon = Daemon::start();
     let mut client = Client::register(daemon.socket(), "a", Way::Itself);
     dig(&world.left, &["@10.96.0.10"], &[("alpha.test", "A")]);

@@ -105,7 +105,7 @@ fn a_connection_has_the_name_first_that_its_own_process_asked_for() {
     }
     let site = Site::new("61");
     let _server = NameServer::dnsmasq(&site.world.right, &[RIGHT_V4], &site.zone("names"));
-    let _resolver = NameServer::unbound(&site.world.left, RIGHT_V4);
+    let _resolver = NameServer::unbound(&site.world.left, "53", RIGHT_V4);
     let daemon = Daemon::start();
     let mut ledger = Ledger::register(daemon.socket(), "a");
     assert_eq!(get(&daemon.socket(), "/network_tracer/register?client_id=b").status, 200);

@@ -45,8 +45,8 @@ impl NameServer {
         Self::start(space, place, command)
     }
 
-    /// An `unbound` on 127.0.0.1 that asks another for what it does not have, except for `broken.test`, which nobody serves.
-    pub fn unbound(space: &NetNs, asks: &str) -> Self {
+    /// An `unbound` on this port of 127.0.0.1 that asks another for what it does not have, except for `broken.test`, which nobody serves.
+    pub fn unbound(space: &NetNs, port: &str, asks: &str) -> Self {
         let place = Place::new();
         let here = place.path().display();
         let config = format!(
@@ -60,6 +60,7 @@ impl NameServer {
     module-config: \"iterator\"
     unknown-server-time-limit: 10000
     interface: 127.0.0.1
+    port: {port}
     access-control: 127.0.0.0/8 allow
     local-zone: \"test.\" nodefault
 remote-control:
