@@ -42,7 +42,7 @@ fn main() {
 
 /// Names are those of the schema, and what JSON has no type for is written by a function of `src/reference/json.rs`.
 fn of_reference(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
-    if message.name() == "Connections" && ["conns", "dns"].contains(&field.name()) {
+    if message.name() == "Connections" && ["conns", "dns", "domains"].contains(&field.name()) {
         return STREAMED.into();
     }
     let name = field.json_name();

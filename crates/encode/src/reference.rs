@@ -73,14 +73,15 @@ pub fn write_connections(out: &mut impl io::Write, answer: &Answer<'_>, form: Fo
     match form {
         Form::Json => {
             let conns = Conns { answer, lists };
-            let message = ConnectionsJson { conns, dns: Names(lists), rest: Rest { answer, lists } };
+            let rest = Rest { answer, lists };
+            let message = ConnectionsJson { conns, dns: Names(lists), domains: Domains(lists), rest };
             Ok(serde_json::to_writer(out, &message)?)
         }
         Form::Protobuf => write_protobuf(out, answer, &mut lists.borrow_mut()),
     }
 }
 
-/// A repeated field is what stands one after the other, and a map is one: each connection and each address is written by
+/// A repeated field is what stands one after the other, and a map is one: each connection, address and domain is written by
 /// itself, and the rest of the message follows.
 fn write_protobuf(out: &mut impl io::Write, answer: &Answer<'_>, lists: &mut Lists) -> io::Result<()> {
     let mut bytes = Vec::new();
@@ -91,6 +92,10 @@ fn write_protobuf(out: &mut impl io::Write, answer: &Answer<'_>, lists: &mut Lis
     })?;
     for named in lists.names() {
         let one = Connections { dns: [named].into(), ..Connections::default() };
+        out.write_all(&one.encode_to_vec())?;
+    }
+    for domain in lists.domains() {
+        let one = Connections { domains: vec![domain.to_owned()], ..Connections::default() };
         out.write_all(&one.encode_to_vec())?;
     }
     out.write_all(&rest(answer.delta, lists).encode_to_vec())
@@ -128,7 +133,7 @@ fn rest(delta: &Delta, lists: &Lists) -> Connections {
         conn_telemetry_map: telemetry(delta),
         // The reference does not fill it either.
         conn_telemetry: None,
-        domains: lists.domains(),
+        domains: Vec::new(),
         routes: lists.routes(),
         compilation_telemetry_by_asset: Default::default(),
         tags: Vec::new(),
@@ -144,6 +149,7 @@ struct ConnectionsJson<'a> {
     conns: Conns<'a>,
     // What follows is known when the connections are written.
     dns: Names<'a>,
+    domains: Domains<'a>,
     #[serde(flatten)]
     rest: Rest<'a>,
 }
@@ -169,6 +175,15 @@ struct Names<'a>(&'a RefCell<Lists>);
 impl Serialize for Names<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.borrow().names())
+    }
+}
+
+/// The domains, each at its place.
+struct Domains<'a>(&'a RefCell<Lists>);
+
+impl Serialize for Domains<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.borrow().domains())
     }
 }
 

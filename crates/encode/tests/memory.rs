@@ -23,7 +23,7 @@ const CHANGES: u32 = 100_000;
 const MOST: usize = 8 << 20;
 const LOOKUPS: u32 = 32_768;
 /// Beside them, the domains with their places, and the end of the message, in which all of them stand.
-const MOST_WITH_LOOKUPS: usize = 12 << 20;
+const MOST_WITH_LOOKUPS: usize = 10 << 20;
 /// The lookups in the order of their connections.
 const SORTED: usize = 1536 << 10;
 /// Of our own dialect, which keeps a batch of records.

@@ -70,8 +70,8 @@ impl Lists {
     }
 
     /// All domains, each at its place.
-    pub(super) fn domains(&self) -> Vec<String> {
-        self.domains.values.iter().map(|domain| domain.to_string()).collect()
+    pub(super) fn domains(&self) -> impl Iterator<Item = &str> {
+        self.domains.values.iter().map(|domain| &**domain)
     }
 
     /// All routes, each at its place.

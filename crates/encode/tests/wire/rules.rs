@@ -118,7 +118,10 @@ fn an_answer_without_news_is_whole_in_both_dialects() {
     let native = world::written(world::native_json, &delta);
     let reference = world::written(world::reference_json, &delta);
     assert!(native.ends_with("\"messages\":0}},\"connections\":[],\"lookups\":[]}"), "{native}");
-    assert!(reference.starts_with("{\"conns\":[],\"dns\":{},\"connTelemetry\":null,"), "{reference}");
+    assert!(
+        reference.starts_with("{\"conns\":[],\"dns\":{},\"domains\":[],\"connTelemetry\":null,"),
+        "{reference}"
+    );
 }
 
 #[test]
