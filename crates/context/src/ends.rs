@@ -132,8 +132,19 @@ impl Table {
             }
         };
         let named: Vec<OfOther> = asked.iter().map(named).collect();
-        self.fetch(named.iter().flat_map(|other| [(By::Global, other.by_id), (By::Tuple, other.mirrored)]));
+        // What is found by its id is not looked for by its tuple.
+        let first = |other: &OfOther| match other.by_id {
+            NONE => [(By::TupleOfNamed, other.mirrored), (By::Tuple, other.mirrored)],
+            by_id => [(By::Global, by_id), (By::Tuple, NONE)],
+        };
+        self.fetch(named.iter().flat_map(first));
         named
+    }
+
+    /// The ends with this tuple that can be the other one of a connection that has a global id, or has none.
+    fn by_tuple(&self, name: u64, has_id: bool) -> impl Iterator<Item = &Known> {
+        let named = if has_id { NONE } else { name };
+        self.alike(By::Tuple, name).chain(self.alike(By::TupleOfNamed, named))
     }
 
     fn find(&self, connection: &Connection, nat: Option<&Nat>, other: &OfOther) -> Found {
@@ -149,14 +160,13 @@ impl Table {
             let met = |known: &&Known| known.lifetime.overlaps(lifetime);
             // Two ids that differ are two connections, however alike the tuples are.
             let has_id = other.by_id != NONE;
-            let can_be = |known: &&Known| !has_id || known.global == NONE;
             let here = |known: &&Known| !inside || known.netns == tuple.netns;
-            let alike = self.alike(By::Tuple, other.mirrored).filter(can_be).filter(here).filter(met);
+            let alike = self.by_tuple(other.mirrored, has_id).filter(here).filter(met);
             alike.for_each(|known| candidates.consider(known));
             // Which namespace translated addresses are of is not known: not always that of the socket.
             if let Some(nat) = nat {
                 let translated = self.names.of_tuple(tuple.protocol, tuple.netns, nat.remote, nat.local);
-                let alike = self.alike(By::Tuple, translated).filter(can_be).filter(met);
+                let alike = self.by_tuple(translated, has_id).filter(met);
                 alike.filter(|_| translated != other.mirrored).for_each(|known| candidates.consider(known));
             }
         }

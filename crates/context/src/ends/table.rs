@@ -38,7 +38,10 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By {
     Connection,
+    /// Of those that have no global id.
     Tuple,
+    /// Of those that have one, which need not be looked at for another that has one too.
+    TupleOfNamed,
     Global,
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Table {
     free: Vec<u32>,
     by_connection: HashTable<u32>,
     by_tuple: HashTable<u32>,
+    by_tuple_of_named: HashTable<u32>,
     by_global: HashTable<u32>,
     /// The places of those that have ended, in the order in which that was told.
     ended: VecDeque<u32>,
@@ -74,15 +78,20 @@ impl Known {
     fn name(&self, by: By) -> u64 {
         match by {
             By::Connection => self.id,
-            By::Tuple => self.tuple & !FREE_BITS,
+            By::Tuple | By::TupleOfNamed => self.tuple & !FREE_BITS,
             By::Global => self.global,
         }
+    }
+
+    /// How it is found by its tuple.
+    fn by_tuple(&self) -> By {
+        if self.global == NONE { By::Tuple } else { By::TupleOfNamed }
     }
 
     fn forget_name(&mut self, by: By) {
         match by {
             By::Connection => self.id = NONE,
-            By::Tuple => self.tuple &= FREE_BITS,
+            By::Tuple | By::TupleOfNamed => self.tuple &= FREE_BITS,
             By::Global => self.global = NONE,
         }
     }
@@ -99,6 +108,7 @@ impl Table {
             free: Vec::new(),
             by_connection: HashTable::new(),
             by_tuple: HashTable::new(),
+            by_tuple_of_named: HashTable::new(),
             by_global: HashTable::new(),
             ended: VecDeque::new(),
         }
@@ -155,7 +165,9 @@ impl Table {
                 self.known.push(known);
             }
         }
-        [By::Connection, By::Tuple, By::Global].into_iter().for_each(|by| self.link(by, place));
+        self.link(By::Connection, place);
+        self.link(By::Global, place);
+        self.link_tuple(place);
         if ended {
             self.ended.push_back(place);
         } else {
@@ -177,15 +189,22 @@ impl Table {
             owner
         };
         let after = Known { id: before.id, ..self.seen(connection, owner, ended) };
-        let renamed = [By::Tuple, By::Global].map(|by| (by, before.name(by) != after.name(by)));
-        for (by, _) in renamed.into_iter().filter(|(_, renamed)| *renamed) {
-            self.unlink(by, place);
+        let renamed = before.global != after.global;
+        let moved = renamed || before.name(By::Tuple) != after.name(By::Tuple);
+        if moved {
+            self.unlink(before.by_tuple(), place);
+        }
+        if renamed {
+            self.unlink(By::Global, place);
         }
         if let Some(known) = self.known.get_mut(at(place)) {
             *known = after;
         }
-        for (by, _) in renamed.into_iter().filter(|(_, renamed)| *renamed) {
-            self.link(by, place);
+        if renamed {
+            self.link(By::Global, place);
+        }
+        if moved {
+            self.link_tuple(place);
         }
         if ended && !before.has_ended() {
             self.ended.push_back(place);
@@ -221,12 +240,20 @@ impl Table {
 
     /// Makes that nothing leads to it any more. Of an ended one the place is in use until its turn comes.
     fn forget(&mut self, place: u32) {
-        for by in [By::Connection, By::Tuple, By::Global] {
+        let by_tuple = self.known.get(at(place)).map_or(By::Tuple, Known::by_tuple);
+        for by in [By::Connection, by_tuple, By::Global] {
             self.unlink(by, place);
         }
         if let Some(known) = self.known.get_mut(at(place)) {
             self.owners.give_back(known.owner);
             known.owner = NOBODY;
+        }
+    }
+
+    /// Makes that it is found by its tuple, after it is found by its global id or is not.
+    fn link_tuple(&mut self, place: u32) {
+        if let Some(by) = self.known.get(at(place)).map(Known::by_tuple) {
+            self.link(by, place);
         }
     }
 
@@ -260,10 +287,11 @@ impl Table {
                 }
             }
         }
-        let Self { known, by_connection, by_tuple, by_global, .. } = self;
+        let Self { known, by_connection, by_tuple, by_tuple_of_named, by_global, .. } = self;
         let index = match by {
             By::Connection => by_connection,
             By::Tuple => by_tuple,
+            By::TupleOfNamed => by_tuple_of_named,
             By::Global => by_global,
         };
         let hash = |place: &u32| known.get(at(*place)).map_or(0, |known| spread(known.name(by)));
@@ -278,6 +306,7 @@ impl Table {
         let index = match by {
             By::Connection => &mut self.by_connection,
             By::Tuple => &mut self.by_tuple,
+            By::TupleOfNamed => &mut self.by_tuple_of_named,
             By::Global => &mut self.by_global,
         };
         if let Ok(found) = index.find_entry(spread(name), |other| *other == place) {
@@ -292,6 +321,7 @@ impl Table {
         match by {
             By::Connection => &self.by_connection,
             By::Tuple => &self.by_tuple,
+            By::TupleOfNamed => &self.by_tuple_of_named,
             By::Global => &self.by_global,
         }
     }
