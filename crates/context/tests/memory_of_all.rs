@@ -138,17 +138,23 @@ fn processes(context: &Context) {
     assert!(counts.evicted > 0 && counts.bytes > limits.limit_bytes * 9 / 10, "{counts:?}");
 }
 
-/// Real ones: the ones of a third of the ports have ended by the time that those of others begin.
+/// Real ones, more than there is room for, from as many addresses as have so many ports.
 fn translations(routed: &Routed, context: &Context) {
     let nat = context.nat().expect("it is on");
     let entries = NatLimits::default().entries;
     routed.router.inside(|| set("netfilter/nf_conntrack_udp_timeout", "2"));
     eventually("it is listened to all namespaces", || nat.counts().dumps >= 3);
+    let sources = [21, 22, 23, 24].map(|last| format!("10.1.0.{last}"));
+    for source in &sources {
+        routed.client.ip(&["address", "add", &format!("{source}/24"), "dev", "cable"]);
+    }
     routed.client.inside(|| {
         let mut begun = 0;
+        let mut sources = sources.iter().cycle();
         while nat.counts().evicted < u64::try_from(entries / 4).expect("it is small") {
+            let source = sources.next().expect("it begins again");
             for port in 0..50_000 {
-                let socket = UdpSocket::bind(("10.1.0.1", port + 10_000)).expect("it is free");
+                let socket = UdpSocket::bind((source.as_str(), port + 10_000)).expect("it is free");
                 // Nobody listens, and the answer may be an error already.
                 let _ = socket.send_to(b"x", address(ROUTER_V4, PUBLIC_PORT));
             }

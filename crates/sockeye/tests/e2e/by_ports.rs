@@ -40,7 +40,9 @@ fn check_together(answer: &Value, exchange: &Exchange) {
     {
         let found = records.iter().find(|record| record["direction"] == direction);
         let record = found.unwrap_or_else(|| panic!("nothing {direction} in {records:?}"));
-        assert_eq!((&record["local"], &record["remote"]), (local, remote), "{record}");
+        let ends = [&record["local"], &record["remote"]].map(|end| (&end["address"], &end["port"]));
+        let expected = [local, remote].map(|end| (&end["address"], &end["port"]));
+        assert_eq!(ends, expected, "{record}");
         assert_eq!(
             (&record["rolled_up"], &record["established"]),
             (&SHORT.into(), &SHORT.into()),

@@ -98,6 +98,10 @@ fn the_debug_paths_show_what_there_is_and_change_nothing() {
         stats["network_tracer"]["counters"]["passes"].as_u64().is_some_and(|passes| passes > 0),
         "{stats}"
     );
-    assert_eq!(get(&socket, "/network_tracer/debug/conntrack/host").status, 404);
+    for (page, has) in [("conntrack/cached", "Entries"), ("conntrack/host", "RootNS")] {
+        let page = get(&socket, &format!("/network_tracer/debug/{page}"));
+        assert!(page.status == 200 && page.json()[has].is_object() != (has == "RootNS"), "{page:?}");
+    }
+    assert_eq!(get(&socket, "/network_tracer/debug/usm_telemetry").status, 404);
     assert!(get(&socket, "/telemetry").body.contains("sockeye_build_info"));
 }
