@@ -454,9 +454,9 @@ impl State {
             costs: &self.costs,
             clients: &self.clients,
             now: kernel_now(),
-            // Each client counts for itself what it was not told in time; here each connection counts once.
             context: self.context.as_deref(),
             dns: self.dns,
+            // Each client counts for itself what it was not told in time; here each connection counts once.
             losses: Losses { closed_log_full: self.clients.given_up(), ..self.health().losses },
             state: self.counts,
             turns: self.turns.counts(),

@@ -5,7 +5,7 @@
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
-use connections::{ConnectionId, Direction, GlobalId, Protocol, Tuple};
+use connections::{ConnectionId, Direction, GlobalId, Protocol};
 use foldhash::quality::RandomState;
 
 /// Bits of a name that are free for what its holder wants to keep beside it.
@@ -51,18 +51,6 @@ impl Names {
             (Some(id), direction) => named(self.0.hash_one((id, direction))),
         }
     }
-}
-
-/// True when the addresses alone say that nothing leaves the network namespace.
-pub(super) fn stays_inside(tuple: &Tuple) -> bool {
-    on_one_host(tuple.local.ip(), tuple.remote.ip())
-}
-
-/// True where both addresses are of one host, whichever that is.
-pub(super) fn on_one_host(local: IpAddr, remote: IpAddr) -> bool {
-    let (local, remote) = (local.to_canonical(), remote.to_canonical());
-    let loopback = local.is_loopback() && remote.is_loopback();
-    loopback || (local == remote && !remote.is_unspecified())
 }
 
 /// The direction as the other end has it.
