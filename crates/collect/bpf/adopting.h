@@ -37,19 +37,17 @@ static __always_inline bool has_slot_in(__u8 state)
 }
 
 /*
- * Claims a slot unless there is one. The slot, if the socket was adopted in this pass (perhaps in an earlier
- * run of the program for it, whose output was thrown away), else NULL.
+ * Claims a slot for `sk`, which is read through `tcp`, unless there is one. The slot, if the socket was
+ * adopted in this pass (perhaps in an earlier run of the program for it, whose output was thrown away), else
+ * NULL.
  */
-static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_out)
+static __always_inline struct slot *adopt(struct tcp_sock *tcp, struct sock *sk, __u64 cookie)
 {
-	struct sock *sk = (struct sock *)tcp;
-	__u64 cookie = cookie_of(sk);
-	*cookie_out = cookie;
 	/*
 	 * The state first: the hook claims before the state is stored, so a socket that begins in between is
 	 * either found or seen as closed. Only iter/tcp holds the socket's lock.
 	 */
-	__u8 state = *(volatile __u8 *)&sk->__sk_common.skc_state;
+	__u8 state = *(volatile __u8 *)&((struct sock *)tcp)->__sk_common.skc_state;
 	struct slot *slot = slot_find(cookie);
 	if (slot) {
 		bool adopted_now = (slot->flags & SLOT_PRE_EXISTING) &&
@@ -58,10 +56,10 @@ static __always_inline struct slot *adopt(struct tcp_sock *tcp, __u64 *cookie_ou
 	}
 	if (!has_slot_in(state))
 		return NULL;
-	slot = table_claim(cookie, sk);
+	slot = claim_readable(cookie, sk);
 	if (!slot)
 		return NULL;
-	slot_begin(slot, sk, older_direction(tcp, state), SLOT_PRE_EXISTING);
+	slot_begin(slot, netns_of(sk), older_direction(tcp, state), SLOT_PRE_EXISTING);
 	return slot;
 }
 
@@ -70,7 +68,7 @@ static __always_inline void tell_adopted(struct seq_file *seq, struct tcp_sock *
 					 __u64 cookie)
 {
 	struct connection_record record;
-	read_connection(&record, tcp, slot, cookie, RECORD_ADOPTED,
+	read_connection(&record, tcp, received_now(tcp), slot, cookie, RECORD_ADOPTED,
 			((struct sock *)tcp)->__sk_common.skc_state);
 	bpf_seq_write(seq, &record, sizeof(record));
 	table_commit(slot, cookie);

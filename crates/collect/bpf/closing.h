@@ -25,7 +25,7 @@ static __always_inline bool aborted_half_closed(struct tcp_sock *tcp, int state_
 static __always_inline void read_final(struct connection_record *record, struct tcp_sock *tcp,
 				       struct slot *slot, __u64 cookie, int state_before)
 {
-	read_connection(record, tcp, slot, cookie, RECORD_CLOSED, state_before);
+	read_connection(record, tcp, received_now(tcp), slot, cookie, RECORD_CLOSED, state_before);
 	record->closed_at_ns = bpf_ktime_get_ns();
 	record->state = TCP_CLOSE;
 	record->state_before = aborted_half_closed(tcp, state_before) ? TCP_ESTABLISHED : state_before;
@@ -71,7 +71,7 @@ static __always_inline void tell_deferred(struct connection_record *scratch, str
 	/* Only the one that removes it may tell it. */
 	if (bpf_map_delete_elem(&deferred_records, &cookie))
 		return;
-	if (closing && slot->owner.source <= OWNER_CLOSE && current_is_process())
+	if (closing && slot->owner.source <= OWNER_CLOSE && current_is_closer())
 		owner_from_current(&scratch->owner, OWNER_CLOSE);
 	else if (slot->owner.source != OWNER_NONE)
 		__builtin_memcpy(&scratch->owner, &slot->owner, sizeof(scratch->owner));

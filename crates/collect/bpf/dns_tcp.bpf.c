@@ -11,6 +11,7 @@
 #include "record.h"
 #include "shared_maps.h"
 #include "maps.h"
+#include "memory.h"
 #include "payload_maps.h"
 #include "table.h"
 #include "payload.h"

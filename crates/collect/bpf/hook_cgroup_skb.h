@@ -10,7 +10,7 @@
 
 #define PACKET_PASSES 1
 
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
 /* The cookie of a socket whose packet this is; 0 if it is not of UDP. */
 static __always_inline __u64 cookie_if_udp(struct __sk_buff *ctx, struct sock *sk)

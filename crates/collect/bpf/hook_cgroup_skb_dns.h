@@ -10,7 +10,7 @@
 #define SEGMENT_PIECES 4
 #define TCP_FLAG_SYN 2
 
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
 /* The header of TCP as far as we read it. */
 struct segment_header {

@@ -37,7 +37,7 @@ int BPF_PROG(inet_sk_error_report, struct sock *sk)
 	/* A packet was too large for the way: the kernel splits the next one. */
 	if (!is_udp(sk) || !error || error == EMSGSIZE)
 		return 0;
-	key.cookie = sk->__sk_common.skc_cookie.counter;
+	key.cookie = known_cookie(sk);
 	struct udp_slot *slot = udp_slot_of(key.cookie);
 	bool connected = connected_peer(&key, sk);
 	if (slot && slot->state == SLOT_USED) {

@@ -41,7 +41,7 @@ static __always_inline void on_opened_here(struct connection_record *scratch, st
  */
 static __always_inline void on_established(struct connection_record *scratch, struct sock *sk, int old)
 {
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	__u64 cookie = known_cookie(sk);
 	struct slot *slot = slot_find(cookie);
 	if (slot) {
 		slot->established_at_ns = bpf_ktime_get_ns();
@@ -107,20 +107,20 @@ static __always_inline struct slot *claim_at_end(struct connection_record *scrat
  */
 static __always_inline void on_closed_here(struct connection_record *scratch, struct sock *sk, int old)
 {
-	struct slot *slot = slot_find(sk->__sk_common.skc_cookie.counter);
+	struct slot *slot = slot_find(known_cookie(sk));
 	if (!slot)
 		slot = claim_at_end(scratch, sk, old);
-	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_process())
+	if (slot && slot->owner.source <= OWNER_CLOSE && sk->sk_lock.owned && current_is_closer())
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
 
 static __always_inline void on_ended(struct connection_record *scratch, struct sock *sk, int old)
 {
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	__u64 cookie = known_cookie(sk);
 	struct slot *slot = slot_find(cookie);
 	if (!slot) {
 		slot = claim_at_end(scratch, sk, old);
-		cookie = sk->__sk_common.skc_cookie.counter;
+		cookie = known_cookie(sk);
 	}
 	if (!slot) {
 		if (old != TCP_CLOSE && old != TCP_SYN_RECV)

@@ -7,7 +7,7 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	struct connection_record scratch;
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	__u64 cookie = known_cookie(sk);
 	attempt_failed(&scratch, cookie);
 	struct slot *slot = slot_find(cookie);
 	if (!slot)

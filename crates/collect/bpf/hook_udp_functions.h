@@ -69,7 +69,7 @@ int BPF_PROG(udp_enqueue_schedule_skb, struct sock *sk, struct sk_buff *skb)
 
 static __always_inline void end_if_udp(struct sock *sk)
 {
-	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	__u64 cookie = known_cookie(sk);
 	if (cookie && is_udp(sk))
 		end_socket(sk, cookie);
 }

@@ -6,13 +6,9 @@
  * away: so whatever must happen once goes through the ring buffer, not through the sequence file.
  */
 
-/*
- * The memory may be another TCP socket's by now, or none's: a load through bpf_core_cast reads 0 where
- * nothing is mapped, and a cookie that is still right shows that it was read from the socket of this slot.
- */
-static __always_inline bool still_is(struct slot *slot, struct sock *sk, __u64 cookie)
+static __always_inline bool still_is(struct slot *slot, __u64 address, __u64 cookie)
 {
-	return *(volatile __u64 *)&slot->committed == cookie && sk->__sk_common.skc_cookie.counter == cookie;
+	return *(volatile __u64 *)&slot->committed == cookie && is_socket_of(slot, address, cookie);
 }
 
 /*
@@ -25,8 +21,8 @@ static __always_inline void free_if_stale(struct slot *slot, __u64 *socket, __u6
 	if (*(volatile __u64 *)&slot->committed != cookie)
 		return;
 	barrier();
-	struct sock *sk = bpf_core_cast((void *)*(volatile __u64 *)socket, struct sock);
-	if (sk->__sk_common.skc_cookie.counter == cookie || *(volatile __u64 *)&slot->committed != cookie)
+	bool is_of_slot = is_socket_of(slot, *(volatile __u64 *)socket, cookie);
+	if (is_of_slot || *(volatile __u64 *)&slot->committed != cookie)
 		return;
 	COUNT(stale);
 	slot_free(slot, cookie);
@@ -49,7 +45,7 @@ static __always_inline void tell_name(struct seq_file *seq, struct connection_re
 	if (slot->rollup_generation > given->rollups_closed)
 		return;
 	if (slot->rollup_generation <= given->rollups_settled) {
-		table_rekey(slot, cookie, 0);
+		slot_forgets_name(slot, cookie);
 		return;
 	}
 	__builtin_memset(record, 0, sizeof(*record));
@@ -72,7 +68,7 @@ static __always_inline void tell_name(struct seq_file *seq, struct connection_re
 static __always_inline void mark_told(struct slot *slot)
 {
 	if (!slot->told)
-		__sync_fetch_and_or(&slot->told, 1);
+		__sync_fetch_and_add(&slot->told, 1);
 }
 
 static __always_inline void note_ticks(void)
@@ -121,11 +117,14 @@ static __always_inline void note_told(struct slot *slot, __u32 mark, struct orde
 static __always_inline bool read_slot(struct seq_file *seq, struct connection_record *record,
 				      struct slot *slot, __u64 *socket, __u64 cookie, struct orders *given)
 {
-	struct tcp_sock *tcp = bpf_core_cast((void *)*(volatile __u64 *)socket, struct tcp_sock);
-	if (!still_is(slot, (struct sock *)tcp, cookie)) {
+	__u64 address = *(volatile __u64 *)socket, received;
+	struct tcp_sock *tcp = socket_at(address, &received);
+	if (!still_is(slot, address, cookie)) {
 		free_if_stale(slot, socket, cookie);
 		return false;
 	}
+	if (!tcp)
+		return false;
 	/* Before the reading: what changes during it is a change. */
 	__u32 mark = resting_mark(tcp, slot);
 	if (is_unchanged(slot, mark, given))
@@ -133,9 +132,9 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 	barrier();
 	mark_told(slot);
 	int state = ((struct sock *)tcp)->__sk_common.skc_state;
-	read_connection(record, tcp, slot, cookie, RECORD_LIVE, state);
-	bool same = still_is(slot, (struct sock *)tcp, cookie) &&
-		    slot->claimed_at_ns == record->claimed_at_ns && !(slot->flags & SLOT_CLOSED);
+	read_connection(record, tcp, received, slot, cookie, RECORD_LIVE, state);
+	bool same = still_is(slot, address, cookie) && slot->claimed_at_ns == record->claimed_at_ns &&
+		    !(slot->flags & SLOT_CLOSED);
 	if (!same)
 		return false;
 	note_told(slot, mark, given);
@@ -143,6 +142,11 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 	return false;
 }
 
+#ifdef KERNEL_5_8
+static __always_inline void read_bucket(struct bpf_iter__bpf_map_elem *ctx, __u32 index)
+{
+}
+#else
 /* What reading a bucket needs. */
 struct bucket_pass {
 	struct seq_file *seq;
@@ -151,8 +155,8 @@ struct bucket_pass {
 	struct orders *given;
 };
 
-/* A callback, which the verifier follows once and not for each way. */
-static long read_way(__u32 number, struct bucket_pass *pass)
+/* Where it can be a callback, the verifier follows it once, and not for each way. */
+static __noinline long read_way(__u32 number, struct bucket_pass *pass)
 {
 	__u32 way = number & (WAYS - 1);
 	__u64 cookie = pass->bucket->key[way];
@@ -178,19 +182,11 @@ static __always_inline bool is_empty(struct bucket *bucket)
 	return !keys;
 }
 
-SEC("iter/bpf_map_elem")
-int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline void read_bucket(struct bpf_iter__bpf_map_elem *ctx, __u32 index)
 {
-	struct bucket *bucket = ctx->value;
-	__u32 *key = ctx->key;
-	if (!bucket || !key)
-		return 0;
+	if (is_empty(ctx->value))
+		return;
 	/* What the iterator gives can only be read at places that the verifier knows: so look it up. */
-	__u32 index = *key;
-	if (index == 0)
-		note_ticks();
-	if (is_empty(bucket))
-		return 0;
 	struct bucket_pass pass = {
 	    .seq = ctx->meta->seq,
 	    .bucket = bpf_map_lookup_elem(&connection_table, &index),
@@ -198,8 +194,21 @@ int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 	    .given = orders_given(),
 	};
 	if (!pass.bucket || !pass.unchanged || !pass.given)
-		return 0;
-	bpf_loop(WAYS, read_way, &pass, 0);
+		return;
+	for_each_way(read_way, &pass);
 	tell_unchanged(pass.seq, pass.unchanged);
+}
+#endif
+
+SEC("iter/bpf_map_elem")
+int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u32 *key = ctx->key;
+	if (!ctx->value || !key)
+		return 0;
+	__u32 index = *key;
+	if (index == 0)
+		note_ticks();
+	read_bucket(ctx, index);
 	return 0;
 }

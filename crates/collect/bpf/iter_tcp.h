@@ -9,14 +9,15 @@ SEC("iter/tcp")
 int iter_tcp(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
-	__u64 cookie;
 	if (!common)
 		return 0;
 	/* NULL for TIME_WAIT and for requests that are not sockets yet. */
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(common);
 	if (!tcp)
 		return 0;
-	struct slot *slot = adopt(tcp, &cookie);
+	struct sock *sk = (struct sock *)tcp;
+	__u64 cookie = cookie_of(sk);
+	struct slot *slot = adopt(tcp, sk, cookie);
 	if (slot)
 		tell_adopted(ctx->meta->seq, tcp, slot, cookie);
 	return 0;

@@ -78,8 +78,8 @@ struct udp_pass {
 	struct orders *given;
 };
 
-/* A callback, which the verifier follows once and not for each way. */
-static long read_udp_way(__u32 number, struct udp_pass *pass)
+/* Where it can be a callback, the verifier follows it once, and not for each way. */
+static __noinline long read_udp_way(__u32 number, struct udp_pass *pass)
 {
 	__u32 way = number & (WAYS - 1);
 	__u64 cookie = pass->bucket->key[way];
@@ -130,7 +130,7 @@ int iter_udp_sockets(struct bpf_iter__bpf_map_elem *ctx)
 	};
 	if (!pass.bucket || !pass.unchanged || !pass.given)
 		return 0;
-	bpf_loop(WAYS, read_udp_way, &pass, 0);
+	for_each_way(read_udp_way, &pass);
 	tell_unchanged(pass.seq, pass.unchanged);
 	return 0;
 }

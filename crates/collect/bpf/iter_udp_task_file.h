@@ -12,6 +12,7 @@ int iter_udp_task_file(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct orders *given = orders_given();
+	note_search();
 	if (!task || !file || !given)
 		return 0;
 	struct socket *socket = bpf_sock_from_file(file);

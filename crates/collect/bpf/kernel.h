@@ -258,15 +258,18 @@ struct sock {
 	socket_lock_t sk_lock;
 	struct socket *sk_socket;
 	int sk_err;
-	__u8 sk_userlocks;
+	__u8 sk_userlocks : 4; /* four bits before 5.15 */
 	__u8 sk_kern_sock : 1;
 	__u16 sk_type;
 	__u16 sk_protocol;
 };
 
-struct file;
+struct file {
+	void *private_data;
+};
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
 };
 

@@ -56,7 +56,7 @@ _Static_assert(sizeof(struct slot) == 96, "a slot is 96 bytes, 112 with its key 
 /* Eight slots that share the low bits of their socket cookies. The keys are one cache line. */
 struct bucket {
 	__u64 key[WAYS];
-	/* struct sock *, only ever read through bpf_rdonly_cast. */
+	/* struct sock *, only ever read as socket_at does. */
 	__u64 socket[WAYS];
 	struct slot slot[WAYS];
 };
@@ -73,16 +73,23 @@ struct {
 	__type(value, struct bucket);
 } connection_table SEC(".maps");
 
+/* A slot that is in no bucket, with its socket. */
+struct spilled_slot {
+	struct slot slot;
+	__u64 socket;
+};
+
 /*
  * Slots of sockets that found their bucket full, by cookie. They are told when they close, and not read while
- * they live. Written and deleted by the state and destroy hooks. Sized at load.
+ * they live. Written and deleted by the state and destroy hooks. Without atomic operations (KERNEL_5_8) a
+ * bucket cannot be shared: then all slots are here, and read by iter_spilled. Sized at load.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
 	__type(key, __u64);
-	__type(value, struct slot);
+	__type(value, struct spilled_slot);
 } spilled_slots SEC(".maps");
 
 /*
@@ -164,6 +171,6 @@ __u64 spilled_now = 0;
 const struct datagram_record empty_datagram_record = {};
 
 /* What a new entry begins with; too large for a program's stack. */
-const struct slot empty_slot = {};
+const struct spilled_slot empty_slot = {};
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * One reading of a socket: its slot and the kernel's own counters, as a record.
  *
- * The caller has a pointer that may be dereferenced (a tracepoint argument, or one from bpf_rdonly_cast). A
- * live socket is read without its lock: each field is right, the fields need not be of one instant.
+ * The caller has a pointer that may be dereferenced: a tracepoint argument, or what socket_at gave, which may
+ * be a copy, so that pointers in it lead nowhere. A live socket is read without its lock: each field is
+ * right, the fields need not be of one instant.
  */
 #ifndef SOCKEYE_READING_H
 #define SOCKEYE_READING_H
@@ -111,6 +112,11 @@ static __always_inline __u64 payload_received(struct tcp_sock *tcp, __u64 before
 	return received ? received - 1 : 0;
 }
 
+static __always_inline __u64 received_now(struct tcp_sock *tcp)
+{
+	return *(volatile __u64 *)&tcp->bytes_received;
+}
+
 static __always_inline void read_counters(struct connection_record *record, struct tcp_sock *tcp,
 					  bool syn_counted, int state)
 {
@@ -199,12 +205,14 @@ static __always_inline void read_facts(struct connection_record *record, struct 
 	record->unread_bytes = payload_only(tcp->rcv_nxt - tcp->copied_seq, fin_received(tcp));
 }
 
-/* `state` is that of the socket, for a closing one the state that it leaves. */
+/*
+ * `state` is that of the socket, for a closing one the state that it leaves. `received` is what its
+ * bytes_received was before anything else is read.
+ */
 static __always_inline void read_connection(struct connection_record *record, struct tcp_sock *tcp,
-					    struct slot *slot, __u64 cookie, __u8 kind, int state)
+					    __u64 received, struct slot *slot, __u64 cookie, __u8 kind,
+					    int state)
 {
-	__u64 received = *(volatile __u64 *)&tcp->bytes_received;
-
 	__builtin_memcpy(&record->owner, &slot->owner, sizeof(record->owner));
 	record->cookie = cookie;
 	record->claimed_at_ns = slot->claimed_at_ns;

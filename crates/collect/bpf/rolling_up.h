@@ -30,8 +30,6 @@ static __always_inline void add_ending(struct rollup *rollup, struct connection_
 
 static __always_inline void add_counters(struct rollup *rollup, struct connection_record *record)
 {
-	bool counts_rtos = record->rtos != FACT_ABSENT;
-
 	rollup->last_closed_at_ns = record->closed_at_ns;
 	__sync_fetch_and_add(&rollup->connections, 1);
 	__sync_fetch_and_add(&rollup->sent_bytes, record->sent_bytes);
@@ -39,9 +37,12 @@ static __always_inline void add_counters(struct rollup *rollup, struct connectio
 	__sync_fetch_and_add(&rollup->sent_packets, record->sent_packets);
 	__sync_fetch_and_add(&rollup->received_packets, record->received_packets);
 	__sync_fetch_and_add(&rollup->retransmits, record->retransmits);
-	__sync_fetch_and_add(&rollup->without_rtos, !counts_rtos);
-	__sync_fetch_and_add(&rollup->rtos, counts_rtos ? record->rtos : 0);
-	__sync_fetch_and_add(&rollup->rto_recoveries, counts_rtos ? record->rto_recoveries : 0);
+	if (record->rtos == FACT_ABSENT) {
+		__sync_fetch_and_add(&rollup->without_rtos, 1);
+	} else {
+		__sync_fetch_and_add(&rollup->rtos, record->rtos);
+		__sync_fetch_and_add(&rollup->rto_recoveries, record->rto_recoveries);
+	}
 	__sync_fetch_and_add(&rollup->reordering_events, record->reordering_events);
 	__sync_fetch_and_add(&rollup->out_of_order_packets, record->out_of_order_packets);
 	__sync_fetch_and_add(&rollup->delivered_ce_packets, record->delivered_ce_packets);
@@ -54,6 +55,16 @@ static __always_inline __u32 generation_of(void *open)
 	return entry ? entry->connections : 0;
 }
 
+/* The atomic operation is there for its order: after all that was written before it. */
+static __always_inline bool was_told(struct slot *slot)
+{
+	__u32 nothing = 0;
+	/* Or the compiler makes another operation of it, which kernels before 5.12 do not have. */
+	asm volatile("" : "+r"(nothing));
+	__sync_fetch_and_add(&slot->told, nothing);
+	return *(volatile __u32 *)&slot->told;
+}
+
 /*
  * The slot of a connection that was told live keeps its name. True when it does, and may not be freed. The
  * mark of whoever reads it and the one that it is closed (SLOT_CLOSED) are set before the other is looked at,
@@ -62,7 +73,7 @@ static __always_inline __u32 generation_of(void *open)
 static __always_inline bool keep_name(struct slot *slot, struct connection_record *record, __u32 generation,
 				      bool in_rest)
 {
-	if (!slot || (slot->flags & SLOT_SPILLED) || !__sync_fetch_and_add(&slot->told, 0))
+	if (!slot || (slot->flags & SLOT_SPILLED) || !was_told(slot))
 		return false;
 	__builtin_memcpy(&slot->owner, &record->owner, sizeof(slot->owner));
 	slot->rollup_generation = generation;
@@ -70,7 +81,7 @@ static __always_inline bool keep_name(struct slot *slot, struct connection_recor
 	/* It has no other use any more. */
 	slot->established_at_ns = record->closed_at_ns;
 	slot->flags |= SLOT_ROLLED_UP | (in_rest ? SLOT_IN_REST : 0);
-	table_rekey(slot, record->cookie, record->cookie ^ NAME_KEPT);
+	slot_keeps_name(slot, record->cookie);
 	return true;
 }
 

@@ -37,6 +37,7 @@ static __always_inline struct slot *table_find(__u64 cookie)
 	return NULL;
 }
 
+#ifndef KERNEL_5_8
 /* A free slot, now taken for this cookie but not committed: readers skip it until table_commit. */
 static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 {
@@ -45,9 +46,12 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 		return NULL;
 #pragma unroll
 	for (int way = 0; way < WAYS; way++) {
-		if (bucket->key[way] == 0 && __sync_val_compare_and_swap(&bucket->key[way], 0, cookie) == 0) {
+		if (bucket->key[way])
+			continue;
+		/* Always the same, and before the key: whoever finds that finds the slot. */
+		*(volatile __u8 *)&bucket->slot[way].way = way;
+		if (__sync_val_compare_and_swap(&bucket->key[way], 0, cookie) == 0) {
 			bucket->socket[way] = (__u64)sk;
-			*(volatile __u8 *)&bucket->slot[way].way = way;
 			COUNT(claimed);
 			return slot_in(bucket, way);
 		}
@@ -55,6 +59,7 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 	COUNT(table_full);
 	return NULL;
 }
+#endif
 
 static __always_inline void table_commit(struct slot *slot, __u64 cookie)
 {
@@ -76,35 +81,65 @@ static __always_inline void table_rekey(struct slot *slot, __u64 cookie, __u64 k
 /* The slot of this socket, in the table or beside it, or NULL. */
 static __always_inline struct slot *slot_find(__u64 cookie)
 {
-	struct slot *slot = table_find(cookie);
-	if (slot || !*(volatile __u64 *)&spilled_now || !cookie)
+	struct slot *slot = KERNEL_5_12 ? table_find(cookie) : NULL;
+	bool all_are_beside = !KERNEL_5_12;
+	if (slot || !cookie || (!all_are_beside && !*(volatile __u64 *)&spilled_now))
 		return slot;
 	return bpf_map_lookup_elem(&spilled_slots, &cookie);
 }
 
-/* A slot beside the table, which is full. NULL when that place is full too. */
-static __always_inline struct slot *spill(__u64 cookie)
+/* A slot beside the table. NULL when there is no room either. */
+static __always_inline struct slot *claim_beside(__u64 cookie, struct sock *sk)
 {
 	if (bpf_map_update_elem(&spilled_slots, &cookie, &empty_slot, BPF_ANY))
 		return NULL;
-	struct slot *slot = bpf_map_lookup_elem(&spilled_slots, &cookie);
+	struct spilled_slot *spilled = bpf_map_lookup_elem(&spilled_slots, &cookie);
+	if (!spilled)
+		return NULL;
+	spilled->socket = (__u64)sk;
+	COUNT(claimed);
+	return &spilled->slot;
+}
+
+/* A slot for a socket whose bucket is full. */
+static __always_inline struct slot *spill(__u64 cookie, struct sock *sk)
+{
+	struct slot *slot = claim_beside(cookie, sk);
 	if (!slot)
 		return NULL;
 	__sync_fetch_and_add(&spilled_now, 1);
-	COUNT(claimed);
 	COUNT(spilled);
 	return slot;
 }
 
+/* A slot where readers look for it. */
+static __always_inline struct slot *claim_readable(__u64 cookie, struct sock *sk)
+{
+#ifdef KERNEL_5_8
+	struct slot *slot = claim_beside(cookie, sk);
+	if (!slot)
+		COUNT(table_full);
+	return slot;
+#else
+	return table_claim(cookie, sk);
+#endif
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return KERNEL_5_12 ? sk->__sk_common.skc_net.net->ns.inum
+			   : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
 /* What every claimed slot begins with. The owner stays open. */
-static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 direction, __u8 flags)
+static __always_inline void slot_begin(struct slot *slot, __u32 netns, __u8 direction, __u8 flags)
 {
 	__builtin_memset(&slot->owner, 0, sizeof(slot->owner));
 	slot->claimed_at_ns = bpf_ktime_get_ns();
 	slot->established_at_ns = 0;
 	slot->told = (flags & SLOT_PRE_EXISTING) != 0;
 	slot->told_mark = 0;
-	slot->netns = sk->__sk_common.skc_net.net->ns.inum;
+	slot->netns = netns;
 	slot->direction = direction;
 	slot->flags = flags;
 }
@@ -115,19 +150,48 @@ static __always_inline void slot_begin(struct slot *slot, struct sock *sk, __u8 
  */
 static __always_inline struct slot *slot_claim(struct sock *sk, __u64 cookie, __u8 direction, __u8 flags)
 {
-	struct slot *slot = table_claim(cookie, sk);
-	if (!slot) {
+	struct slot *slot = claim_readable(cookie, sk);
+	if (!slot && KERNEL_5_12) {
 		flags |= SLOT_SPILLED;
-		slot = spill(cookie);
+		slot = spill(cookie, sk);
 	}
 	if (slot)
-		slot_begin(slot, sk, direction, flags);
+		slot_begin(slot, netns_of(sk), direction, flags);
 	return slot;
+}
+
+/*
+ * The slot is not that of its socket any more. Beside the table it moves to a place of its own: the name of
+ * the socket is another's soon. There is room, since its old place is given back first.
+ */
+static __always_inline void slot_keeps_name(struct slot *slot, __u64 cookie)
+{
+	if (KERNEL_5_12) {
+		table_rekey(slot, cookie, cookie ^ NAME_KEPT);
+		return;
+	}
+	struct spilled_slot *spilled = (void *)slot;
+	__u64 name = slot->claimed_at_ns | NAME_KEPT;
+	bpf_map_delete_elem(&spilled_slots, &cookie);
+	bpf_map_update_elem(&spilled_slots, &name, spilled, BPF_ANY);
+}
+
+/* The name is not needed any more. */
+static __always_inline void slot_forgets_name(struct slot *slot, __u64 cookie)
+{
+	if (KERNEL_5_12) {
+		table_rekey(slot, cookie, 0);
+		return;
+	}
+	__u64 name = slot->claimed_at_ns | NAME_KEPT;
+	bpf_map_delete_elem(&spilled_slots, &name);
 }
 
 static __always_inline void slot_free(struct slot *slot, __u64 cookie)
 {
-	if (!(slot->flags & SLOT_SPILLED))
+	if (!KERNEL_5_12)
+		bpf_map_delete_elem(&spilled_slots, &cookie);
+	else if (!(slot->flags & SLOT_SPILLED))
 		table_rekey(slot, cookie, 0);
 	else if (!bpf_map_delete_elem(&spilled_slots, &cookie))
 		__sync_fetch_and_sub(&spilled_now, 1);

@@ -14,6 +14,7 @@
 #include "shared_maps.h"
 #include "udp_maps.h"
 #include "payload_maps.h"
+#include "memory.h"
 #include "cookie.h"
 #include "owner.h"
 #include "telling.h"

@@ -24,15 +24,20 @@ static __always_inline bool same_key(struct peer_key *left, struct peer_key *rig
 	return a[3] == b[3] && a[4] == b[4] && a[5] == b[5] && a[1] == b[1] && a[2] == b[2] && a[0] == b[0];
 }
 
-/* The time now, later than every time that was given out before. */
+/* The time now, later than every time that was given out before; with KERNEL_5_8 two CPUs may have the same.
+ */
 static __always_inline __u64 unique_ns(void)
 {
 	__u64 now = bpf_ktime_get_ns();
+#ifndef KERNEL_5_8
 	__u64 last = *(volatile __u64 *)&udp_last_claim_ns;
 	if (now > last && __sync_val_compare_and_swap(&udp_last_claim_ns, last, now) == last)
 		return now;
 	/* Another CPU was quicker: the next nanosecond is nobody's. */
 	return __sync_fetch_and_add(&udp_last_claim_ns, 1) + 1;
+#else
+	return now;
+#endif
 }
 
 static __always_inline bool is_of_kernel(struct owner_record *owner)
@@ -46,9 +51,9 @@ static __always_inline bool is_of_kernel(struct owner_record *owner)
  */
 static __always_inline void note_sender(struct peer *peer, struct sock *sk)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	/* The idle task, which a softirq may interrupt, is of group 0. */
-	if (peer->sender && peer->sender == task->tgid)
+	if (peer->sender && peer->sender == OF_TASK(task, tgid))
 		return;
 	struct owner_record *owner = &peer->owner;
 	if (is_of_kernel(owner))
@@ -97,7 +102,7 @@ static __always_inline void count_in(struct peer *peer, struct sock *sk, struct 
 
 static __always_inline bool port_is_chosen(struct sock *sk)
 {
-	return sk->sk_userlocks & SOCK_BINDPORT_LOCK;
+	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
 }
 
 /*

@@ -22,6 +22,12 @@ static __always_inline bool is_dead(struct sock *sk)
 	return (sk->__sk_common.skc_flags >> SOCK_DEAD_BIT) & 1;
 }
 
+/* As is_dead, of what AT gave. */
+static __always_inline bool is_dead_at(struct sock *sk)
+{
+	return (FIELD(sk, __sk_common.skc_flags) >> SOCK_DEAD_BIT) & 1;
+}
+
 static __always_inline void map_ipv4(__u32 *address, __be32 ipv4)
 {
 	address[0] = 0;
@@ -49,34 +55,35 @@ static __always_inline __u32 interface_of(struct sk_buff *skb)
 	struct net_device *device = skb->dev;
 	if (device)
 		return device->ifindex;
-	struct dst_entry *route =
-	    bpf_core_cast((void *)(skb->_skb_refdst & ~SKB_DST_NOREF), struct dst_entry);
-	device = route->dev;
-	return device ? device->ifindex : 0;
+	struct dst_entry *route = AT(struct dst_entry, skb->_skb_refdst & ~SKB_DST_NOREF);
+	struct net_device *leaving = FIELD(route, dev);
+	return leaving ? FIELD(leaving, ifindex) : 0;
 }
 
 /* The ends as the headers have them. */
 static __always_inline void read_ends(struct peer_key *key, struct sk_buff *skb, bool ipv6, bool sent)
 {
 	unsigned char *head = skb->head;
-	struct udphdr *udp = bpf_core_cast(head + skb->transport_header, struct udphdr);
+	struct udphdr *udp = AT(struct udphdr, head + skb->transport_header);
 	__u32 *source = sent ? key->local_address : key->remote_address;
 	__u32 *destination = sent ? key->remote_address : key->local_address;
 
 	key->scope_id = 0;
 	if (!ipv6) {
-		struct iphdr *ip = bpf_core_cast(head + skb->network_header, struct iphdr);
-		map_ipv4(source, ip->saddr);
-		map_ipv4(destination, ip->daddr);
+		struct iphdr *ip = AT(struct iphdr, head + skb->network_header);
+		map_ipv4(source, FIELD(ip, saddr));
+		map_ipv4(destination, FIELD(ip, daddr));
 	} else {
-		struct ipv6hdr *ip = bpf_core_cast(head + skb->network_header, struct ipv6hdr);
-		copy_ipv6(source, ip->saddr.in6_u.u6_addr32);
-		copy_ipv6(destination, ip->daddr.in6_u.u6_addr32);
+		struct ipv6hdr *ip = AT(struct ipv6hdr, head + skb->network_header);
+		struct in6_addr from = FIELD(ip, saddr), to = FIELD(ip, daddr);
+		copy_ipv6(source, from.in6_u.u6_addr32);
+		copy_ipv6(destination, to.in6_u.u6_addr32);
 		if (is_link_local(source) || is_link_local(destination))
 			key->scope_id = interface_of(skb);
 	}
-	key->local_port = sent ? udp->source : udp->dest;
-	key->remote_port = sent ? udp->dest : udp->source;
+	__be16 from_port = FIELD(udp, source), to_port = FIELD(udp, dest);
+	key->local_port = sent ? from_port : to_port;
+	key->remote_port = sent ? to_port : from_port;
 }
 
 /*
@@ -120,9 +127,9 @@ static __always_inline bool is_ipv6(struct sk_buff *skb)
 /* How many datagrams a packet of so much payload is: several where they leave or came together (GSO, GRO). */
 static __always_inline __u32 datagrams_in(struct sk_buff *skb, __u32 payload)
 {
-	struct skb_shared_info *shared = bpf_core_cast(skb->head + skb->end, struct skb_shared_info);
-	__u32 each = shared->gso_size;
-	if (!each || !(shared->gso_type & SKB_GSO_UDP_L4))
+	struct skb_shared_info *shared = AT(struct skb_shared_info, skb->head + skb->end);
+	__u32 each = FIELD(shared, gso_size);
+	if (!each || !(FIELD(shared, gso_type) & SKB_GSO_UDP_L4))
 		return 1;
 	return (payload + each - 1) / each;
 }

@@ -50,7 +50,7 @@ struct peer {
 	/* No two of a socket are the same. */
 	__u64 claimed_at_ns;
 	__u64 failed_at_ns;
-	/* struct sock *, only ever read through bpf_rdonly_cast. */
+	/* struct sock *, only ever read as AT does. */
 	__u64 socket;
 	__u32 netns;
 	__u32 pad;

@@ -17,8 +17,8 @@ static __always_inline __u32 first_datagram(struct sk_buff *skb, struct datagram
 {
 	if (passed->count <= 1)
 		return passed->bytes;
-	struct skb_shared_info *shared = bpf_core_cast(skb->head + skb->end, struct skb_shared_info);
-	__u32 each = shared->gso_size;
+	struct skb_shared_info *shared = AT(struct skb_shared_info, skb->head + skb->end);
+	__u32 each = FIELD(shared, gso_size);
 	return each < passed->bytes ? each : passed->bytes;
 }
 
@@ -27,7 +27,7 @@ static __always_inline __u32 sender_of(struct sock *sk)
 {
 	if (BPF_CORE_READ_BITFIELD(sk, sk_kern_sock))
 		return 0;
-	return bpf_get_current_task_btf()->tgid;
+	return OF_TASK(current_task(), tgid);
 }
 
 /* `at_hand`: so many bytes of the payload can be read. False when nothing can be copied. */

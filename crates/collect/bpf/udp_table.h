@@ -4,7 +4,8 @@
  *
  * Unlike TCP's nobody holds the socket's lock: datagrams of one socket pass on several CPUs at once. Two that
  * meet a new socket together may claim two slots, if another slot of the bucket was freed in between: both
- * are told, and the second one ends with the socket.
+ * are told, and the second one ends with the socket. Without atomic operations (KERNEL_5_8) there are no
+ * slots: all peers are in the hash beside the table, and belong to whoever sends.
  */
 #ifndef SOCKEYE_UDP_TABLE_H
 #define SOCKEYE_UDP_TABLE_H
@@ -24,7 +25,7 @@ static __always_inline struct udp_slot *udp_slot_in(struct udp_bucket *bucket, i
 /* The slot of this cookie, or NULL. Its claimer may not be done with it: then it may be another's. */
 static __always_inline struct udp_slot *udp_find(__u64 cookie)
 {
-	struct udp_bucket *bucket = udp_bucket_of(cookie);
+	struct udp_bucket *bucket = KERNEL_5_12 ? udp_bucket_of(cookie) : NULL;
 	if (!bucket || !cookie)
 		return NULL;
 #pragma unroll
@@ -65,15 +66,18 @@ static __noinline struct udp_slot *udp_claim(struct sock *sk, __u64 cookie)
 	struct orders *given = orders_given();
 	if (!bucket || !given)
 		return NULL;
+#ifndef KERNEL_5_8
 #pragma unroll
 	for (int way = 0; way < WAYS; way++) {
+		/* Always the same, and before the key: whoever finds that finds the slot. */
+		if (!bucket->key[way])
+			*(volatile __u8 *)&bucket->slot[way].way = way;
 		__u64 found = __sync_val_compare_and_swap(&bucket->key[way], 0, cookie);
 		if (found == cookie)
 			return NULL;
 		if (found)
 			continue;
 		bucket->socket[way] = (__u64)sk;
-		*(volatile __u8 *)&bucket->slot[way].way = way;
 		struct udp_slot *slot = udp_slot_in(bucket, way);
 		udp_slot_begin(slot, sk, !given->udp_adopted);
 		barrier();
@@ -81,6 +85,7 @@ static __noinline struct udp_slot *udp_claim(struct sock *sk, __u64 cookie)
 		return slot;
 	}
 	COUNT(udp_slots_full);
+#endif
 	return NULL;
 }
 
@@ -96,7 +101,11 @@ static __always_inline void udp_free(struct udp_slot *slot, __u64 cookie)
 /* True when it was in state `from`, and is in `to` now. */
 static __always_inline bool udp_slot_moves(struct udp_slot *slot, __u32 from, __u32 to)
 {
+#ifdef KERNEL_5_8
+	return false;
+#else
 	return __sync_val_compare_and_swap(&slot->state, from, to) == from;
+#endif
 }
 
 #endif

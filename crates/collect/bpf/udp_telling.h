@@ -8,24 +8,35 @@
 #ifndef SOCKEYE_UDP_TELLING_H
 #define SOCKEYE_UDP_TELLING_H
 
-/* The memory may be another's by now: a cookie that is still right shows that it is not. */
+/*
+ * The memory may be another's by now: a cookie that is still right shows that it is not. Where that cannot be
+ * asked for (KERNEL_5_8), another UDP socket at the same place is taken for this one until nothing passes.
+ */
+static __always_inline bool is_still(struct sock *sk, __u64 cookie)
+{
+	if (KERNEL_5_12)
+		return FIELD(sk, __sk_common.skc_cookie.counter) == cookie;
+	return FIELD(sk, sk_protocol) == IPPROTO_UDP;
+}
+
 static __always_inline bool is_alive(__u64 socket, __u64 cookie)
 {
-	struct sock *sk = bpf_core_cast((void *)socket, struct sock);
-	return !is_dead(sk) && sk->__sk_common.skc_cookie.counter == cookie;
+	struct sock *sk = AT(struct sock, socket);
+	return !is_dead_at(sk) && is_still(sk, cookie);
 }
 
 /* Datagrams that found the socket's receive queue full; 0 when the socket is gone. */
 static __always_inline __u64 drops_of(__u64 socket, __u64 cookie)
 {
-	struct sock *sk = bpf_core_cast((void *)socket, struct sock);
-	__u64 drops = (__u32)sk->sk_drops.counter;
+	struct sock *sk = AT(struct sock, socket);
+	__u64 drops = (__u32)FIELD(sk, sk_drops.counter);
 	if (bpf_core_field_exists(sk->sk_drop_counters)) {
-		struct numa_drop_counters *counters = sk->sk_drop_counters;
+		struct numa_drop_counters *counters = FIELD(sk, sk_drop_counters);
 		if (counters)
-			drops = (__u64)(__u32)counters->drops0.counter + (__u32)counters->drops1.counter;
+			drops = (__u64)(__u32)FIELD(counters, drops0.counter) +
+				(__u32)FIELD(counters, drops1.counter);
 	}
-	return sk->__sk_common.skc_cookie.counter == cookie ? drops : 0;
+	return is_still(sk, cookie) ? drops : 0;
 }
 
 static __always_inline void read_peer(struct datagram_record *record, struct peer_key *key, struct peer *peer,
@@ -88,8 +99,8 @@ static __always_inline void end_in_slot(struct udp_slot *slot)
  */
 static __always_inline void end_socket(struct sock *sk, __u64 cookie)
 {
-	struct udp_sock *udp = bpf_core_cast(sk, struct udp_sock);
-	if (udp->encap_rcv)
+	struct udp_sock *udp = AT(struct udp_sock, sk);
+	if (FIELD(udp, encap_rcv))
 		COUNT(udp_tunnels_ended);
 	struct udp_slot *slot = udp_slot_of(cookie);
 	if (!slot) {
@@ -98,8 +109,8 @@ static __always_inline void end_socket(struct sock *sk, __u64 cookie)
 		return;
 	}
 	slot->closed_at_ns = bpf_ktime_get_ns();
-	if (!slot->of_kernel && slot->peer.owner.source < OWNER_CLOSE && current_is_process())
-		owner_from_task(&slot->peer.owner, bpf_get_current_task_btf(), OWNER_CLOSE);
+	if (!slot->of_kernel && slot->peer.owner.source < OWNER_CLOSE && current_is_closer())
+		owner_from_task(&slot->peer.owner, current_task(), OWNER_CLOSE);
 	if (!udp_slot_moves(slot, SLOT_USED, SLOT_ENDED) && !udp_slot_moves(slot, SLOT_EMPTY, SLOT_TOLD)) {
 		COUNT(udp_left);
 		return;

@@ -24,6 +24,9 @@ pub(crate) fn root() -> io::Result<OwnedFd> {
     }
 }
 
+/// What follows where the root is not that of the host.
+pub(crate) const ONLY_OWN: &str = "only the sockets of the own cgroup namespace are seen";
+
 /// True when the root is that of the host and not of a container: only the first namespace of cgroups sees all.
 pub(crate) fn sees_all() -> bool {
     // PROC_CGROUP_INIT_INO of include/linux/proc_ns.h.

@@ -1,6 +1,16 @@
-//! The hooks: which capability is served by which kernel attach points, best alternative first.
+//! The hooks: which capability is served by which kernel attach points, best alternative first, and how that went.
+//!
+//! The alternatives stand in `table`. Loads nothing.
+
+mod refuse;
+mod table;
 
 use std::fmt;
+
+pub use refuse::{Refuse, UnknownHook};
+pub(crate) use table::{HOOKS, UDP_FUNCTIONS, UDP_PACKETS};
+
+use crate::dialect::Dialect;
 
 /// Something the tracer can do, if the kernel lets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,128 +46,26 @@ pub enum Capability {
 pub(crate) struct Alternative {
     /// What it serves.
     pub capability: Capability,
-    /// The attach points, as the kernel names them.
+    /// The attach points and what else of the kernel decides, as the kernel names them.
     pub hook: &'static str,
-    /// True when tracing makes no sense without it.
-    pub required: bool,
+    /// The programs that it is made of, by the names of their functions; one may serve several capabilities.
+    pub programs: &'static [&'static str],
+    /// The dialects in which it can be; all, if it is served alike in each.
+    pub dialects: &'static [Dialect],
     /// True when it is left out unless it is asked for: it costs something that not everybody needs.
     pub on_request: bool,
     /// What is missing where it is refused.
     pub without: &'static str,
 }
 
-/// Where UDP is counted so that TCP pays nothing.
-pub(crate) const UDP_FUNCTIONS: &str = "fentry/ip_send_skb, fentry/ip6_send_skb, fentry/__udp_enqueue_schedule_skb, \
-     fentry/udp_destroy_sock, fentry/udpv6_destroy_sock";
-
-/// Where UDP is counted otherwise: each packet of TCP passes a program that returns at once.
-pub(crate) const UDP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress, cgroup/sock_release";
-
-/// Where segments of TCP are looked at for messages of name servers.
-const DNS_TCP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress";
-
-/// All alternatives; those of one capability in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 14] = [
-    Alternative {
-        capability: Capability::TcpLive,
-        hook: "iter/bpf_map_elem",
-        required: true,
-        on_request: false,
-        without: "nothing is known of live TCP connections",
-    },
-    Alternative {
-        capability: Capability::TcpClosed,
-        hook: "tp_btf/inet_sock_set_state, tp_btf/tcp_destroy_sock",
-        required: true,
-        on_request: false,
-        without: "nothing is known of TCP connections",
-    },
-    Alternative {
-        capability: Capability::TcpAdopted,
-        hook: "iter/tcp",
-        required: false,
-        on_request: false,
-        without: "TCP sockets older than the tracer and held by no process are not followed",
-    },
-    Alternative {
-        capability: Capability::TcpOwner,
-        hook: "iter/task_file",
-        required: false,
-        on_request: false,
-        without: "the owner of a live accepted connection stays a guess: the owner of the listener",
-    },
-    Alternative {
-        capability: Capability::TcpAttempts,
-        hook: "cgroup/connect4, cgroup/connect6",
-        required: false,
-        on_request: true,
-        without: "a connect that fails for want of a route is not seen",
-    },
-    Alternative {
-        capability: Capability::Udp,
-        hook: UDP_FUNCTIONS,
-        required: false,
-        on_request: false,
-        without: "nothing is known of UDP",
-    },
-    Alternative {
-        capability: Capability::Udp,
-        hook: UDP_PACKETS,
-        required: false,
-        on_request: false,
-        without: "nothing is known of UDP",
-    },
-    Alternative {
-        capability: Capability::UdpFailures,
-        hook: "tp_btf/inet_sk_error_report",
-        required: false,
-        on_request: false,
-        without: "it is not known which datagrams a host refused",
-    },
-    Alternative {
-        capability: Capability::UdpAdopted,
-        hook: "iter/udp",
-        required: false,
-        on_request: false,
-        without: "a UDP socket older than the tracer counts as new when its first datagram is seen",
-    },
-    Alternative {
-        capability: Capability::UdpOwner,
-        hook: "iter/task_file",
-        required: false,
-        on_request: false,
-        without: "the owner of a UDP socket that only receives is not known before it is closed",
-    },
-    Alternative {
-        capability: Capability::Processes,
-        hook: "tp_btf/sched_process_fork, tp_btf/sched_process_exec, tp_btf/sched_process_exit",
-        required: false,
-        on_request: false,
-        without: "of a process that has ended it is not known what it was, unless it was looked up in time",
-    },
-    // Rides on the programs that count UDP.
-    Alternative {
-        capability: Capability::Dns,
-        hook: UDP_FUNCTIONS,
-        required: false,
-        on_request: false,
-        without: "names of remote ends are not known",
-    },
-    Alternative {
-        capability: Capability::Dns,
-        hook: UDP_PACKETS,
-        required: false,
-        on_request: false,
-        without: "names of remote ends are not known",
-    },
-    Alternative {
-        capability: Capability::DnsTcp,
-        hook: DNS_TCP_PACKETS,
-        required: false,
-        on_request: true,
-        without: "names that were asked for over TCP are not known",
-    },
-];
+/// An alternative that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The hook.
+    pub hook: &'static str,
+    /// Why, in the kernel's own words where it said something.
+    pub reason: String,
+}
 
 /// How a capability is served on this kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,8 +76,8 @@ pub struct CapabilityState {
     pub served_by: Option<&'static str>,
     /// Why it is not served as well as it could be, and what follows.
     pub degradation: Option<String>,
-    /// A better alternative that the kernel refused, and why; absent when the best one serves it, or none.
-    pub refused: Option<(&'static str, String)>,
+    /// Better alternatives that were refused, best first; where none serves it, all that were tried.
+    pub refused: Vec<Refusal>,
 }
 
 impl Capability {
@@ -192,29 +100,27 @@ impl Capability {
         }
     }
 
-    /// True when the object of TCP serves it.
-    #[must_use]
-    pub(crate) fn is_of_tcp(self) -> bool {
-        match self {
-            Capability::TcpLive
-            | Capability::TcpClosed
-            | Capability::TcpAdopted
-            | Capability::TcpOwner
-            | Capability::TcpAttempts => true,
-            Capability::Udp
-            | Capability::UdpFailures
-            | Capability::UdpAdopted
-            | Capability::UdpOwner
-            | Capability::Dns
-            | Capability::DnsTcp
-            | Capability::Processes => false,
-        }
+    /// Its alternatives, best first.
+    pub(crate) fn alternatives(self) -> impl Iterator<Item = &'static Alternative> {
+        HOOKS.iter().filter(move |hook| hook.capability == self)
     }
 
     /// The best alternative for this capability.
     #[must_use]
     pub(crate) fn alternative(self) -> &'static Alternative {
-        HOOKS.iter().find(|hook| hook.capability == self).expect("every capability has a row")
+        self.alternatives().next().expect("every capability has a row")
+    }
+
+    /// The best alternative in this dialect.
+    pub(crate) fn alternative_in(self, dialect: Dialect) -> Option<&'static Alternative> {
+        self.alternatives().find(|hook| hook.dialects.contains(&dialect))
+    }
+}
+
+impl Alternative {
+    /// True when one of the words of the switch names what this is made of.
+    pub(crate) fn is_refused_by(&self, refuse: Refuse) -> bool {
+        self.hook.split(", ").any(|part| refuse.names(part))
     }
 }
 
@@ -225,22 +131,53 @@ impl CapabilityState {
     }
 
     pub(crate) fn served_by(capability: Capability, hook: &'static str) -> Self {
-        Self { capability, served_by: Some(hook), degradation: None, refused: None }
+        Self { capability, served_by: Some(hook), degradation: None, refused: Vec::new() }
     }
 
     pub(crate) fn not_asked_for(capability: Capability) -> Self {
-        Self { capability, served_by: None, degradation: None, refused: None }
+        Self { capability, served_by: None, degradation: None, refused: Vec::new() }
     }
 
     pub(crate) fn refused(capability: Capability, reason: &str) -> Self {
-        let without = capability.alternative().without;
+        let Alternative { hook, without, .. } = *capability.alternative();
         let degradation = Some(format!("{without} ({reason})"));
-        Self { capability, served_by: None, degradation, refused: None }
+        let refused = vec![Refusal { hook, reason: reason.to_owned() }];
+        Self { capability, served_by: None, degradation, refused }
     }
 }
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_of_the_table_says_what_is_missing_without_it() {
+        for hook in &HOOKS {
+            assert!(!hook.without.is_empty() && !hook.programs.is_empty() && !hook.dialects.is_empty());
+            assert_eq!(hook.capability.alternative().without, hook.without, "{hook:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_refuses_whatever_is_made_of_it() {
+        let refused = |words: &[&str]| {
+            let refuse = Refuse::of(words).expect("they are known");
+            HOOKS
+                .iter()
+                .filter(|hook| hook.is_refused_by(refuse))
+                .map(|hook| hook.capability)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(refused(&[]), []);
+        assert_eq!(refused(&["fentry"]), [Capability::Udp, Capability::Dns]);
+        assert_eq!(refused(&["iter/tcp"]), [Capability::TcpAdopted]);
+        assert_eq!(refused(&["iter/task_file"]), [Capability::TcpOwner, Capability::UdpOwner]);
+        assert_eq!(refused(&["bpf_rdonly_cast"]), [Capability::TcpLive]);
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 mod collector;
 mod counts;
 mod datagrams;
+mod dialect;
 mod error;
 mod hooks;
 mod inbox;
@@ -32,7 +33,7 @@ pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Support};
 pub use counts::{KernelCounts, UdpCounts};
 pub use error::CollectError;
-pub use hooks::{Capability, CapabilityState};
+pub use hooks::{Capability, CapabilityState, Refusal, Refuse, UnknownHook};
 pub use namespaces::NetworkNamespaces;
 pub use outlet::Report;
 pub use privilege::{MissingPrivilege, check_privileges};
@@ -100,6 +101,8 @@ pub struct CollectLimits {
     pub payload_ring_bytes: u32,
     /// In each minute the kernel counts runs and run time of programs for so many milliseconds; 0 for never.
     pub cost_sample_ms: u32,
+    /// What is not tried, as if the kernel had refused it.
+    pub refuse: Refuse,
 }
 
 impl Default for CollectLimits {
@@ -125,6 +128,7 @@ impl Default for CollectLimits {
             dns_ports: [53, 0, 0, 0, 0, 0, 0, 0],
             payload_ring_bytes: 2 << 20,
             cost_sample_ms: 1000,
+            refuse: Refuse::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! are in `layers`.
 
 mod behind;
+mod collect;
 mod filters;
 mod layers;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use behind::Behind;
+pub use collect::Collect;
 pub use filters::Filters;
 pub use layers::ConfigError;
 
@@ -86,52 +88,6 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { level: "info".into() }
-    }
-}
-
-/// What is read from the kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Collect {
-    /// In each minute the kernel counts runs and run time of the tracer's programs for so many milliseconds,
-    /// 0 to 60000; 0 never. While it counts, every BPF program of the host takes about 50 ns longer per run.
-    pub cost_sample_ms: u32,
-    /// Follow calls of `connect` that fail before anything is sent: no route, no address, refused by a cgroup's
-    /// program. They are told when the socket is used again or closed. Adds a program to every `connect`
-    /// of the host; docs/performance.md says what that costs.
-    pub connect_attempts: bool,
-    /// Seconds between two audits, 0 to 3600; 0 for none. An audit compares what is followed with the kernel's own sockets and
-    /// counters, namespace by namespace; it rests for a thousand times as long as it took, if that is longer.
-    pub audit_interval_s: u32,
-    /// Follow UDP. Where the kernel has no hook of UDP alone (`/v1/status` tells which serves it), every packet of TCP
-    /// passes a program that returns at once; docs/performance.md says what that costs. Without, no program is on a
-    /// path of packets.
-    pub udp: bool,
-    /// Follow which processes begin, execute and end, so that it is known what a process was that ended before it could be
-    /// looked up. Adds programs to every fork, exec and exit of the host; docs/performance.md says what that costs.
-    pub processes: bool,
-    /// Learn names of remote ends from the DNS messages that pass sockets of the host over UDP. Needs `udp`, and no
-    /// program beyond those of it.
-    pub dns: bool,
-    /// Learn names from DNS over TCP too. Every packet of the host then passes a program that returns at once for other
-    /// ports; docs/performance.md says what that costs.
-    pub dns_tcp: bool,
-    /// Ports of name servers, at most 8.
-    pub dns_ports: Vec<u16>,
-}
-
-impl Default for Collect {
-    fn default() -> Self {
-        Self {
-            cost_sample_ms: 1000,
-            connect_attempts: false,
-            audit_interval_s: 60,
-            udp: true,
-            processes: true,
-            dns: true,
-            dns_tcp: false,
-            dns_ports: vec![53],
-        }
     }
 }
 

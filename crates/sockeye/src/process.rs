@@ -169,6 +169,7 @@ fn collect_limits(config: &Config) -> CollectLimits {
         dns_ports: collect::dns_ports(&config.collect.dns_ports),
         payload_ring_bytes: limits.payload_ring_bytes,
         cost_sample_ms: config.collect.cost_sample_ms,
+        refuse: config.collect.refused(),
     }
 }
 

@@ -72,10 +72,10 @@ fn capabilities(support: &Support) -> Vec<Capability> {
             name: state.capability.name().to_owned(),
             reason: reason.clone(),
         }),
-        refused: state
-            .refused
-            .as_ref()
-            .map(|(hook, reason)| RefusedView { alternative: (*hook).to_owned(), reason: reason.clone() }),
+        refused: state.refused.first().filter(|_| state.served_by.is_some()).map(|refusal| RefusedView {
+            alternative: refusal.hook.to_owned(),
+            reason: refusal.reason.clone(),
+        }),
     };
     support.capabilities.iter().map(view).collect()
 }

@@ -154,8 +154,12 @@ fn told() -> Told {
     };
     let state = StateThread::start(limits, requests.clone(), "test-1", KernelTime(0), Some(behind()))
         .expect("there are threads");
-    let by =
-        |capability, served_by| CapabilityState { capability, served_by, degradation: None, refused: None };
+    let by = |capability, served_by| CapabilityState {
+        capability,
+        served_by,
+        degradation: None,
+        refused: Vec::new(),
+    };
     let served = by(Capability::TcpLive, Some("hook"));
     let refused = by(Capability::TcpOwner, None);
     let programs = vec![("iter_tcp".to_owned(), 7), ("iter_task_file".to_owned(), 8)];

@@ -10,11 +10,13 @@ use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapMut, OpenObject, Program};
 
 use super::buckets::buckets_for;
+use super::load::SWITCHED_OFF;
 use super::refusals;
 use super::skeletons::dns_tcp::{DnsTcpSkel, DnsTcpSkelBuilder};
 use super::skeletons::tracer::TracerMaps;
 use crate::CollectLimits;
 use crate::cgroups;
+use crate::dialect::{Dialect, NEEDS_CASTS};
 use crate::hooks::{Capability, CapabilityState};
 
 /// The loaded and attached programs.
@@ -29,26 +31,29 @@ impl<'a> DnsTcp<'a> {
     pub(super) fn start(
         place: &'a mut MaybeUninit<OpenObject>,
         limits: CollectLimits,
+        dialect: Dialect,
         shared: &TracerMaps<'_>,
         ring: Option<&MapMut<'_>>,
     ) -> (Option<Self>, CapabilityState) {
+        let missing = |reason: &str| (None, CapabilityState::refused(Capability::DnsTcp, reason));
         if !limits.copies_segments() {
             return (None, CapabilityState::not_asked_for(Capability::DnsTcp));
+        }
+        match Capability::DnsTcp.alternative_in(dialect) {
+            None => return missing(NEEDS_CASTS),
+            Some(alternative) if alternative.is_refused_by(limits.refuse) => return missing(SWITCHED_OFF),
+            Some(_) => {}
         }
         refusals::take();
         match Self::attempt(place, limits, shared, ring) {
             Ok(programs) => {
                 let mut state = CapabilityState::served(Capability::DnsTcp);
                 if !cgroups::sees_all() {
-                    state.degradation =
-                        Some("only the sockets of the own cgroup namespace are seen".to_owned());
+                    state.degradation = Some(cgroups::ONLY_OWN.to_owned());
                 }
                 (Some(programs), state)
             }
-            Err(error) => {
-                let reason = refusals::take().unwrap_or_else(|| error.to_string());
-                (None, CapabilityState::refused(Capability::DnsTcp, &reason))
-            }
+            Err(error) => missing(&refusals::take().words.unwrap_or_else(|| error.to_string())),
         }
     }
 

@@ -7,6 +7,7 @@ use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, Object, OpenObject, Program};
 
 use super::kernel_counts::first_global;
+use super::load::SWITCHED_OFF;
 use super::refusals;
 use super::ring::{ProcessRecords, Ring};
 use super::skeletons::processes::{OpenProcessesSkel, ProcessesSkel, ProcessesSkelBuilder};
@@ -31,11 +32,14 @@ impl<'a> Processes<'a> {
         if !limits.follow_processes {
             return (None, CapabilityState::not_asked_for(Capability::Processes));
         }
+        if Capability::Processes.alternative().is_refused_by(limits.refuse) {
+            return (None, CapabilityState::refused(Capability::Processes, SWITCHED_OFF));
+        }
         refusals::take();
         match Self::attempt(storage, limits) {
             Ok(processes) => (Some(processes), CapabilityState::served(Capability::Processes)),
             Err(error) => {
-                let reason = refusals::take().unwrap_or_else(|| error.to_string());
+                let reason = refusals::take().words.unwrap_or_else(|| error.to_string());
                 (None, CapabilityState::refused(Capability::Processes, &reason))
             }
         }

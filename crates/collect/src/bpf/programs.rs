@@ -3,11 +3,11 @@
 //! Decides nothing about when: the collector does.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use libbpf_rs::skel::Skel;
-use libbpf_rs::{Link, MapCore, MapFlags, Program, ProgramMut};
+use libbpf_rs::{MapCore, MapFlags, Program};
 
 use super::adoption::adopt_everywhere;
 use super::auditing::count_anew;
@@ -15,20 +15,21 @@ use super::cost::missed_runs;
 use super::dns_tcp::DnsTcp;
 use super::iterate::read_all;
 use super::kernel_counts::kernel_counts;
-use super::load::load;
+use super::links::{Links, degrade};
+use super::load::{Loaded, load};
 use super::maps::KernelMaps;
 use super::orders::Orders;
 use super::processes::Processes;
 use super::reading::Reading;
 use super::ring::{ClosedRecords, PayloadRecords, ProcessRecords, Ring};
 use super::rollups::{Taken, Turns};
-use super::skeletons::tracer::{TracerProgs, TracerSkel};
+use super::skeletons::tracer::TracerSkel;
 use super::storage::Storage;
+use super::take_out::take_out;
 use super::types::tcp_audit;
 use super::udp::Udp;
 use super::udp_types::udp_audit;
 use crate::CollectLimits;
-use crate::cgroups;
 use crate::clock::kernel_now;
 use crate::collector::Support;
 use crate::counts::KernelCounts;
@@ -48,50 +49,27 @@ const TAKE_RECORDS: usize = 128;
 pub(crate) struct Programs<'a> {
     skeleton: TracerSkel<'a>,
     capabilities: Vec<CapabilityState>,
-    connections: Link,
-    adopting: Option<Link>,
-    owners: Option<Link>,
-    auditing: Option<Link>,
+    links: Links,
     jiffy: Option<JiffyRate>,
     orders: RefCell<Orders>,
     turns: RefCell<Turns>,
     udp: Option<Udp<'a>>,
     processes: Option<Processes<'a>>,
     dns_tcp: Option<DnsTcp<'a>>,
-    /// Dropping them would detach the hooks.
-    _hooks: [Link; 2],
-    _connect_hooks: Vec<Link>,
 }
 
 impl<'a> Programs<'a> {
     /// Loads and attaches.
     pub(crate) fn start(storage: &'a mut Storage, limits: CollectLimits) -> Result<Self, CollectError> {
-        let (skeleton, mut capabilities) = load(&mut storage.tcp, limits)?;
+        let mut loaded = load(&mut storage.tcp, limits)?;
         // Before the hooks: the entries that roll-ups always have must be there.
-        let turns = RefCell::new(Turns::begin(&skeleton.maps)?);
-        let attach = |hook| move |source| CollectError::Attach { hook, source };
-        let set_state =
-            skeleton.progs.inet_sock_set_state.attach().map_err(attach("tp_btf/inet_sock_set_state"))?;
-        let destroy = skeleton.progs.tcp_destroy_sock.attach().map_err(attach("tp_btf/tcp_destroy_sock"))?;
-        let table = &skeleton.maps.connection_table;
-        let connections = skeleton.progs.iter_connections.attach_iter(table.as_fd());
-        let served = |capability| {
-            capabilities.iter().any(|state| state.capability == capability && state.served_by.is_some())
-        };
-        let adopting = served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp.attach()).transpose();
-        let auditing =
-            served(Capability::TcpAdopted).then(|| skeleton.progs.iter_tcp_audit.attach()).transpose();
-        let owners = served(Capability::TcpOwner).then(|| skeleton.progs.iter_task_file.attach()).transpose();
-        let connect_hooks = served(Capability::TcpAttempts).then(|| attach_connect(&skeleton.progs));
-        let (connect_hooks, refused) = match connect_hooks.unwrap_or(Ok(Vec::new())) {
-            Ok(hooks) if hooks.is_empty() || cgroups::sees_all() => (hooks, None),
-            Ok(hooks) => (hooks, Some("only those of the own cgroup namespace are seen".to_owned())),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
+        let turns = RefCell::new(Turns::begin(&loaded.skeleton.maps)?);
+        let links = Links::attach(&mut loaded)?;
+        let Loaded { skeleton, dialect, states: mut capabilities } = loaded;
         let mut orders = Orders::default();
         orders.udp_ends(&skeleton.maps, UdpTimeouts::now())?;
         let (udp, of_udp) = match limits.follow_udp {
-            true => Udp::start(&mut storage.udp, limits, &skeleton.maps),
+            true => Udp::start(&mut storage.udp, limits, dialect, &skeleton.maps),
             false => (None, Udp::not_asked_for()),
         };
         capabilities.extend(of_udp);
@@ -99,15 +77,10 @@ impl<'a> Programs<'a> {
         capabilities.push(of_processes);
         let payload_records = udp.as_ref().map(Udp::payload_records);
         let (dns_tcp, of_dns_tcp) =
-            DnsTcp::start(&mut storage.dns_tcp, limits, &skeleton.maps, payload_records);
+            DnsTcp::start(&mut storage.dns_tcp, limits, dialect, &skeleton.maps, payload_records);
         capabilities.push(of_dns_tcp);
         let mut programs = Self {
-            _connect_hooks: connect_hooks,
-            connections: connections.map_err(attach("iter/bpf_map_elem"))?,
-            adopting: adopting.map_err(attach("iter/tcp"))?,
-            auditing: auditing.map_err(attach("iter/tcp"))?,
-            owners: owners.map_err(attach("iter/task_file"))?,
-            _hooks: [set_state, destroy],
+            links,
             jiffy: None,
             orders: RefCell::new(orders),
             turns,
@@ -117,9 +90,6 @@ impl<'a> Programs<'a> {
             skeleton,
             capabilities,
         };
-        if let Some(reason) = refused {
-            programs.degrade(Capability::TcpAttempts, &reason);
-        }
         programs.jiffy = programs.measure_jiffy()?;
         Ok(programs)
     }
@@ -203,7 +173,7 @@ impl<'a> Programs<'a> {
     /// # Errors
     /// The thread cannot return from a namespace, and must not go on.
     pub(crate) fn adopt(&mut self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
-        if let Some(link) = &self.adopting {
+        if let Some(link) = &self.links.adopting {
             let begin = || self.begin_adoption();
             let refused = adopt_everywhere(("iter/tcp", link), begin, &mut events)?;
             if let Some(reason) = refused {
@@ -212,9 +182,9 @@ impl<'a> Programs<'a> {
         }
         if let Err(error) = self.settle_tcp_owners(&mut events) {
             self.degrade(Capability::TcpOwner, &error.to_string());
-            self.owners = None;
+            self.links.owners = None;
         }
-        if self.owners.is_some() && self.counts()?.table_full == 0 {
+        if self.links.owners.is_some() && self.counts()?.table_full == 0 {
             self.orders.borrow_mut().adoption_complete(&self.skeleton.maps)?;
         }
         if let Some(refused) = self.udp.as_ref().map(Udp::adopt).transpose()?.flatten() {
@@ -229,9 +199,7 @@ impl<'a> Programs<'a> {
     }
 
     fn degrade(&mut self, capability: Capability, reason: &str) {
-        for state in self.capabilities.iter_mut().filter(|state| state.capability == capability) {
-            state.degradation = CapabilityState::refused(capability, reason).degradation;
-        }
+        degrade(&mut self.capabilities, capability, reason);
     }
 
     /// Looks for the owners of connections that have none, in the open files of all processes.
@@ -241,7 +209,7 @@ impl<'a> Programs<'a> {
     }
 
     fn settle_tcp_owners(&self, mut events: impl FnMut(Vec<Event>)) -> Result<(), CollectError> {
-        let Some(link) = &self.owners else { return Ok(()) };
+        let Some(link) = &self.links.owners else { return Ok(()) };
         self.begin_adoption()?;
         let mut reading = self.reading();
         read_all(link, "iter/task_file", |chunk| reading.hand_over(chunk, &mut events))
@@ -265,7 +233,7 @@ impl<'a> Programs<'a> {
 
     /// True when owners can be looked for at all.
     pub(crate) fn can_settle_owners(&self) -> bool {
-        self.owners.is_some()
+        self.links.owners.is_some()
     }
 
     /// Reads every live connection and listener once; without `all`, of those that have not changed only says so.
@@ -276,7 +244,9 @@ impl<'a> Programs<'a> {
     ) -> Result<Reading, CollectError> {
         self.orders.borrow_mut().pass_begins(&self.skeleton.maps, all)?;
         let mut reading = self.reading();
-        read_all(&self.connections, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
+        for link in [Some(&self.links.connections), self.links.beside.as_ref()].into_iter().flatten() {
+            read_all(link, "iter/bpf_map_elem", |chunk| reading.hand_over(chunk, &mut events))?;
+        }
         self.udp.as_ref().map_or(Ok(()), |udp| udp.read(&mut reading, &mut events))?;
         Ok(reading)
     }
@@ -293,7 +263,7 @@ impl<'a> Programs<'a> {
             let mut inbox = Inbox::of(self.jiffy, chunk.len());
             for key in chunk {
                 // Gone is gone; what was taken out before an error is told all the same.
-                match records.lookup_and_delete(key) {
+                match take_out(records, key) {
                     Ok(Some(record)) => inbox.take_in(&record),
                     Ok(None) => {}
                     Err(source) => error = Some(failed(source)),
@@ -311,7 +281,7 @@ impl<'a> Programs<'a> {
 
     /// Counts the TCP sockets of the namespace that the thread is in, and gives slots to those that have none.
     pub(super) fn audit_tcp(&self) -> Result<tcp_audit, CollectError> {
-        let Some(link) = &self.auditing else { return Ok(tcp_audit::default()) };
+        let Some(link) = &self.links.auditing else { return Ok(tcp_audit::default()) };
         count_anew(("iter/tcp", link), "tcp_audit", &self.skeleton.maps.tcp_audit)
     }
 
@@ -336,11 +306,4 @@ impl<'a> Programs<'a> {
         }
         Ok(counts)
     }
-}
-
-/// Every connect() of the host passes the root of the cgroups.
-fn attach_connect(programs: &TracerProgs<'_>) -> Result<Vec<Link>, libbpf_rs::Error> {
-    let root = cgroups::root()?;
-    let attach = |program: &ProgramMut<'_>| program.attach_cgroup(root.as_raw_fd());
-    Ok(vec![attach(&programs.cgroup_connect4)?, attach(&programs.cgroup_connect6)?])
 }

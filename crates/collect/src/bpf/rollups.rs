@@ -9,6 +9,7 @@ use libbpf_rs::{MapCore, MapFlags, MapMut};
 
 use super::orders::Orders;
 use super::skeletons::tracer::TracerMaps;
+use super::take_out::take_out;
 use super::types::{rollup, rollup_key};
 use crate::error::CollectError;
 use crate::plain::{from_bytes, to_bytes};
@@ -59,7 +60,7 @@ impl Turns {
         let mut taken = Taken::default();
         // The keys first: a walk starts over when the key that it stands on is deleted.
         for key in map.keys().collect::<Vec<_>>() {
-            let sums = map.lookup_and_delete(&key).map_err(|source| failed("drain", source))?;
+            let sums = take_out(map, &key).map_err(|source| failed("drain", source))?;
             match rollup_from(&key, sums.as_deref()) {
                 Some(Ok(rollup)) => taken.events.push(Event::RollUp(Box::new(rollup))),
                 Some(Err(_)) => taken.malformed += 1,

@@ -4,13 +4,12 @@ use std::mem::MaybeUninit;
 
 use libbpf_rs::OpenObject;
 
-use super::load::ATTEMPTS;
-use super::udp::VARIANTS;
+use super::{load, udp};
 
 /// One place for each attempt to load.
 pub(crate) struct Storage {
-    pub(super) tcp: [MaybeUninit<OpenObject>; ATTEMPTS],
-    pub(super) udp: [MaybeUninit<OpenObject>; VARIANTS],
+    pub(super) tcp: [MaybeUninit<OpenObject>; load::PLACES],
+    pub(super) udp: [MaybeUninit<OpenObject>; udp::PLACES],
     pub(super) processes: MaybeUninit<OpenObject>,
     pub(super) dns_tcp: MaybeUninit<OpenObject>,
 }
@@ -19,8 +18,8 @@ impl Storage {
     /// Empty places.
     pub(crate) fn empty() -> Self {
         Self {
-            tcp: [const { MaybeUninit::uninit() }; ATTEMPTS],
-            udp: [const { MaybeUninit::uninit() }; VARIANTS],
+            tcp: [const { MaybeUninit::uninit() }; load::PLACES],
+            udp: [const { MaybeUninit::uninit() }; udp::PLACES],
             processes: MaybeUninit::uninit(),
             dns_tcp: MaybeUninit::uninit(),
         }

@@ -16,15 +16,18 @@ use super::buckets::buckets_for;
 use super::dns_tcp::name_ports;
 use super::iterate::read_all;
 use super::kernel_counts::first_global;
+use super::ladder::{Climb, Ladder, LeftOut};
+use super::load::{SWITCHED_OFF, random};
+use super::objects;
 use super::reading::Reading;
-use super::refusals;
 use super::skeletons::tracer::TracerMaps;
 use super::skeletons::udp::types::udp_audit;
 use super::skeletons::udp::{OpenUdpSkel, UdpProgs, UdpSkel, UdpSkelBuilder};
 use crate::CollectLimits;
 use crate::cgroups;
+use crate::dialect::{Dialect, NEEDS_CASTS};
 use crate::error::CollectError;
-use crate::hooks::{Capability, CapabilityState, UDP_FUNCTIONS, UDP_PACKETS};
+use crate::hooks::{Alternative, Capability, CapabilityState, Refusal, UDP_FUNCTIONS, UDP_PACKETS};
 
 /// Where datagrams are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,19 +38,14 @@ enum Counted {
     Packets,
 }
 
-/// What an attempt loads: where datagrams are counted, and whether everything else goes with it.
-const ATTEMPTS: [(Counted, bool); VARIANTS] = [
-    (Counted::Functions, true),
-    (Counted::Packets, true),
-    (Counted::Functions, false),
-    (Counted::Packets, false),
-];
-
-/// How many attempts there are.
-pub(super) const VARIANTS: usize = 4;
+/// Best first.
+const COUNTED: [Counted; 2] = [Counted::Functions, Counted::Packets];
 
 /// What can be left out.
 const OPTIONAL: [Capability; 3] = [Capability::UdpFailures, Capability::UdpAdopted, Capability::UdpOwner];
+
+/// How many places loading takes at most.
+pub(super) const PLACES: usize = Ladder::<Counted>::places(COUNTED.len(), OPTIONAL.len());
 
 /// The loaded and attached programs of UDP.
 pub(super) struct Udp<'a> {
@@ -62,36 +60,30 @@ pub(super) struct Udp<'a> {
 }
 
 impl<'a> Udp<'a> {
-    /// Loads and attaches the first variant that the kernel takes, with the states of all capabilities of UDP. `None` when
-    /// it takes none: UDP is then missing, and nothing else.
+    /// Loads and attaches the first alternative that the kernel takes, in the dialect of TCP, with the states of all
+    /// capabilities of UDP. `None` when it takes none: UDP is then missing, and nothing else.
     pub(super) fn start(
-        storage: &'a mut [MaybeUninit<OpenObject>; VARIANTS],
+        places: &'a mut [MaybeUninit<OpenObject>; PLACES],
         limits: CollectLimits,
+        dialect: Dialect,
         maps: &TracerMaps<'_>,
     ) -> (Option<Self>, Vec<CapabilityState>) {
-        let mut refused: Vec<(Counted, String)> = Vec::new();
-        for (place, (counted, whole)) in storage.iter_mut().zip(ATTEMPTS) {
-            refusals::take();
-            match Self::attempt(place, limits, maps, counted, whole) {
-                Ok(udp) => {
-                    let mut states = states(counted, whole, &refused);
-                    states.push(dns_state(counted, limits, &states));
-                    return (Some(udp), states);
-                }
-                Err(error) => {
-                    refused.push((counted, refusals::take().unwrap_or_else(|| error.to_string())));
-                }
-            }
+        let (rungs, excluded): (Vec<Counted>, Vec<Counted>) =
+            COUNTED.into_iter().partition(|counted| counted.excluded(dialect, limits).is_none());
+        let given = |_| given(dialect, limits);
+        let ladder = Ladder { rungs: &rungs, optional: &OPTIONAL, given: &given };
+        let Climb { loaded, refused } = ladder.climb(places, |place, counted, left_out| {
+            Self::attempt(place, limits, dialect, maps, counted, left_out)
+        });
+        let excluded = excluded
+            .into_iter()
+            .filter_map(|counted| Some((counted, counted.excluded(dialect, limits)?.to_owned())));
+        let mut refused: Vec<(Counted, String)> = excluded.chain(refused).collect();
+        refused.sort_by_key(|(counted, _)| *counted == Counted::Packets);
+        match loaded {
+            Some((counted, udp, left_out)) => (Some(udp), states(counted, &left_out, &refused, limits)),
+            None => (None, missing(&refused, limits)),
         }
-        let reason = refused.last().map_or("refused", |(_, reason)| reason);
-        let missing = |capability| CapabilityState::refused(capability, reason);
-        let missing_dns = if limits.copies_datagrams() {
-            missing(Capability::Dns)
-        } else {
-            CapabilityState::not_asked_for(Capability::Dns)
-        };
-        let missing = std::iter::once(Capability::Udp).chain(OPTIONAL).map(missing);
-        (None, missing.chain([missing_dns]).collect())
     }
 
     /// The states where UDP is not to be followed.
@@ -103,13 +95,15 @@ impl<'a> Udp<'a> {
     fn attempt(
         place: &'a mut MaybeUninit<OpenObject>,
         limits: CollectLimits,
+        dialect: Dialect,
         maps: &TracerMaps<'_>,
         counted: Counted,
-        whole: bool,
+        left_out: &LeftOut,
     ) -> Result<Self, libbpf_rs::Error> {
-        let skeleton = open(place, limits, maps, counted, whole)?.load()?;
+        let open = objects::of(dialect, || open(place, limits, dialect, maps, counted, left_out))?;
+        let skeleton = open.load()?;
         let progs = &skeleton.progs;
-        let optional = |program: &ProgramMut<'_>| whole.then(|| program.attach()).transpose();
+        let optional = |program: &ProgramMut<'_>| program.autoload().then(|| program.attach()).transpose();
         let mut hooks = match counted {
             Counted::Functions => attach_functions(progs)?,
             Counted::Packets => attach_packets(progs)?,
@@ -187,12 +181,13 @@ impl<'a> Udp<'a> {
 fn open<'a>(
     place: &'a mut MaybeUninit<OpenObject>,
     limits: CollectLimits,
+    dialect: Dialect,
     shared: &TracerMaps<'_>,
     counted: Counted,
-    whole: bool,
+    left_out: &LeftOut,
 ) -> libbpf_rs::Result<OpenUdpSkel<'a>> {
     let mut open = UdpSkelBuilder::default().open(place)?;
-    let buckets = buckets_for(limits.udp_slots);
+    let buckets = if dialect == Dialect::Oldest { 1 } else { buckets_for(limits.udp_slots) };
     open.maps.udp_sockets.set_max_entries(buckets)?;
     let peers = limits.udp_peers.max(1);
     open.maps.udp_peers.set_max_entries(peers)?;
@@ -212,21 +207,24 @@ fn open<'a>(
     if limits.copies_datagrams() {
         constants.name_ports = name_ports(limits);
     }
-    let (functions, packets) = (counted == Counted::Functions, counted == Counted::Packets);
-    let progs = &mut open.progs;
-    progs.ip_send_skb.set_autoload(functions);
-    progs.ip6_send_skb.set_autoload(functions);
-    progs.udp_enqueue_schedule_skb.set_autoload(functions);
-    progs.udp_destroy_sock.set_autoload(functions);
-    progs.udpv6_destroy_sock.set_autoload(functions);
-    progs.cgroup_egress.set_autoload(packets);
-    progs.cgroup_ingress.set_autoload(packets);
-    progs.cgroup_release.set_autoload(packets);
-    progs.inet_sk_error_report.set_autoload(whole);
-    progs.iter_udp.set_autoload(whole);
-    progs.iter_udp_audit.set_autoload(whole);
-    progs.iter_udp_task_file.set_autoload(whole);
+    constants.kernel_casts = dialect == Dialect::Casts;
+    (constants.name_secret, constants.name_factor) = (random(), random() | 1);
+    for mut program in open.open_object_mut().progs_mut() {
+        let loaded = is_part_of(program.name().to_str().unwrap_or_default(), counted, left_out);
+        program.set_autoload(loaded);
+    }
     Ok(open)
+}
+
+/// The readers of what was counted are always part of it.
+const READERS: [&str; 2] = ["iter_udp_sockets", "iter_udp_peers"];
+
+fn is_part_of(program: &str, counted: Counted, left_out: &LeftOut) -> bool {
+    let is_left_out = |capability: &Capability| left_out.iter().any(|(left, _)| left == capability);
+    let optional =
+        OPTIONAL.into_iter().filter(|capability| !is_left_out(capability)).map(Capability::alternative);
+    let mut chosen = optional.chain([counted.alternative(Capability::Udp)]);
+    READERS.contains(&program) || chosen.any(|alternative| alternative.programs.contains(&program))
 }
 
 fn attach_functions(programs: &UdpProgs<'_>) -> libbpf_rs::Result<Vec<Link>> {
@@ -247,37 +245,87 @@ fn attach_packets(programs: &UdpProgs<'_>) -> libbpf_rs::Result<Vec<Link>> {
     all.into_iter().map(|program| program.attach_cgroup(root.as_raw_fd())).collect()
 }
 
-/// The state of the capability that rides on the datagrams.
-fn dns_state(counted: Counted, limits: CollectLimits, of_udp: &[CapabilityState]) -> CapabilityState {
-    if !limits.copies_datagrams() {
-        return CapabilityState::not_asked_for(Capability::Dns);
+impl Counted {
+    /// The row of this way of counting.
+    fn alternative(self, capability: Capability) -> &'static Alternative {
+        let hook = match self {
+            Counted::Functions => UDP_FUNCTIONS,
+            Counted::Packets => UDP_PACKETS,
+        };
+        capability.alternatives().find(|alternative| alternative.hook == hook).expect("both have their rows")
     }
-    let hook = match counted {
-        Counted::Functions => UDP_FUNCTIONS,
-        Counted::Packets => UDP_PACKETS,
-    };
-    let degradation = of_udp.first().and_then(|udp| udp.degradation.clone());
-    CapabilityState { degradation, ..CapabilityState::served_by(Capability::Dns, hook) }
+
+    /// Why it is not tried; `None` if it is.
+    fn excluded(self, dialect: Dialect, limits: CollectLimits) -> Option<&'static str> {
+        let alternative = self.alternative(Capability::Udp);
+        if alternative.is_refused_by(limits.refuse) {
+            return Some(SWITCHED_OFF);
+        }
+        (!alternative.dialects.contains(&dialect)).then_some(NEEDS_CASTS)
+    }
 }
 
-/// The states of all other capabilities, after those attempts that were refused.
-fn states(counted: Counted, whole: bool, refused: &[(Counted, String)]) -> Vec<CapabilityState> {
-    let reason_of = |counted: Counted| {
-        refused.iter().find(|(other, _)| *other == counted).map(|(_, reason)| reason.clone())
-    };
-    let mut udp = match counted {
-        Counted::Functions => CapabilityState::served_by(Capability::Udp, UDP_FUNCTIONS),
-        Counted::Packets => CapabilityState::served_by(Capability::Udp, UDP_PACKETS),
-    };
-    if counted == Counted::Packets {
-        udp.refused = reason_of(Counted::Functions).map(|reason| (UDP_FUNCTIONS, reason));
-        if !cgroups::sees_all() {
-            udp.degradation = Some("only the sockets of the own cgroup namespace are seen".to_owned());
+/// What is left out before the kernel is asked.
+fn given(dialect: Dialect, limits: CollectLimits) -> LeftOut {
+    let reason = |capability: Capability| {
+        let alternative = capability.alternative();
+        if alternative.is_refused_by(limits.refuse) {
+            return Some(SWITCHED_OFF);
         }
-    }
-    let others = OPTIONAL.into_iter().map(|capability| match whole {
-        true => CapabilityState::served(capability),
-        false => CapabilityState::refused(capability, &reason_of(counted).unwrap_or_default()),
-    });
-    std::iter::once(udp).chain(others).collect()
+        (!alternative.dialects.contains(&dialect)).then_some("before 5.12 UDP sockets have no slots")
+    };
+    OPTIONAL.into_iter().filter_map(|capability| Some((capability, reason(capability)?.to_owned()))).collect()
+}
+
+/// The states of all capabilities of UDP.
+fn states(
+    counted: Counted,
+    left_out: &LeftOut,
+    refused: &[(Counted, String)],
+    limits: CollectLimits,
+) -> Vec<CapabilityState> {
+    let riding = |capability| {
+        let mut state = CapabilityState::served_by(capability, counted.alternative(capability).hook);
+        if counted == Counted::Packets {
+            let better = refused.iter().filter(|(other, _)| *other != counted);
+            state.refused = better
+                .map(|(other, reason)| Refusal {
+                    hook: other.alternative(capability).hook,
+                    reason: reason.clone(),
+                })
+                .collect();
+            state.degradation = (!cgroups::sees_all()).then(|| cgroups::ONLY_OWN.to_owned());
+        }
+        state
+    };
+    let optional = |capability| match left_out.iter().find(|(left, _)| *left == capability) {
+        Some((_, reason)) => CapabilityState::refused(capability, reason),
+        None => CapabilityState::served(capability),
+    };
+    let dns = match limits.copies_datagrams() {
+        true => riding(Capability::Dns),
+        false => CapabilityState::not_asked_for(Capability::Dns),
+    };
+    std::iter::once(riding(Capability::Udp)).chain(OPTIONAL.map(optional)).chain([dns]).collect()
+}
+
+/// The states where no alternative was taken.
+fn missing(refused: &[(Counted, String)], limits: CollectLimits) -> Vec<CapabilityState> {
+    let reason = refused.last().map_or("refused", |(_, reason)| reason);
+    let tried = |capability| {
+        let all = refused.iter();
+        let refused = all
+            .map(|(counted, reason)| Refusal {
+                hook: counted.alternative(capability).hook,
+                reason: reason.clone(),
+            })
+            .collect();
+        CapabilityState { refused, ..CapabilityState::refused(capability, reason) }
+    };
+    let optional = OPTIONAL.map(|capability| CapabilityState::refused(capability, reason));
+    let dns = match limits.copies_datagrams() {
+        true => tried(Capability::Dns),
+        false => CapabilityState::not_asked_for(Capability::Dns),
+    };
+    std::iter::once(tried(Capability::Udp)).chain(optional).chain([dns]).collect()
 }

@@ -142,21 +142,7 @@ impl Config {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed: "1 to 2^30" });
             }
         }
-        let cost_sample_ms = self.collect.cost_sample_ms;
-        if cost_sample_ms > 60_000 {
-            let (key, allowed) = ("collect.cost_sample_ms", "0 to 60000 milliseconds");
-            return Err(ConfigError::Range { key, value: cost_sample_ms.to_string(), allowed });
-        }
-        let audit_interval_s = self.collect.audit_interval_s;
-        if audit_interval_s > 3600 {
-            let (key, allowed) = ("collect.audit_interval_s", "0 to 3600 seconds");
-            return Err(ConfigError::Range { key, value: audit_interval_s.to_string(), allowed });
-        }
-        let ports = &self.collect.dns_ports;
-        if ports.len() > collect::DNS_PORTS || ports.contains(&0) {
-            let (key, allowed) = ("collect.dns_ports", "at most 8 ports from 1 to 65535");
-            return Err(ConfigError::Range { key, value: format!("{ports:?}"), allowed });
-        }
+        self.collect.check()?;
         self.context.check()?;
         let freshness_ms = self.clients.freshness_ms;
         if freshness_ms > 60_000 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use collect::{CollectLimits, Collector, PassRequests, kernel_now};
+use collect::{CollectLimits, Collector, PassRequests, Refuse, kernel_now};
 use connections::{Connection, Counters, Filter, Listener, TcpFacts};
 use deltas::{Ask, Change, ClientId, ClientLimits, Delta, Peer, Settings};
 use endpoints::{Backend, Poll, Query};
@@ -25,6 +25,14 @@ pub fn scaled(count: u64) -> u64 {
     // Exact for all counts that a test can make.
     let thousandths = format!("{:.0}", scale * 1000.0).parse::<u64>().expect("it is not negative");
     (count * thousandths / 1000).max(1)
+}
+
+/// `SOCKEYE_TEST_REFUSE`, words between commas, refuses hooks in every test that refuses none itself.
+fn refused_for_all(refused: Refuse) -> Refuse {
+    let words = std::env::var("SOCKEYE_TEST_REFUSE").unwrap_or_default();
+    let words: Vec<&str> = words.split(',').filter(|word| !word.is_empty()).collect();
+    let for_all = Refuse::of(&words).expect("SOCKEYE_TEST_REFUSE has known words");
+    if refused == Refuse::default() { for_all } else { refused }
 }
 
 pub struct Tracer {
@@ -62,6 +70,7 @@ impl Tracer {
     }
 
     fn start_with(limits: CollectLimits, closed_records: usize, filter: Filter) -> Self {
+        let limits = CollectLimits { refuse: refused_for_all(limits.refuse), ..limits };
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
         let state_limits =

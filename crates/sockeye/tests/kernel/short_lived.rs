@@ -38,9 +38,11 @@ fn ten_thousand_between_polls() -> Outcome {
         assert_eq!(connection.failure, None, "{connection:?}");
         let pid = connection.owner.map(|owner| owner.pid);
         if connection.tuple.netns == left {
-            assert_eq!((sum.sent_bytes, sum.received_bytes, pid), (BYTES, 0, Some(client.pid())));
+            let expected = (BYTES, 0, Some(client.pid()));
+            assert_eq!((sum.sent_bytes, sum.received_bytes, pid), expected, "{connection:?}");
         } else if connection.tuple.netns == right {
-            assert_eq!((sum.sent_bytes, sum.received_bytes, pid), (0, BYTES, Some(server.pid())));
+            let expected = (0, BYTES, Some(server.pid()));
+            assert_eq!((sum.sent_bytes, sum.received_bytes, pid), expected, "{connection:?}");
         }
     }
     assert!(told.closes.values().all(|closes| *closes <= 1), "each is told as closed once");
