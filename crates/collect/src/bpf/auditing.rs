@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use connections::NamespaceReading;
+use connections::{KernelSums, NamespaceReading};
 use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::adoption::in_namespace;
@@ -25,7 +25,7 @@ impl Programs<'_> {
         path: &Path,
     ) -> Result<Result<Option<NamespaceReading>, String>, CollectError> {
         let read = || {
-            let before = kernel_sums()?;
+            let before = self.comparable(kernel_sums()?);
             let tcp = self.audit_tcp()?;
             Ok(NamespaceReading {
                 netns: std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |own| low_half(own.ino())),
@@ -56,7 +56,7 @@ impl Programs<'_> {
             }
             let udp = self.audit_udp()?;
             Ok(Some(NamespaceReading {
-                after: kernel_sums()?,
+                after: self.comparable(kernel_sums()?),
                 udp_sockets: udp.sockets,
                 udp_tunnels: udp.tunnels,
                 udp_waiting: udp.waiting,
@@ -64,6 +64,16 @@ impl Programs<'_> {
             }))
         };
         Ok(in_namespace(path, read)?.map(Option::flatten))
+    }
+
+    /// Without what is not followed. What was received can only be compared where it is known what waits.
+    fn comparable(&self, sums: KernelSums) -> KernelSums {
+        let (sent, received) = self.audits_udp();
+        KernelSums {
+            udp_sent: if sent { sums.udp_sent } else { 0 },
+            udp_received: if received { sums.udp_received } else { 0 },
+            ..sums
+        }
     }
 }
 

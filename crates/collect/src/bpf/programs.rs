@@ -285,6 +285,11 @@ impl<'a> Programs<'a> {
         count_anew(("iter/tcp", link), "tcp_audit", &self.skeleton.maps.tcp_audit)
     }
 
+    /// Whether datagrams that are sent, and those that are received, can be compared with what the kernel counts.
+    pub(super) fn audits_udp(&self) -> (bool, bool) {
+        (self.udp.is_some(), self.udp.as_ref().is_some_and(Udp::audits))
+    }
+
     /// Counts the UDP sockets of the namespace that the thread is in.
     pub(super) fn audit_udp(&self) -> Result<udp_audit, CollectError> {
         self.udp.as_ref().map_or(Ok(udp_audit::default()), Udp::audit)

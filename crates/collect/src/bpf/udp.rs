@@ -165,6 +165,11 @@ impl<'a> Udp<'a> {
         Ok(())
     }
 
+    /// It is known what waits in the sockets.
+    pub(super) fn audits(&self) -> bool {
+        self.auditing.is_some()
+    }
+
     /// Counts the sockets of the namespace that the thread is in.
     pub(super) fn audit(&self) -> Result<udp_audit, CollectError> {
         let Some(link) = &self.auditing else { return Ok(udp_audit::default()) };

@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Limits of a tracer that audits all the time.
-fn limits() -> CollectLimits {
+pub fn limits() -> CollectLimits {
     CollectLimits {
         tcp_slots: 4096,
         audit_interval_ms: 50,
@@ -34,7 +34,7 @@ fn limits() -> CollectLimits {
 }
 
 /// Waits for an audit that began after this call and is as wanted.
-fn wait_audit(told: &mut Client<'_>, what: &str, mut wanted: impl FnMut(&Audit) -> bool) -> Audit {
+pub fn wait_audit(told: &mut Client<'_>, what: &str, mut wanted: impl FnMut(&Audit) -> bool) -> Audit {
     let begin = Instant::now();
     let mut first = None;
     loop {

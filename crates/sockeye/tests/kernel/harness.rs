@@ -61,15 +61,26 @@ impl Tracer {
 
     /// Keeps so many closed connections for clients that do not poll for a while.
     pub fn keeping(limits: CollectLimits, closed_records: usize) -> Self {
-        Self::start_with(limits, closed_records, Filter::default())
+        Self::start_with(limits, closed_records, Filter::default(), || ())
+    }
+
+    /// Calls this on the collector's thread, which also looks for owners, at each report.
+    pub fn calling(at_report: impl FnMut() + Send + 'static) -> Self {
+        let closed_records = ClientLimits::default().closed_records;
+        Self::start_with(CollectLimits::default(), closed_records, Filter::default(), at_report)
     }
 
     /// Tells of connections that pass the filter.
     pub fn filtering(limits: CollectLimits, filter: Filter) -> Self {
-        Self::start_with(limits, ClientLimits::default().closed_records, filter)
+        Self::start_with(limits, ClientLimits::default().closed_records, filter, || ())
     }
 
-    fn start_with(limits: CollectLimits, closed_records: usize, filter: Filter) -> Self {
+    fn start_with(
+        limits: CollectLimits,
+        closed_records: usize,
+        filter: Filter,
+        mut at_report: impl FnMut() + Send + 'static,
+    ) -> Self {
         let limits = CollectLimits { refuse: refused_for_all(limits.refuse), ..limits };
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
@@ -77,7 +88,12 @@ impl Tracer {
             StateLimits { live_connections: 262_144, filter, clients, freshness_ns: 0, listed: Vec::new() };
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now(), None).expect("a thread");
-        let collector = Collector::start(limits, &requests, state.sink()).expect("this host can trace");
+        let mut sink = state.sink();
+        let sink = move |report| {
+            at_report();
+            sink(report)
+        };
+        let collector = Collector::start(limits, &requests, sink).expect("this host can trace");
         let queue = state.open("test", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { runtime, queue, collector }

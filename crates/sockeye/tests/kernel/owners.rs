@@ -1,8 +1,9 @@
 //! Who owns an accepted connection.
 
 use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 
-use connections::OwnerSource;
+use connections::{OwnerSource, State};
 
 use crate::Test;
 use crate::harness::{Outcome, Tracer, address};
@@ -13,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("a_connection_accepted_by_a_pre_forked_worker_belongs_to_the_worker", worker_owns),
     ("a_connection_that_nobody_accepted_is_guessed_to_be_the_listeners", never_accepted),
     ("listening_sockets_are_listed_with_their_owners_old_and_new", listeners_are_listed),
+    ("a_file_that_the_search_for_owners_closes_belongs_to_who_held_it", closed_by_the_search),
     ("a_killed_process_owns_the_connections_that_its_death_closed", killed_owner),
 ];
 
@@ -25,7 +27,7 @@ fn worker_owns() -> Outcome {
     for _ in 0..3 {
         let worker: u32 = master.ask("worker").parse().expect("a pid");
         let mut stream =
-            space.inside(|| std::net::TcpStream::connect(("127.0.0.1", port))).expect("the worker accepts");
+            space.inside(|| TcpStream::connect(("127.0.0.1", port))).expect("the worker accepts");
         let mut pid = [0; 4];
         stream.read_exact(&mut pid).expect("the worker tells its pid");
         assert_eq!(u32::from_be_bytes(pid), worker);
@@ -53,6 +55,29 @@ fn never_accepted() -> Outcome {
     server.ask("unlisten");
     let (_, change) = told.wait_closed(&space, port);
     assert_eq!(change.connection.owner.map(|owner| owner.pid), Some(server.pid()));
+}
+
+/// The kernel holds a file while the search is at it, so that the thread which searches may be the one that closes it. Here
+/// it is given the file, to close it for certain.
+fn closed_by_the_search() -> Outcome {
+    let space = NetNs::new();
+    let (give, given) = std::sync::mpsc::channel::<TcpStream>();
+    let tracer = Tracer::calling(move || drop(given.try_recv()));
+    let mut told = tracer.client("a");
+    let listener = space.inside(|| TcpListener::bind("127.0.0.1:0")).expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let client = space.inside(|| TcpStream::connect(("127.0.0.1", port))).expect("somebody listens");
+    let (accepted, _) = listener.accept().expect("it connected");
+    let settled = told.wait("the live owner", |told| {
+        let (_, change) = told.find(&space, port)?;
+        change.connection.owner.filter(|owner| owner.source == OwnerSource::Descriptor)
+    });
+    give.send(accepted).expect("the collector runs");
+    let (_, change) = told.wait("the end of the accepted one", |told| {
+        told.find(&space, port).filter(|(_, change)| change.connection.state != State::Established)
+    });
+    assert_eq!(change.connection.owner, Some(settled));
+    drop(client);
 }
 
 fn killed_owner() -> Outcome {

@@ -3,6 +3,7 @@
 use connections::{Direction, OwnerSource, Protocol, State};
 
 use crate::Test;
+use crate::audit;
 use crate::harness::{Outcome, Tracer, address};
 use crate::peer::Peer;
 use crate::udp_scene::{DatagramScene, Told, exchange, kernel_datagrams};
@@ -204,7 +205,7 @@ fn raw_socket() -> Outcome {
 
 fn switched_off() -> Outcome {
     let world = VethPair::new();
-    let tracer = Tracer::with(collect::CollectLimits { follow_udp: false, ..Default::default() });
+    let tracer = Tracer::with(collect::CollectLimits { follow_udp: false, ..audit::limits() });
     let names: Vec<&str> =
         tracer.collector.support().programs.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.iter().all(|name| !name.contains("udp") && !name.contains("cgroup")), "{names:?}");
@@ -216,4 +217,6 @@ fn switched_off() -> Outcome {
     server.ask("udp-receive s 1");
     told.poll();
     assert!(told.told.values().all(|(_, change)| change.connection.tuple.protocol != Protocol::Udp));
+    let audited = audit::wait_audit(&mut told, "an audit after the datagram", |_| true);
+    assert_eq!(audited.not_counted(), 0, "what is not followed is not missing: {audited:?}");
 }
