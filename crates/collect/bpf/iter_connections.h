@@ -143,7 +143,7 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 }
 
 #ifdef KERNEL_5_8
-static __always_inline void read_bucket(struct bpf_iter__bpf_map_elem *ctx, __u32 index)
+static __always_inline void read_bucket(struct seq_file *seq, struct bucket *bucket, __u32 index)
 {
 }
 #else
@@ -182,13 +182,13 @@ static __always_inline bool is_empty(struct bucket *bucket)
 	return !keys;
 }
 
-static __always_inline void read_bucket(struct bpf_iter__bpf_map_elem *ctx, __u32 index)
+static __always_inline void read_bucket(struct seq_file *seq, struct bucket *bucket, __u32 index)
 {
-	if (is_empty(ctx->value))
+	if (is_empty(bucket))
 		return;
 	/* What the iterator gives can only be read at places that the verifier knows: so look it up. */
 	struct bucket_pass pass = {
-	    .seq = ctx->meta->seq,
+	    .seq = seq,
 	    .bucket = bpf_map_lookup_elem(&connection_table, &index),
 	    .unchanged = unchanged_begin(),
 	    .given = orders_given(),
@@ -203,12 +203,13 @@ static __always_inline void read_bucket(struct bpf_iter__bpf_map_elem *ctx, __u3
 SEC("iter/bpf_map_elem")
 int iter_connections(struct bpf_iter__bpf_map_elem *ctx)
 {
+	struct bucket *bucket = ctx->value;
 	__u32 *key = ctx->key;
-	if (!ctx->value || !key)
+	if (!bucket || !key)
 		return 0;
 	__u32 index = *key;
 	if (index == 0)
 		note_ticks();
-	read_bucket(ctx, index);
+	read_bucket(ctx->meta->seq, bucket, index);
 	return 0;
 }

@@ -9,6 +9,7 @@ use crate::peer::Peer;
 use crate::world::{LEFT_V4, NetNs, RIGHT_V4, RIGHT_V6, VethPair};
 
 pub const TESTS: &[Test] = &[
+    ("sockets_are_read_in_place_where_the_kernel_can", best_alternative),
     ("live_counters_equal_those_of_the_kernel_over_ipv4", || counters_equal("0.0.0.0", RIGHT_V4)),
     ("live_counters_equal_those_of_the_kernel_over_ipv6", || counters_equal("::", RIGHT_V6)),
     ("ipv4_through_an_ipv6_socket_is_ipv4", mapped_is_ipv4),
@@ -16,6 +17,19 @@ pub const TESTS: &[Test] = &[
     ("retransmitted_bytes_count_once", loss_counts_once),
     ("facts_equal_those_of_the_kernel", facts_equal),
 ];
+
+/// The kernel's own list of what programs may call says whether it can: a program that it refuses is a defect of ours.
+fn best_alternative() -> Outcome {
+    let types = std::fs::read("/sys/kernel/btf/vmlinux").expect("the kernel tells its types");
+    let can = types.windows(15).any(|name| name == b"bpf_rdonly_cast");
+    let tracer = Tracer::start();
+    let mut capabilities = tracer.collector.support().capabilities.iter();
+    let live =
+        capabilities.find(|state| state.capability == collect::Capability::TcpLive).expect("it is listed");
+    let in_place = live.served_by.is_some_and(|hook| hook.contains("bpf_rdonly_cast"));
+    let switched_off = live.refused.iter().any(|refusal| refusal.reason.contains("collect.refuse"));
+    assert_eq!(in_place, can && !switched_off, "{live:?}");
+}
 
 fn counters_equal(bound: &str, target: &str) -> Outcome {
     let world = VethPair::new();
