@@ -29,6 +29,8 @@ pub struct KernelCounts {
     pub attempts_full: u64,
     /// Connections of which the beginning was not seen, followed since they were closed.
     pub claimed_late: u64,
+    /// Times that the kernel had no room to tell of ends of sockets, where these are polled: some were not told.
+    pub ends_overflowed: u64,
     /// Slots of sockets that were gone without a word, freed by a pass.
     pub stale: u64,
     /// What processes did and the ring buffer for it had no room for.

@@ -44,7 +44,7 @@ fn observation(record: &datagram_record, state: State) -> Option<Observation> {
             received_packets: low_half(record.received_datagrams),
             ..RawCounters::default()
         },
-        facts: Facts::Udp(UdpFacts { drops: record.drops, assured: record.assured != 0 }),
+        facts: Facts::Udp(UdpFacts { counted: true, drops: record.drops, assured: record.assured != 0 }),
         failed: failed_at.map(|at| (record.error, at)),
         isns: None,
     })
@@ -89,7 +89,7 @@ mod tests {
             ("10.0.0.1:53".into(), "10.0.0.2:4000".into())
         );
         assert_eq!((read.counters.sent_packets, read.counters.sent_bytes, read.state), (5, 3, State::Open));
-        assert_eq!(read.facts, Facts::Udp(UdpFacts { drops: 9, assured: false }));
+        assert_eq!(read.facts, Facts::Udp(UdpFacts { counted: true, drops: 9, assured: false }));
         assert_eq!(read.failed, None);
     }
 

@@ -8,7 +8,7 @@ mod table;
 use std::fmt;
 
 pub use refuse::{Refuse, UnknownHook};
-pub(crate) use table::{HOOKS, UDP_FUNCTIONS, UDP_PACKETS};
+pub(crate) use table::{HOOKS, SOCK_DIAG, SOCK_DIAG_ENDS, SOCKET_FILES, UDP_FUNCTIONS, UDP_PACKETS};
 
 use crate::dialect::Dialect;
 
@@ -48,7 +48,8 @@ pub(crate) struct Alternative {
     pub capability: Capability,
     /// The attach points and what else of the kernel decides, as the kernel names them.
     pub hook: &'static str,
-    /// The programs that it is made of, by the names of their functions; one may serve several capabilities.
+    /// The programs that it is made of, by the names of their functions; one may serve several capabilities. None where it
+    /// is polled.
     pub programs: &'static [&'static str],
     /// The dialects in which it can be; all, if it is served alike in each.
     pub dialects: &'static [Dialect],
@@ -159,7 +160,8 @@ mod tests {
     #[test]
     fn every_capability_of_the_table_says_what_is_missing_without_it() {
         for hook in &HOOKS {
-            assert!(!hook.without.is_empty() && !hook.programs.is_empty() && !hook.dialects.is_empty());
+            assert_eq!(hook.programs.is_empty(), hook.dialects.is_empty(), "what is polled has no dialect");
+            assert!(!hook.without.is_empty());
             assert_eq!(hook.capability.alternative().without, hook.without, "{hook:?}");
         }
     }

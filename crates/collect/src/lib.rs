@@ -19,8 +19,10 @@ mod jiffies;
 mod kernel_sums;
 mod namespaces;
 mod outlet;
+mod passes;
 mod payloads;
 mod plain;
+mod polling;
 mod privilege;
 mod processes;
 mod record;
@@ -40,6 +42,18 @@ pub use privilege::{MissingPrivilege, check_privileges};
 
 const PAGE_BYTES: u32 = 4096;
 
+/// Where connections come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// From BPF programs, and where the kernel takes none, by polling.
+    #[default]
+    Auto,
+    /// From BPF programs, or not at all.
+    Bpf,
+    /// By polling the kernel's socket diagnosis.
+    Polling,
+}
+
 /// How many ports of name servers there can be.
 pub const DNS_PORTS: usize = 8;
 
@@ -52,6 +66,8 @@ pub fn dns_ports(ports: &[u16]) -> [u16; DNS_PORTS] {
 /// Bounds of the kernel side, and of what it may cost to measure it.
 #[derive(Debug, Clone, Copy)]
 pub struct CollectLimits {
+    /// Where connections come from.
+    pub backend: Backend,
     /// Sockets that can be followed at once: connections and listeners. Rounded up to a power of two; 112
     /// bytes of kernel memory each.
     pub tcp_slots: u32,
@@ -64,7 +80,7 @@ pub struct CollectLimits {
     /// Final records kept beside a full ring buffer; beyond, they are rolled up. 320 bytes of kernel memory
     /// each while used.
     pub overflow_records: u32,
-    /// Sockets beyond `tcp_slots` that are told when they close. 160 bytes of kernel memory each while used.
+    /// Sockets beyond `tcp_slots` that are told when they close. 168 bytes of kernel memory each while used.
     pub spilled_slots: u32,
     /// Roll-ups with a key of their own; beyond, connections are rolled up into one of the rest. 830 bytes of
     /// kernel memory each while used, at most twice.
@@ -108,6 +124,7 @@ pub struct CollectLimits {
 impl Default for CollectLimits {
     fn default() -> Self {
         Self {
+            backend: Backend::Auto,
             tcp_slots: 262_144,
             ring_bytes: 8 << 20,
             deferred_records: 16_384,

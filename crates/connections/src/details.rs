@@ -71,6 +71,7 @@ const COUNTS_RTOS: u8 = 1 << 3;
 const APP_LIMITED_KNOWN: u8 = 1 << 4;
 const APP_LIMITED: u8 = 1 << 5;
 const ASSURED: u8 = 1 << 6;
+const NOT_COUNTED: u8 = 1 << 7;
 
 /// In place of a time that is absent.
 const NEVER: u64 = u64::MAX;
@@ -169,8 +170,9 @@ impl Details {
         };
         match facts {
             Facts::Tcp(facts) => packed.with_tcp(*facts),
-            Facts::Udp(UdpFacts { drops, assured }) => {
-                Self { retransmitted_or_drops: *drops, flags: flags | flag(*assured, ASSURED), ..packed }
+            Facts::Udp(UdpFacts { counted, drops, assured }) => {
+                let flags = flags | flag(*assured, ASSURED) | flag(!*counted, NOT_COUNTED);
+                Self { retransmitted_or_drops: *drops, flags, ..packed }
             }
         }
     }
@@ -319,7 +321,8 @@ impl Details {
 
     fn facts(&self) -> Facts {
         if self.protocol == Protocol::Udp {
-            return Facts::Udp(UdpFacts { drops: self.retransmitted_or_drops, assured: self.has(ASSURED) });
+            let (drops, assured) = (self.retransmitted_or_drops, self.has(ASSURED));
+            return Facts::Udp(UdpFacts { counted: !self.has(NOT_COUNTED), drops, assured });
         }
         let microseconds = |ms| present(ms).map(|ms| u64::from(ms) * MICROSECONDS_PER_MILLISECOND);
         Facts::Tcp(TcpFacts {

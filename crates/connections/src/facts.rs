@@ -12,8 +12,10 @@ pub enum Facts {
 }
 
 /// Facts of UDP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpFacts {
+    /// False where nothing counts datagrams: then bytes and packets stay 0 without meaning it.
+    pub counted: bool,
     /// Datagrams that the receive queue of the socket refused since it was opened, of all its peers. They count as
     /// received all the same.
     pub drops: u64,
@@ -21,9 +23,17 @@ pub struct UdpFacts {
     pub assured: bool,
 }
 
-/// Which counters of a connection mean something: bytes and packets always do.
+impl Default for UdpFacts {
+    fn default() -> Self {
+        Self { counted: true, drops: 0, assured: false }
+    }
+}
+
+/// Which counters of a connection mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
+    /// Bytes and packets.
+    pub traffic: bool,
     /// Those of TCP alone.
     pub tcp: bool,
     /// Of those the retransmission time-outs and the recoveries from them.
@@ -35,8 +45,8 @@ impl Facts {
     #[must_use]
     pub fn counted(&self) -> Counted {
         match self {
-            Facts::Tcp(facts) => Counted { tcp: true, rtos: facts.counts_rtos },
-            Facts::Udp(_) => Counted { tcp: false, rtos: false },
+            Facts::Tcp(facts) => Counted { traffic: true, tcp: true, rtos: facts.counts_rtos },
+            Facts::Udp(facts) => Counted { traffic: facts.counted, tcp: false, rtos: false },
         }
     }
 
@@ -63,6 +73,7 @@ impl Facts {
     pub(crate) fn renewed(self, newer: Self) -> Self {
         match (self, newer) {
             (Facts::Udp(known), Facts::Udp(newer)) => Facts::Udp(UdpFacts {
+                counted: known.counted || newer.counted,
                 drops: known.drops.max(newer.drops),
                 assured: known.assured || newer.assured,
             }),

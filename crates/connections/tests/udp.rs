@@ -212,12 +212,15 @@ fn of_a_socket_older_than_the_tracer_everything_counted_is_new() {
 
 #[test]
 fn drops_and_assurance_stay_when_the_socket_is_gone_before_its_final_record() {
-    let with = |drops, assured| Observation { facts: Facts::Udp(UdpFacts { drops, assured }), ..sent(1, 5) };
+    let with = |drops, assured| Observation {
+        facts: Facts::Udp(UdpFacts { counted: true, drops, assured }),
+        ..sent(1, 5)
+    };
     let mut table = table([Event::Read(with(1, false)), Event::Read(with(3, true))]);
-    assert_eq!(only_live(&table).facts.udp(), Some(UdpFacts { drops: 3, assured: true }));
+    assert_eq!(only_live(&table).facts.udp(), Some(UdpFacts { counted: true, drops: 3, assured: true }));
     table.apply(closed(with(0, false), 0));
     let connection = only_closed(&mut table);
-    assert_eq!(connection.facts.udp(), Some(UdpFacts { drops: 3, assured: true }));
+    assert_eq!(connection.facts.udp(), Some(UdpFacts { counted: true, drops: 3, assured: true }));
     assert_eq!((connection.facts.tcp(), table.counts().anomalies), (None, 0));
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Backend;
 use crate::exit;
 
 /// What was asked for.
@@ -24,6 +25,9 @@ pub struct Overrides {
     /// Configuration file; without this flag /etc/sockeye/sockeye.toml, if it exists
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Where connections come from; otherwise what the configuration says
+    #[arg(long, value_name = "BACKEND", value_enum)]
+    pub backend: Option<Backend>,
     /// off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

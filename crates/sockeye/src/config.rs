@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use behind::Behind;
-pub use collect::Collect;
+pub use collect::{Backend, Collect};
 pub use filters::Filters;
 pub use layers::ConfigError;
 

@@ -70,6 +70,10 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_closed_unclaimed", "sockeye_kernel_closed_unclaimed_sockets",
             "Closes of sockets that were not followed."
         );
+        ends_overflowed: total(
+            "kernel_ends_overflowed", "sockeye_kernel_ends_overflowed_buffers",
+            "Times that the kernel had no room to tell of ends of sockets, where these are polled: some were not told."
+        );
         deferred: total(
             "kernel_deferred", "sockeye_kernel_deferred_records",
             "Final records that waited for the owner to close."

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::access::Access;
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::containers::with_containers;
 use crate::context::{self, with_context};
 use crate::state::{StateLimits, StateThread};
@@ -27,7 +27,9 @@ const HTTP_THREADS: usize = 2;
 pub fn run(config: &Config) -> anyhow::Result<()> {
     // Before the privileges: whoever checks a configuration need not have them.
     let access = Access::of(config)?;
-    check_privileges()?;
+    if config.collect.backend != Backend::Polling {
+        check_privileges()?;
+    }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
@@ -149,6 +151,7 @@ impl Signals {
 fn collect_limits(config: &Config) -> CollectLimits {
     let limits = &config.limits;
     CollectLimits {
+        backend: config.collect.backend.into(),
         tcp_slots: limits.tcp_slots,
         ring_bytes: limits.ring_bytes,
         deferred_records: limits.deferred_records,

@@ -15,12 +15,25 @@ pub(crate) const UDP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress, cgr
 /// Where segments of TCP are looked at for messages of name servers.
 const DNS_TCP_PACKETS: &str = "cgroup_skb/egress, cgroup_skb/ingress";
 
+/// Where sockets are listed without programs.
+pub(crate) const SOCK_DIAG: &str = "sock_diag";
+
+/// Where the kernel tells of sockets that ended.
+pub(crate) const SOCK_DIAG_ENDS: &str = "sock_diag/destroy";
+
+/// Where it stands who holds a socket.
+pub(crate) const SOCKET_FILES: &str = "/proc/PID/fd";
+
 const UDP_FUNCTION_PROGRAMS: &[&str] =
     &["ip_send_skb", "ip6_send_skb", "udp_enqueue_schedule_skb", "udp_destroy_sock", "udpv6_destroy_sock"];
 
 const UDP_PACKET_PROGRAMS: &[&str] = &["cgroup_egress", "cgroup_ingress", "cgroup_release"];
 
 const WITHOUT_LIVE: &str = "nothing is known of live TCP connections";
+const WITHOUT_CLOSED: &str = "nothing is known of TCP connections";
+const WITHOUT_ADOPTED: &str = "TCP sockets older than the tracer and held by no process are not followed";
+const WITHOUT_OWNER: &str =
+    "the owner of a live accepted connection stays a guess: the owner of the listener";
 const WITHOUT_UDP: &str = "nothing is known of UDP";
 const WITHOUT_NAMES: &str = "names of remote ends are not known";
 
@@ -34,8 +47,13 @@ const fn row(
     Alternative { capability, hook, programs, dialects: Dialect::ANY, on_request: false, without }
 }
 
+/// Without programs.
+const fn polled(capability: Capability, hook: &'static str, without: &'static str) -> Alternative {
+    Alternative { capability, hook, programs: &[], dialects: &[], on_request: false, without }
+}
+
 /// All alternatives; those of one capability in the order in which they are tried.
-pub(crate) const HOOKS: [Alternative; 16] = [
+pub(crate) const HOOKS: [Alternative; 21] = [
     Alternative {
         dialects: &[Dialect::Casts],
         ..row(
@@ -59,24 +77,18 @@ pub(crate) const HOOKS: [Alternative; 16] = [
         dialects: &[Dialect::Oldest],
         ..row(Capability::TcpLive, "iter/bpf_map_elem", &["iter_connections", "iter_spilled"], WITHOUT_LIVE)
     },
+    polled(Capability::TcpLive, SOCK_DIAG, WITHOUT_LIVE),
     row(
         Capability::TcpClosed,
         "tp_btf/inet_sock_set_state, tp_btf/tcp_destroy_sock",
         &["inet_sock_set_state", "tcp_destroy_sock"],
-        "nothing is known of TCP connections",
+        WITHOUT_CLOSED,
     ),
-    row(
-        Capability::TcpAdopted,
-        "iter/tcp",
-        &["iter_tcp", "iter_tcp_audit"],
-        "TCP sockets older than the tracer and held by no process are not followed",
-    ),
-    row(
-        Capability::TcpOwner,
-        "iter/task_file",
-        &["iter_task_file"],
-        "the owner of a live accepted connection stays a guess: the owner of the listener",
-    ),
+    polled(Capability::TcpClosed, SOCK_DIAG_ENDS, WITHOUT_CLOSED),
+    row(Capability::TcpAdopted, "iter/tcp", &["iter_tcp", "iter_tcp_audit"], WITHOUT_ADOPTED),
+    polled(Capability::TcpAdopted, SOCK_DIAG, WITHOUT_ADOPTED),
+    row(Capability::TcpOwner, "iter/task_file", &["iter_task_file"], WITHOUT_OWNER),
+    polled(Capability::TcpOwner, SOCKET_FILES, WITHOUT_OWNER),
     Alternative {
         on_request: true,
         dialects: Dialect::SINCE_5_12,
@@ -93,6 +105,7 @@ pub(crate) const HOOKS: [Alternative; 16] = [
         dialects: &[Dialect::Casts],
         ..row(Capability::Udp, UDP_PACKETS, UDP_PACKET_PROGRAMS, WITHOUT_UDP)
     },
+    polled(Capability::Udp, SOCK_DIAG, WITHOUT_UDP),
     row(
         Capability::UdpFailures,
         "tp_btf/inet_sk_error_report",

@@ -65,7 +65,8 @@ prop_compose! {
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    let udp = any::<(u64, bool)>().prop_map(|(drops, assured)| Facts::Udp(UdpFacts { drops, assured }));
+    let udp = any::<(bool, u64, bool)>()
+        .prop_map(|(counted, drops, assured)| Facts::Udp(UdpFacts { counted, drops, assured }));
     prop_oneof![tcp_facts().prop_map(Facts::Tcp), udp]
 }
 

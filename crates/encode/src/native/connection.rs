@@ -36,6 +36,7 @@ impl proto::Connection {
         let Tuple { protocol, netns, local, remote } = *tuple;
         let at = |time: KernelTime| unix_ns(time, wall);
         let counters = |counters: &Counters| proto::Counters::new(*counters, facts.counted());
+        let is_counted = facts.counted().traffic;
         let has_before = *pre_existing && (protocol == Protocol::Tcp || *before != Counters::default());
         Self {
             id: id.to_string(),
@@ -51,8 +52,8 @@ impl proto::Connection {
             established_at_unix_ns: established_at.map(at),
             closed_at_unix_ns: closed_at.map(at),
             pre_existing: Some(*pre_existing),
-            total: Some(counters(total)),
-            delta: Some(counters(delta)),
+            total: is_counted.then(|| counters(total)),
+            delta: is_counted.then(|| counters(delta)),
             before: has_before.then(|| counters(before)),
             tcp: facts.tcp().map(proto::TcpFacts::from),
             udp: facts.udp().map(proto::UdpFacts::from),

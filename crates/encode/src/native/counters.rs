@@ -18,7 +18,8 @@ impl proto::Counters {
             out_of_order,
             delivered_ce,
         } = counters;
-        let Counted { tcp, rtos: counts_rtos } = counted;
+        // What is not counted at all is left out by the caller.
+        let Counted { traffic: _, tcp, rtos: counts_rtos } = counted;
         Self {
             sent_bytes,
             received_bytes,

@@ -24,8 +24,11 @@ impl proto::Connection {
             None => (None, Direction::Unknown, None, None),
         };
         let (local, remote) = ends.unzip();
-        let counted =
-            Counted { tcp: protocol == Protocol::Tcp, rtos: protocol == Protocol::Tcp && *counts_rtos };
+        let counted = Counted {
+            traffic: true,
+            tcp: protocol == Protocol::Tcp,
+            rtos: protocol == Protocol::Tcp && *counts_rtos,
+        };
         // The kernel side adds up datagrams of peers, and does not know how many those are.
         let is_counted = !matches!(id, RollUpId::Kernel(_)) || protocol == Protocol::Tcp;
         let incoming = direction == Direction::Incoming;

@@ -6,7 +6,8 @@ use super::proto;
 
 impl From<UdpFacts> for proto::UdpFacts {
     fn from(facts: UdpFacts) -> Self {
-        let UdpFacts { drops, assured } = facts;
+        // Without counting there are no counters: the caller leaves those out.
+        let UdpFacts { counted: _, drops, assured } = facts;
         Self { drops, assured }
     }
 }

@@ -34,7 +34,7 @@ fn live() -> Change {
         owner: Some(Owner { source: OwnerSource::Send, ..world::owner("resolver") }),
         opened_at: Some(KernelTime(FROM + 1)),
         total: datagrams(60, 2, 400, 3),
-        facts: Facts::Udp(UdpFacts { drops: 1, assured: true }),
+        facts: Facts::Udp(UdpFacts { counted: true, drops: 1, assured: true }),
         ..connection(11, "10.0.0.1:50000", "10.0.0.2:53")
     };
     change(connection, datagrams(30, 1, 200, 1))

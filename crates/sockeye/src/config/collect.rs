@@ -5,10 +5,35 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
+/// Where connections come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// From programs in the kernel, and where it takes none, by polling
+    Auto,
+    /// From programs in the kernel, or not at all
+    Bpf,
+    /// By polling the kernel's socket diagnosis
+    Polling,
+}
+
+impl From<Backend> for ::collect::Backend {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Auto => Self::Auto,
+            Backend::Bpf => Self::Bpf,
+            Backend::Polling => Self::Polling,
+        }
+    }
+}
+
 /// What is read from the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Collect {
+    /// Where connections come from: `bpf`, programs in the kernel; `polling`, its socket diagnosis, which sees less; `auto`,
+    /// polling where the kernel takes no programs. Set it to `bpf` to be told of that by a failure.
+    pub backend: Backend,
     /// In each minute the kernel counts runs and run time of the tracer's programs for so many milliseconds,
     /// 0 to 60000; 0 never. While it counts, every BPF program of the host takes about 50 ns longer per run.
     pub cost_sample_ms: u32,
@@ -76,6 +101,7 @@ impl Collect {
 impl Default for Collect {
     fn default() -> Self {
         Self {
+            backend: Backend::Auto,
             cost_sample_ms: 1000,
             connect_attempts: false,
             audit_interval_s: 60,

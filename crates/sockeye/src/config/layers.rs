@@ -95,6 +95,9 @@ impl Config {
         if let Some(level) = &overrides.log_level {
             config.log.level.clone_from(level);
         }
+        if let Some(backend) = overrides.backend {
+            config.collect.backend = backend;
+        }
         config.check()?;
         Ok(config)
     }
