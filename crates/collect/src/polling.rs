@@ -14,6 +14,7 @@ mod support;
 mod tcp_info;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -132,6 +133,8 @@ impl<'a> Poller<'a> {
         self.counts.last_pass_ns = took;
         self.counts.closed = self.known.ended;
         self.counts.table_full = self.known.refused;
+        self.counts.closed_unclaimed = self.known.zeroed;
+        self.counts.claimed_late = self.known.unseen;
         outlet.report(Report::PassEnded { request, counts: self.counts, costs: ProgramCosts::default() });
         self.served = request;
     }
@@ -207,6 +210,9 @@ impl<'a> Poller<'a> {
                 Ok(Heard::Overflow) => counts.ends_overflowed += 1,
                 Err(error) => tracing::warn!(netns, %error, "cannot hear of the ends of sockets"),
             }
+            if ended.iter().any(|socket| !known.knows(socket)) {
+                list_listeners(netns, &space.asked, known, &mut self.buffer, &mut counts.malformed);
+            }
             let mut events = Vec::with_capacity(ended.len().min(BATCH));
             for socket in &ended {
                 let mut closed_first = |socket: &Socket| {
@@ -236,13 +242,23 @@ impl<'a> Poller<'a> {
     }
 }
 
-/// The kernel keeps the name of the socket there.
-fn is_in_time_wait(
-    asked: &std::os::fd::OwnedFd,
-    socket: &Socket,
+/// Which end opened a connection that nobody saw follows from who listens: that may be news since the last pass.
+fn list_listeners(
+    netns: u32,
+    asked: &OwnedFd,
+    known: &mut KnownSockets,
     buffer: &mut [u8],
     malformed: &mut u64,
-) -> bool {
+) {
+    for family in message::FAMILIES {
+        let request = message::list(family, IPPROTO_TCP, message::LISTEN);
+        // What cannot be listed is told by the next pass.
+        let _ = socket::ask(asked, &request, true, buffer, malformed, |socket| known.listens(netns, &socket));
+    }
+}
+
+/// The kernel keeps the name of the socket there.
+fn is_in_time_wait(asked: &OwnedFd, socket: &Socket, buffer: &mut [u8], malformed: &mut u64) -> bool {
     let request = message::find(IPPROTO_TCP, socket.local, socket.remote, socket.cookie);
     let mut found = false;
     // Refused, it is not there.

@@ -55,6 +55,8 @@ pub(super) struct KnownSockets {
     /// Ends that were told of sockets which nobody had seen, and ends in all.
     pub(super) unseen: u64,
     pub(super) ended: u64,
+    /// Ends of connections that nobody had seen, and of which the kernel had forgotten everything.
+    pub(super) zeroed: u64,
 }
 
 /// Whether an ended connection left something in `TIME_WAIT`: then this end closed first.
@@ -171,6 +173,16 @@ impl KnownSockets {
         (!waiting.is_empty()).then_some(Event::Unchanged(waiting))
     }
 
+    /// True when the socket was seen before.
+    pub(super) fn knows(&self, socket: &Socket) -> bool {
+        self.by_cookie.contains_key(&socket.cookie)
+    }
+
+    /// A socket listens, as seen between two passes: only directions follow from it until the next one.
+    pub(super) fn listens(&mut self, netns: u32, socket: &Socket) {
+        self.listening.insert((netns, socket.local.port()), socket.cookie);
+    }
+
     /// A TCP socket has ended.
     pub(super) fn has_ended(
         &mut self,
@@ -184,9 +196,11 @@ impl KnownSockets {
             self.listening.remove(&(netns, known.tuple.local.port()));
             return Some(Event::ListenerClosed(known.listener()));
         }
-        // A reset by this end zeroes the numbers before the end is told: those of the last look are the newest.
+        // A reset by this end and a connect that failed zero the numbers before the end is told (tcp_disconnect): those of
+        // the last look are the newest. Sequence numbers begin anew far beyond, which tells it from one that never connected.
         let zeroed = socket.remote.port() == 0;
         if zeroed && known.is_none() {
+            self.zeroed += u64::from(socket.unacknowledged > 0);
             return None;
         }
         self.ended += 1;

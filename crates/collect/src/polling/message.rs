@@ -34,6 +34,7 @@ pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
 pub(super) const TIME_WAIT: u32 = 1 << 6;
 pub(super) const SYN_RECEIVED: u32 = 1 << 3;
 pub(super) const CLOSED: u32 = 1 << 7;
+pub(super) const LISTEN: u32 = 1 << 10;
 
 /// A socket as the kernel tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

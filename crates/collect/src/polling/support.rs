@@ -53,7 +53,8 @@ pub(super) fn support(reason: &str, spaces: &Spaces, owners: &Owners, limits: Co
         polled(
             Capability::TcpClosed,
             SOCK_DIAG_ENDS,
-            "why a connection failed is not known, unless it was refused",
+            "why a connection failed is most often not known; of one that this end reset or whose connect failed between two looks only \
+             the number is",
         ),
         CapabilityState::served_by(Capability::TcpAdopted, SOCK_DIAG),
         polled(Capability::TcpOwner, SOCKET_FILES, &owner),
