@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Backend;
 use crate::exit;
@@ -14,6 +14,15 @@ use crate::exit;
 pub enum Command {
     /// Trace this host and answer requests until SIGINT or SIGTERM
     Run(Overrides),
+}
+
+/// Whether the kernel's types are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Btf {
+    /// If the kernel tells them
+    Auto,
+    /// Not even then
+    None,
 }
 
 /// Flags that stand above the environment and the configuration file.
@@ -28,6 +37,9 @@ pub struct Overrides {
     /// Where connections come from; otherwise what the configuration says
     #[arg(long, value_name = "BACKEND", value_enum)]
     pub backend: Option<Backend>,
+    /// `none`: as on a kernel that does not tell its types (BTF)
+    #[arg(long, value_name = "auto|none", value_enum)]
+    pub btf: Option<Btf>,
     /// off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -47,6 +47,7 @@ const KERNEL: KernelCounts = KernelCounts {
     deferred_full: 1011,
     attempts_full: 1012,
     claimed_late: 1013,
+    ends_overflowed: 1033,
     stale: 1023,
     udp: UdpCounts {
         begun: 1016,

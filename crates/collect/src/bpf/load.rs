@@ -46,7 +46,7 @@ pub(super) fn load<'a>(
     places: &'a mut [MaybeUninit<OpenObject>; PLACES],
     limits: CollectLimits,
 ) -> Result<Loaded<'a>, CollectError> {
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+    if limits.refuse.names("btf") || !Path::new("/sys/kernel/btf/vmlinux").exists() {
         return Err(CollectError::NoBtf);
     }
     refusals::listen();

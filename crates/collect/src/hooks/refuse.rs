@@ -22,6 +22,7 @@ words!(
     "bpf_rdonly_cast",
     "bpf_get_socket_cookie",
     "sock_diag",
+    "btf",
 );
 
 /// What is refused: a set of the words.

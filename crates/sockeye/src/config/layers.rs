@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Config;
-use crate::cli::Overrides;
+use crate::cli::{Btf, Overrides};
 
 const DEFAULT_FILE: &str = "/etc/sockeye/sockeye.toml";
 const PREFIX: &str = "SOCKEYE_";
@@ -94,6 +94,9 @@ impl Config {
         }
         if let Some(level) = &overrides.log_level {
             config.log.level.clone_from(level);
+        }
+        if overrides.btf == Some(Btf::None) {
+            config.collect.refuse.push("btf".to_owned());
         }
         if let Some(backend) = overrides.backend {
             config.collect.backend = backend;
