@@ -8,6 +8,7 @@ mod announce;
 mod bench;
 mod fuzz;
 mod install;
+mod kernels;
 mod packages;
 mod programs;
 mod python;
@@ -27,8 +28,9 @@ usage: cargo x COMMAND
 
   run [--release] [-- ARGS]
       build the daemon, start it on target/sockeye.sock, print curl lines that answer; ARGS go to `sockeye run`
-  test [--require CLASS,..] [--only LAYER,..] [FILTER..]
-      every check and every test; a FILTER runs only the tests whose name contains it
+  test [--require CLASS,..] [--only LAYER,..] [--kernels KERNEL,..] [FILTER..]
+      every check and every test; a FILTER runs only the tests whose name contains it; the kernel tests also on these
+      kernels, in virtual machines: 5.10, 6.1, 6.12, 7
   bench [ARGS]
       what the daemon costs; ARGS go to the bench
   fuzz [TARGET] [--seconds N]
@@ -36,7 +38,7 @@ usage: cargo x COMMAND
   help
       this text
 
-layers and classes: format, clippy, tidy, unit, property, contract, kernel, e2e
+layers and classes: format, clippy, tidy, unit, property, contract, kernel, e2e, matrix
 ";
 
 fn main() -> ExitCode {

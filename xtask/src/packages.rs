@@ -25,6 +25,8 @@ pub(crate) enum Use {
     Kernel,
     /// Real clients and servers in the end-to-end tests.
     EndToEnd,
+    /// Other kernels in virtual machines.
+    Matrix,
 }
 
 /// How the presence of a package is told.
@@ -85,10 +87,10 @@ static PACKAGES: &[Package] = &[
         why: "checks the format of the BPF sources", uses: &[Use::Format] },
     Package { what: "ip and ss", probe: Probe::Programs(&["ip", "ss"]),
         debian: "iproute2", fedora: "iproute", arch: "iproute2",
-        why: "makes namespaces and links for tests, and reads the kernel's own counters", uses: &[Use::Kernel, Use::EndToEnd] },
+        why: "makes namespaces and links for tests, and reads the kernel's own counters", uses: &[Use::Kernel, Use::EndToEnd, Use::Matrix] },
     Package { what: "nft", probe: Probe::Programs(&["nft"]),
         debian: "nftables", fedora: "nftables", arch: "nftables",
-        why: "drops, rejects, resets and translates what the tests send", uses: &[Use::Kernel, Use::EndToEnd] },
+        why: "drops, rejects, resets and translates what the tests send", uses: &[Use::Kernel, Use::EndToEnd, Use::Matrix] },
     Package { what: "nginx", probe: Probe::Programs(&["nginx"]),
         debian: "nginx-light", fedora: "nginx", arch: "nginx",
         why: "the real server of the end-to-end tests", uses: &[Use::EndToEnd] },
@@ -107,6 +109,30 @@ static PACKAGES: &[Package] = &[
     Package { what: "python3 with venv and pip", probe: Probe::Python(&["venv", "ensurepip"]),
         debian: "python3-venv", fedora: "python3", arch: "python",
         why: "makes the environment of the decoders and validators that the end-to-end tests use", uses: &[Use::EndToEnd] },
+    Package { what: "qemu for x86-64", probe: Probe::Programs(&["qemu-system-x86_64"]),
+        debian: "qemu-system-x86", fedora: "qemu-system-x86-core", arch: "qemu-system-x86",
+        why: "boots other kernels, emulated by software", uses: &[Use::Matrix] },
+    Package { what: "busybox", probe: Probe::Programs(&["busybox"]),
+        debian: "busybox-static", fedora: "busybox", arch: "busybox",
+        why: "is everything else that runs in a virtual machine", uses: &[Use::Matrix] },
+    Package { what: "cpio", probe: Probe::Programs(&["cpio"]),
+        debian: "cpio", fedora: "cpio", arch: "cpio",
+        why: "packs what a virtual machine starts with", uses: &[Use::Matrix] },
+    Package { what: "strip", probe: Probe::Programs(&["strip"]),
+        debian: "binutils", fedora: "binutils", arch: "binutils",
+        why: "makes the test binary small for virtual machines", uses: &[Use::Matrix] },
+    Package { what: "xz", probe: Probe::Programs(&["xz"]),
+        debian: "xz-utils", fedora: "xz", arch: "xz",
+        why: "unpacks modules of other kernels", uses: &[Use::Matrix] },
+    Package { what: "zstd", probe: Probe::Programs(&["zstd"]),
+        debian: "zstd", fedora: "zstd", arch: "zstd",
+        why: "unpacks modules of other kernels", uses: &[Use::Matrix] },
+    Package { what: "apt-get and dpkg", probe: Probe::Programs(&["apt-get", "apt-cache", "dpkg"]),
+        debian: "apt", fedora: "apt", arch: "apt",
+        why: "gets kernels from Debian", uses: &[Use::Matrix] },
+    Package { what: "keys of Debian's archives", probe: Probe::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        debian: "debian-archive-keyring", fedora: "debian-keyring", arch: "debian-archive-keyring",
+        why: "tells Debian's kernels from others", uses: &[Use::Matrix] },
 ];
 
 /// The packages that one of `uses` needs and this machine does not have.

@@ -1,4 +1,4 @@
-//! Finding programs the way a login shell of root would.
+//! Finding programs the way a login shell of root would, and calling those that only speak when they fail.
 //!
 //! It does not decide which programs are needed; `packages` does.
 
@@ -24,6 +24,22 @@ pub(crate) fn major_version(program: &Path) -> Option<u32> {
     major_version_in(&String::from_utf8_lossy(&output.stdout))
 }
 
+/// What the program writes to its standard output.
+///
+/// # Errors
+/// How it ended, and the last line that it wrote, which is the reason.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    Err(format!("{program}: {}: {}", output.status, last.trim()))
+}
+
 fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
@@ -36,6 +52,13 @@ fn major_version_in(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_thing_that_was_said() {
+        let failure = output(Command::new("sh").args(["-c", "echo one; echo ' two ' >&2; echo >&2; exit 3"]));
+        assert_eq!(failure, Err("sh: exit status: 3: two".to_owned()));
+        assert_eq!(output(Command::new("sh").args(["-c", "echo a; echo b >&2"])), Ok("a\n".to_owned()));
+    }
 
     #[test]
     fn the_major_version_is_read_from_what_compilers_print() {

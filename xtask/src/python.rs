@@ -43,28 +43,6 @@ fn interpreter(place: &Path) -> PathBuf {
     place.join("bin/python3")
 }
 
-/// The last line that a failing program writes is the reason.
 fn execute(command: &mut Command) -> Result<(), String> {
-    let line = format!("{command:?}");
-    let output = command.output().map_err(|error| format!("{line}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    Err(format!("no Python environment: {}: {}", output.status, last.trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_is_the_last_thing_that_was_said() {
-        let failure =
-            execute(Command::new("sh").args(["-c", "echo one; echo ' two ' >&2; echo >&2; exit 3"]));
-        assert_eq!(failure, Err("no Python environment: exit status: 3: two".to_owned()));
-        assert_eq!(execute(Command::new("sh").args(["-c", "exit 0"])), Ok(()));
-    }
+    programs::output(command).map(drop).map_err(|reason| format!("no Python environment: {reason}"))
 }

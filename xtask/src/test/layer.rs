@@ -15,11 +15,13 @@ pub(crate) enum Layer {
     Contract,
     Kernel,
     EndToEnd,
+    /// The kernel tests on other kernels.
+    Matrix,
 }
 
 impl Layer {
     /// Every layer, in order.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Format,
         Self::Clippy,
         Self::Tidy,
@@ -28,6 +30,7 @@ impl Layer {
         Self::Contract,
         Self::Kernel,
         Self::EndToEnd,
+        Self::Matrix,
     ];
 
     /// Its name on the command line and in files.
@@ -41,6 +44,7 @@ impl Layer {
             Self::Contract => "contract",
             Self::Kernel => "kernel",
             Self::EndToEnd => "e2e",
+            Self::Matrix => "matrix",
         }
     }
 
@@ -67,6 +71,7 @@ impl Layer {
             Self::Clippy | Self::Unit | Self::Property | Self::Contract => &[Use::Build],
             Self::Kernel => &[Use::Build, Use::Kernel],
             Self::EndToEnd => &[Use::Build, Use::EndToEnd],
+            Self::Matrix => &[Use::Build, Use::Matrix],
         }
     }
 

@@ -11,6 +11,7 @@ mod options;
 mod report;
 
 use crate::install;
+use crate::kernels::{self, Came};
 use crate::packages::{self, Use};
 use crate::stop::Stop;
 use crate::workspace::Workspace;
@@ -43,8 +44,23 @@ fn run_layers(workspace: &Workspace, options: &Options, report: &mut Report) -> 
             _ => {}
         }
     }
-    layers.retain(|layer| layer.is_tests());
-    CargoTests::new(workspace, options)?.run(&layers, report)
+    let matrix = layers.contains(&Layer::Matrix);
+    layers.retain(|&layer| layer.is_tests() && layer != Layer::Matrix);
+    CargoTests::new(workspace, options)?.run(&layers, report)?;
+    if matrix { run_matrix(workspace, options, report) } else { Ok(()) }
+}
+
+fn run_matrix(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<(), Stop> {
+    let names: Vec<&str> = options.kernels.iter().map(|kernel| kernel.name).collect();
+    announce(Layer::Matrix, &format!("the kernel tests on Linux {}", names.join(", ")));
+    let came = kernels::run(workspace, &options.kernels, &options.filters)?;
+    for (kernel, came) in &came {
+        if let Came::Results(results) = came {
+            kernels::tell(workspace, kernel, results);
+        }
+        report.kernel(kernel.name, came);
+    }
+    Ok(())
 }
 
 /// Installs what the layers need. A layer whose own packages cannot be had does not run; without a compiler nothing does.

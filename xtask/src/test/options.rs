@@ -3,6 +3,7 @@
 //! It only reads; what follows from the options is decided where they are used.
 
 use super::layer::Layer;
+use crate::kernels::Kernel;
 use crate::stop::Stop;
 
 /// What was asked for.
@@ -11,6 +12,8 @@ pub(crate) struct Options {
     /// Classes in which not running is failing.
     pub(crate) require: Vec<Layer>,
     only: Vec<Layer>,
+    /// Other kernels on which the kernel tests run too.
+    pub(crate) kernels: Vec<&'static Kernel>,
     /// Parts of test names.
     pub(crate) filters: Vec<String>,
 }
@@ -25,22 +28,24 @@ impl Options {
                 Some((flag, value)) => (flag, Some(value)),
                 None => (argument.as_str(), None),
             };
-            let chosen = match flag {
-                "--require" => &mut options.require,
-                "--only" => &mut options.only,
+            let (require, only) = (&mut options.require, &mut options.only);
+            let unknown = |name: &str| Stop::Usage(format!("`{flag}` does not know `{name}`"));
+            let layer = |name: &str| Layer::named(name).ok_or_else(|| unknown(name));
+            let kernel = |name: &str| Kernel::named(name).ok_or_else(|| unknown(name));
+            let mut names = || {
+                let names = inline.or_else(|| rest.next().map(String::as_str));
+                names
+                    .map(|names| names.split(','))
+                    .ok_or_else(|| Stop::Usage(format!("`{flag}` needs a value")))
+            };
+            match flag {
+                "--require" => require.extend(names()?.map(layer).collect::<Result<Vec<_>, _>>()?),
+                "--only" => only.extend(names()?.map(layer).collect::<Result<Vec<_>, _>>()?),
+                "--kernels" => options.kernels.extend(names()?.map(kernel).collect::<Result<Vec<_>, _>>()?),
                 other if other.starts_with('-') => {
                     return Err(Stop::Usage(format!("`test` does not know `{other}`")));
                 }
-                _ => {
-                    options.filters.push(argument.clone());
-                    continue;
-                }
-            };
-            let names = inline.or_else(|| rest.next().map(String::as_str));
-            let names = names.ok_or_else(|| Stop::Usage(format!("`{flag}` needs a value")))?;
-            for name in names.split(',') {
-                let layer = Layer::named(name);
-                chosen.push(layer.ok_or_else(|| Stop::Usage(format!("`{flag}` does not know `{name}`")))?);
+                _ => options.filters.push(argument.clone()),
             }
         }
         Ok(options)
@@ -55,7 +60,8 @@ impl Options {
                 self.only.contains(layer)
             }
         };
-        Layer::ALL.into_iter().filter(selected).collect()
+        let asked_for = |layer: &Layer| *layer != Layer::Matrix || !self.kernels.is_empty();
+        Layer::ALL.into_iter().filter(selected).filter(asked_for).collect()
     }
 }
 
@@ -77,6 +83,15 @@ mod tests {
     }
 
     #[test]
+    fn other_kernels_run_only_when_they_are_named() {
+        let options = parse(&["--kernels=5.10,6.12", "--only", "matrix"]).unwrap();
+        assert_eq!(options.kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>(), ["5.10", "6.12"]);
+        assert_eq!(options.layers(), [Layer::Matrix]);
+        assert!(!parse(&[]).unwrap().layers().contains(&Layer::Matrix));
+        assert!(matches!(parse(&["--kernels", "6.13"]), Err(Stop::Usage(_))));
+    }
+
+    #[test]
     fn what_is_not_known_is_bad_usage() {
         for arguments in [&["--require", "kernle"][..], &["--require"], &["--only", ""], &["--fast"]] {
             assert!(matches!(parse(arguments), Err(Stop::Usage(_))), "{arguments:?}");
@@ -85,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_filter_alone_runs_no_checks() {
-        assert_eq!(parse(&[]).unwrap().layers(), Layer::ALL);
+        assert_eq!(parse(&["--kernels", "6.1"]).unwrap().layers(), Layer::ALL);
         assert!(parse(&["closed"]).unwrap().layers().iter().all(|layer| layer.is_tests()));
     }
 }

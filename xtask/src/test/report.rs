@@ -7,10 +7,8 @@ use std::process::ExitStatus;
 use super::layer::Layer;
 use super::libtest::Tally;
 use super::not_run::NotRun;
+use crate::kernels::{Came, Outcome};
 use crate::stop::Stop;
-
-/// The class of tests that need a kernel of another kind than the host's; it is no layer of its own.
-const MATRIX: &str = "matrix";
 
 /// The counts of a layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,8 +22,8 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Report {
     required: Vec<Layer>,
-    rows: Vec<(&'static str, Counts)>,
-    failures: Vec<(&'static str, String)>,
+    rows: Vec<(String, Counts)>,
+    failures: Vec<(String, String)>,
     not_run: Vec<NotRun>,
 }
 
@@ -62,9 +60,9 @@ impl Report {
         let counts = self.counts(name);
         counts.passed += tally.passed.saturating_sub(noted + forgot);
         counts.failed += tally.failed + forgot;
-        self.failures.extend(tally.failures.iter().map(|test| (name, test.clone())));
+        self.failures.extend(tally.failures.iter().map(|test| (name.to_owned(), test.clone())));
         for note in optional {
-            if note.class != MATRIX && Layer::named(&note.class).is_none() {
+            if Layer::named(&note.class).is_none() {
                 self.fail(name, &format!("{}: not run, in the unknown class `{}`", note.test, note.class));
             }
             self.note(layer, note);
@@ -82,6 +80,41 @@ impl Report {
         }
     }
 
+    /// A kernel of the matrix, which has a row of its own.
+    pub(crate) fn kernel(&mut self, kernel: &str, came: &Came) {
+        let name = format!("{} {kernel}", Layer::Matrix.name());
+        let results = match came {
+            Came::NotRun(reason) => {
+                self.counts(&name).not_run += 1;
+                let note = NotRun {
+                    class: Layer::Matrix.name().into(),
+                    test: kernel.into(),
+                    reason: reason.clone(),
+                };
+                if self.is_required(&note.class) {
+                    self.fail(&name, "not run");
+                }
+                self.not_run.push(note);
+                return;
+            }
+            Came::Results(results) => results,
+        };
+        for ended in results.tests() {
+            match &ended.outcome {
+                Outcome::Passed => self.counts(&name).passed += 1,
+                Outcome::Failed(_) => self.fail(&name, &ended.test),
+                Outcome::NotRun(_, reason) => {
+                    self.counts(&name).not_run += 1;
+                    let (class, test) = (name.clone(), ended.test.clone());
+                    self.not_run.push(NotRun { class, test, reason: reason.clone() });
+                }
+            }
+        }
+        for fault in &results.faults {
+            self.fail(&name, fault);
+        }
+    }
+
     /// What ended the command before all layers were through.
     pub(crate) fn broken(&mut self, stop: &Stop) {
         match stop {
@@ -92,27 +125,28 @@ impl Report {
 
     /// Prints everything, and says whether nothing failed. The last line is for machines.
     pub(crate) fn finish(&self) -> bool {
-        println!("\n{:10} {:>7} {:>7} {:>7}", "layer", "passed", "failed", "not run");
+        println!("\n{:12} {:>7} {:>7} {:>7}", "layer", "passed", "failed", "not run");
         let mut rows = self.rows.clone();
         // A layer that cannot run is known before the others ran.
         rows.sort_by_key(|(name, _)| {
-            Layer::ALL.iter().position(|layer| layer.name() == *name).unwrap_or(usize::MAX)
+            let layer = name.split(' ').next().unwrap_or_default();
+            Layer::ALL.iter().position(|known| known.name() == layer).unwrap_or(usize::MAX)
         });
         for (name, counts) in &rows {
-            println!("{name:10} {:>7} {:>7} {:>7}", counts.passed, counts.failed, counts.not_run);
+            println!("{name:12} {:>7} {:>7} {:>7}", counts.passed, counts.failed, counts.not_run);
         }
         if !self.not_run.is_empty() {
             println!("\nnot run:");
         }
         for NotRun { class, test, reason } in &self.not_run {
             let verdict = if self.is_required(class) { ", and is required" } else { "" };
-            println!("  {class:10} {test}: {reason}{verdict}");
+            println!("  {class:12} {test}: {reason}{verdict}");
         }
         if !self.failures.is_empty() {
             println!("\nfailed:");
         }
         for (name, what) in &self.failures {
-            println!("  {name:10} {what}");
+            println!("  {name:12} {what}");
         }
         let sum = |field: fn(&Counts) -> u64| self.rows.iter().map(|(_, counts)| field(counts)).sum::<u64>();
         let (passed, failed) = (sum(|counts| counts.passed), sum(|counts| counts.failed));
@@ -120,18 +154,18 @@ impl Report {
         failed == 0
     }
 
-    fn counts(&mut self, name: &'static str) -> &mut Counts {
+    fn counts(&mut self, name: &str) -> &mut Counts {
         let known = self.rows.iter().position(|(row, _)| *row == name);
         let index = known.unwrap_or_else(|| {
-            self.rows.push((name, Counts::default()));
+            self.rows.push((name.to_owned(), Counts::default()));
             self.rows.len() - 1
         });
         &mut self.rows[index].1
     }
 
-    fn fail(&mut self, name: &'static str, what: &str) {
+    fn fail(&mut self, name: &str, what: &str) {
         self.counts(name).failed += 1;
-        self.failures.push((name, what.to_owned()));
+        self.failures.push((name.to_owned(), what.to_owned()));
     }
 
     /// Something that no harness counted: in a required class it is counted as a failure here.

@@ -35,6 +35,7 @@ mod resets;
 mod scene;
 mod short_lived;
 mod stress;
+mod support;
 mod tally;
 mod tight;
 mod udp;
@@ -50,7 +51,11 @@ use harness::Outcome;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(peer::ROLE) {
+    let role = arguments.next();
+    if role.as_deref() == Some(support::ROLE) {
+        return support::main();
+    }
+    if role.as_deref() == Some(peer::ROLE) {
         return peer::main(arguments);
     }
     let all = [

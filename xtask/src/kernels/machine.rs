@@ -1,0 +1,95 @@
+//! Booting a kernel in a virtual machine that is emulated by software, and reading its records until it is off.
+//!
+//! What the records mean is judged in `results`.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use super::package::Image;
+
+const MEMORY_MIB: &str = "1500";
+
+/// Boots, and hands over each line of the second serial port as it comes. `silence` without a line ends the machine.
+///
+/// # Errors
+/// Why there were no further lines, if that was not because the machine had switched itself off.
+pub(crate) fn run(
+    image: &Image,
+    initrd: &Path,
+    silence: Duration,
+    mut line: impl FnMut(&[u8]),
+) -> Result<(), String> {
+    let mut machine = Machine::boot(image, initrd)?;
+    let output = machine.0.stdout.take().expect("the output was made a pipe at the start");
+    let lines = read_in_background(output);
+    loop {
+        match lines.recv_timeout(silence) {
+            Ok(text) => line(&text),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("the machine has told nothing for {} seconds", silence.as_secs()));
+            }
+        }
+    }
+    let status = machine.0.wait().map_err(|error| format!("waiting for qemu: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("qemu ended with {status}")) }
+}
+
+/// Where the messages of the last run are: what the kernel and the first process wrote to the console.
+pub(crate) fn console(image: &Image) -> PathBuf {
+    image.place.join("console.log")
+}
+
+fn read_in_background(output: ChildStdout) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// A running machine, which ends when it is dropped.
+struct Machine(Child);
+
+impl Machine {
+    fn boot(image: &Image, initrd: &Path) -> Result<Self, String> {
+        let mut console = std::ffi::OsString::from("file:");
+        console.push(console_path(image));
+        let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        let accelerator = format!("tcg,thread={}", variable("SOCKEYE_VM_THREADS", "multi"));
+        let processors = variable("SOCKEYE_VM_PROCESSORS", "2");
+        // The rows of a table are easier to read than a list of single words.
+        #[rustfmt::skip]
+        let machine = Command::new("qemu-system-x86_64")
+            .args(["-accel", &accelerator, "-cpu", "max", "-smp", &processors, "-m", MEMORY_MIB])
+            .args(["-display", "none", "-monitor", "none", "-no-reboot", "-net", "none"])
+            .arg("-serial").arg(console)
+            .args(["-serial", "stdio"])
+            .arg("-kernel").arg(image.kernel())
+            .arg("-initrd").arg(initrd)
+            .args(["-append", &format!("console=ttyS0 panic=-1 oops=panic quiet {}", variable("SOCKEYE_VM_APPEND", ""))])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        machine.map(Self).map_err(|error| format!("starting qemu-system-x86_64: {error}"))
+    }
+}
+
+fn console_path(image: &Image) -> PathBuf {
+    console(image)
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, and there is nothing else to fear.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
