@@ -33,6 +33,9 @@ fn main() {
     let clang = clang::clang().unwrap_or_else(|| {
         panic!("clang is missing: install it (Debian: apt install clang), or run `cargo x run`, which does")
     });
+    // For the test that compiles them for the other architecture.
+    println!("cargo::rustc-env=SOCKEYE_BPF_HEADERS={headers}");
+    println!("cargo::rustc-env=SOCKEYE_BPF_CLANG={clang}");
     for object in ["tracer", "udp", "dns_tcp", "processes"] {
         SkeletonBuilder::new()
             .source(format!("bpf/{object}.bpf.c"))

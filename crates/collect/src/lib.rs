@@ -40,8 +40,6 @@ pub use namespaces::NetworkNamespaces;
 pub use outlet::Report;
 pub use privilege::{MissingPrivilege, check_privileges};
 
-const PAGE_BYTES: u32 = 4096;
-
 /// Where connections come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
@@ -153,12 +151,12 @@ impl Default for CollectLimits {
 impl CollectLimits {
     /// The size that the ring buffer gets, in bytes.
     pub(crate) fn ring_size(self) -> u32 {
-        self.ring_bytes.max(PAGE_BYTES).next_power_of_two()
+        whole_pages(self.ring_bytes)
     }
 
     /// The size that the ring buffer for processes gets, in bytes.
     pub(crate) fn process_ring_size(self) -> u32 {
-        self.process_ring_bytes.max(PAGE_BYTES).next_power_of_two()
+        whole_pages(self.process_ring_bytes)
     }
 
     /// Messages of name servers over UDP are asked for.
@@ -175,6 +173,13 @@ impl CollectLimits {
     pub(crate) fn payload_ring_size(self) -> u32 {
         let bytes =
             if self.copies_datagrams() || self.copies_segments() { self.payload_ring_bytes } else { 0 };
-        bytes.max(PAGE_BYTES).next_power_of_two()
+        whole_pages(bytes)
     }
+}
+
+/// The size of a ring buffer that holds so many bytes: the kernel takes powers of two of at least a page, which has 4 KiB
+/// to 64 KiB on arm64.
+fn whole_pages(bytes: u32) -> u32 {
+    let page = u32::try_from(rustix::param::page_size()).expect("a page has at most 64 KiB");
+    bytes.max(page).next_power_of_two()
 }
