@@ -1,6 +1,6 @@
 //! Calls of connect() that fail before anything is sent, followed when that is asked for.
 
-use collect::CollectLimits;
+use collect::{Capability, CollectLimits};
 use connections::{Connection, Counters, Failure, FailureKind, State};
 
 use crate::Test;
@@ -22,12 +22,14 @@ const NOWHERE_V6: &str = "2001:db8::1";
 const ENETUNREACH: u16 = 101;
 
 fn following(connect_attempts: u32) -> Tracer {
-    Tracer::with(CollectLimits {
+    let tracer = Tracer::with(CollectLimits {
         tcp_slots: 65_536,
         follow_attempts: true,
         connect_attempts,
         ..CollectLimits::default()
-    })
+    });
+    tracer.needs(Capability::TcpAttempts);
+    tracer
 }
 
 fn told_here(told: &Client<'_>, space: &NetNs) -> Vec<Connection> {

@@ -22,6 +22,7 @@ fn messages_run(follow_udp: bool) -> Outcome {
     const MESSAGES: u64 = 100_000;
     let world = VethPair::new();
     let tracer = Tracer::with(CollectLimits { follow_udp, audit_interval_ms: 0, ..CollectLimits::default() });
+    tracer.needs(Capability::Udp);
     let _counting = RunCounting::start();
     let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
     let port = server.listen("0.0.0.0");

@@ -10,6 +10,7 @@ use collect::{Capability, CapabilityState, CollectLimits, Collector, KernelCount
 use connections::{ConnectionId, Event, Payload, Tuple};
 
 use crate::harness::DEADLINE;
+use crate::needs;
 use crate::world::NetNs;
 
 /// What was reported.
@@ -43,6 +44,9 @@ impl Tap {
             ControlFlow::Continue(())
         };
         let collector = Collector::start(limits, &requests, sink).expect("this host can trace");
+        for capability in [Capability::Dns, Capability::DnsTcp] {
+            needs::served(collector.support(), capability);
+        }
         Self { collector, requests, heard }
     }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use collect::{CollectLimits, Collector, PassRequests, Refuse, kernel_now};
+use collect::{Capability, CollectLimits, Collector, PassRequests, Refuse, kernel_now};
 use connections::{Connection, Counters, Filter, Listener, TcpFacts};
 use deltas::{Ask, Change, ClientId, ClientLimits, Delta, Peer, Settings};
 use endpoints::{Backend, Poll, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
 use tokio::sync::oneshot;
 
+use crate::needs;
 use crate::world::NetNs;
 
 pub type Outcome = ();
@@ -97,6 +98,11 @@ impl Tracer {
         let queue = state.open("test", String::new(), collector.support(), None);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { runtime, queue, collector }
+    }
+
+    /// Ends the test, as one that does not run, where this kernel does not serve what the tracer asked for.
+    pub fn needs(&self, capability: Capability) {
+        needs::served(self.collector.support(), capability);
     }
 
     pub fn client(&self, id: &str) -> Client<'_> {

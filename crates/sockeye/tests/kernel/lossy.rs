@@ -82,7 +82,7 @@ fn between_two_readings() -> Outcome {
 
 fn live(world: &VethPair, mut client: Peer, mut server: Peer, (target, port): (&str, u16)) {
     const BYTES: usize = 2_000_000;
-    const READINGS: u32 = 20;
+    let readings = scaled(20).max(5);
     let tracer = Tracer::with(CollectLimits::default());
     let local = client.connect("c", target, port);
     server.ask("accept s");
@@ -101,7 +101,7 @@ fn live(world: &VethPair, mut client: Peer, mut server: Peer, (target, port): (&
     let begin = Instant::now();
     let mut moved = 0;
     let ends: [(&NetNs, u16, u16); 2] = [(&world.left, local, port), (&world.right, port, local)];
-    while moved < READINGS {
+    while moved < readings {
         assert!(begin.elapsed() < DEADLINE, "hardly anything moved between two readings: {moved}");
         for (namespace, near, far) in ends {
             let before = kernel_counters(namespace, near, far);
@@ -110,7 +110,7 @@ fn live(world: &VethPair, mut client: Peer, mut server: Peer, (target, port): (&
             let after = kernel_counters(namespace, near, far);
             assert_eq!(sum, change.connection.total, "the sum of deltas is the total");
             assert_between(before, sum, after);
-            moved += u32::from(before != after);
+            moved += u64::from(before != after);
         }
     }
     enough.store(true, Ordering::Relaxed);

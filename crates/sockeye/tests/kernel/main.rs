@@ -114,10 +114,10 @@ fn trial(
 ) -> Trial {
     Trial::test(name, move || match not_run_reason().or_else(needs) {
         Some(reason) => not_run::not_run(class, name, reason).map_err(Failed::from),
-        None => {
-            test();
-            Ok(())
-        }
+        None => match needs::unless_served(test) {
+            Some(reason) => not_run::not_run(class, name, &reason).map_err(Failed::from),
+            None => Ok(()),
+        },
     })
 }
 

@@ -1,10 +1,37 @@
 //! What single tests need of the host beyond what all of them need, and the reason where it lacks that.
 //!
-//! Judged by facts about the kernel, not by trying: a host that should work and does not, fails.
+//! Judged by facts about the kernel, not by trying: a host that should work and does not, fails. What the tracer itself
+//! can do there it says when it has started.
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::Path;
 
+use collect::{Capability, Support};
+
 use crate::world;
+
+/// Why a test ended that needs what this kernel does not serve.
+struct NotServed(String);
+
+/// Ends the test where the tracer asked this kernel for the capability and did not get it.
+pub fn served(support: &Support, capability: Capability) {
+    let state = support.capabilities.iter().find(|state| state.capability == capability);
+    let state = state.expect("every capability has a state");
+    if state.served_by.is_none()
+        && let Some(degradation) = &state.degradation
+    {
+        resume_unwind(Box::new(NotServed(format!("not served: {capability}: {degradation}"))));
+    }
+}
+
+/// Runs the test; the reason if it ended for want of a capability.
+pub fn unless_served(test: fn()) -> Option<String> {
+    let end = catch_unwind(test).err()?;
+    match end.downcast::<NotServed>() {
+        Ok(reason) => Some(reason.0),
+        Err(other) => resume_unwind(other),
+    }
+}
 
 /// Rules of nftables that answer with resets and ICMP.
 pub fn packet_filter() -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! Sockets that are older than the tracer.
 
+use collect::Capability;
 use connections::{Direction, OwnerSource};
 
 use crate::Test;
@@ -75,6 +76,7 @@ fn not_accepted_yet() -> Outcome {
     let local = client.connect("c", RIGHT_V4, port);
     client.ask("send c 500");
     let tracer = Tracer::start();
+    tracer.needs(Capability::TcpAdopted);
     let mut told = tracer.client("a");
     let (_, change) = told.wait_found(&world.right, port);
     assert_eq!(change.connection.before.received_bytes, 500);

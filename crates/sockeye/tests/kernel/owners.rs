@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
+use collect::Capability;
 use connections::{OwnerSource, State};
 
 use crate::Test;
@@ -21,6 +22,7 @@ pub const TESTS: &[Test] = &[
 fn worker_owns() -> Outcome {
     let space = NetNs::new();
     let tracer = Tracer::start();
+    tracer.needs(Capability::TcpOwner);
     let mut told = tracer.client("a");
     let mut master = Peer::start(&space);
     let port = master.listen("127.0.0.1");

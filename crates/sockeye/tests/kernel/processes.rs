@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 
-use collect::{CapabilityState, CollectLimits, Collector, KernelCounts, PassRequests, Report};
+use collect::{Capability, CapabilityState, CollectLimits, Collector, KernelCounts, PassRequests, Report};
 use connections::{Event, Executed, Owner, ProcessEvent, ProcessKey};
 
 use crate::harness::{DEADLINE, Outcome, socket_words};
@@ -59,6 +59,7 @@ impl Watch {
             std::ops::ControlFlow::Continue(())
         };
         let collector = Collector::start(limits, &requests, sink).expect("this host can trace");
+        needs::served(collector.support(), Capability::Processes);
         let (events, owners, counts) = (Vec::new(), Vec::new(), KernelCounts::default());
         Self { collector, requests, reports, events, owners, counts }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use collect::CollectLimits;
+use collect::{Capability, CollectLimits};
 use connections::{Connection, Counters, Protocol};
 
 use crate::harness::{Client, Tracer};
@@ -27,6 +27,7 @@ impl DatagramScene {
     pub fn bound_with(everywhere: &str, limits: CollectLimits) -> Self {
         let world = VethPair::new();
         let tracer = Tracer::with(limits);
+        tracer.needs(Capability::Udp);
         let (client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
         // A port of its own choice, as servers have.
         let port = 5300;

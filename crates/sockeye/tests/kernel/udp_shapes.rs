@@ -1,5 +1,6 @@
 //! Datagrams in every shape in which the kernel moves them, and those that do not arrive.
 
+use collect::Capability;
 use connections::{Direction, FailureKind, OwnerSource};
 
 use crate::harness::{Outcome, Tracer, address};
@@ -131,6 +132,7 @@ fn forked_sender() -> Outcome {
 
 fn only_receives() -> Outcome {
     let mut scene = DatagramScene::bound("0.0.0.0");
+    scene.tracer.needs(Capability::UdpOwner);
     let mut told = scene.tracer.client("a");
     scene.client.ask("udp-open c v4");
     let command = format!("udp-send c {RIGHT_V4}:{} 10 1", scene.port);
@@ -166,6 +168,8 @@ fn older_sockets() -> Outcome {
     server.ask("udp-echo s 3");
     client.ask("udp-receive c 3");
     let tracer = Tracer::start();
+    tracer.needs(Capability::Udp);
+    tracer.needs(Capability::UdpAdopted);
     let mut told = tracer.client("a");
     client.ask("udp-send c - 20 2");
     server.ask("udp-echo s 2");
@@ -190,6 +194,7 @@ fn refused() -> Outcome {
     const NOBODY: u16 = 4999;
     const ECONNREFUSED: u16 = 111;
     let mut scene = DatagramScene::bound("0.0.0.0");
+    scene.tracer.needs(Capability::UdpFailures);
     let mut told = scene.tracer.client("a");
     scene.client.ask("udp-open c v4");
     let local: u16 = scene.client.ask(&format!("udp-connect c {RIGHT_V4}:{NOBODY}")).parse().expect("a port");
@@ -217,6 +222,7 @@ fn refused() -> Outcome {
 
 fn unreachable() -> Outcome {
     let mut scene = DatagramScene::bound("0.0.0.0");
+    scene.tracer.needs(Capability::UdpFailures);
     let mut told = scene.tracer.client("a");
     filter_arriving(&scene.world.right, "udp dport 5300 reject with icmp type host-unreachable");
     scene.client.ask("udp-open c v4");
