@@ -28,9 +28,9 @@ usage: cargo x COMMAND
 
   run [--release] [-- ARGS]
       build the daemon, start it on target/sockeye.sock, print curl lines that answer; ARGS go to `sockeye run`
-  test [--require CLASS,..] [--only LAYER,..] [--kernels KERNEL,..] [FILTER..]
+  test [--require CLASS,..] [--only LAYER,..] [--kernels KERNEL,..] [--accept] [FILTER..]
       every check and every test; a FILTER runs only the tests whose name contains it; the kernel tests also on these
-      kernels, in virtual machines: 5.10, 6.1, 6.12, 7
+      kernels, in virtual machines: 5.10, 6.1, 6.12, 7; with --accept what they serve is written to docs/kernels
   bench [ARGS]
       what the daemon costs; ARGS go to the bench
   fuzz [TARGET] [--seconds N]

@@ -1,11 +1,14 @@
 //! The kernel tests on other kernels: which ones there are, and running the test binary on each.
 //!
-//! Getting a kernel is for `package`, what its machine finds for `initrd` and `init.sh`, booting for `machine`, and
-//! what comes of it for `records` and `results`.
+//! Getting a kernel is for `package`, what its machine finds for `initrd` and `init.sh`, booting for `machine`, what
+//! comes of it for `records` and `results`, and what should come of it for `known` and `page`.
 
+mod host;
 mod initrd;
+mod known;
 mod machine;
 mod package;
+mod page;
 mod records;
 mod results;
 
@@ -14,6 +17,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 pub(crate) use records::Outcome;
+#[cfg(test)]
+pub(crate) use results::Ended;
 pub(crate) use results::Results;
 
 use crate::stop::{Stop, failed};
@@ -61,20 +66,57 @@ pub(crate) fn run(
     workspace: &Workspace,
     kernels: &[&'static Kernel],
     filters: &[String],
-) -> Result<Vec<(&'static Kernel, Came)>, Stop> {
-    let tests = test_binary(workspace)?;
-    let store = workspace.target.join("vm");
-    let tests = tests.as_path();
-    let store = store.as_path();
+) -> Result<Vec<(String, Came)>, Stop> {
+    let tests = &test_binary(workspace)?;
+    let store = &workspace.target.join("vm");
     Ok(std::thread::scope(|scope| {
         let start =
             |kernel: &'static Kernel| (kernel, scope.spawn(move || on(kernel, store, tests, filters)));
         let started: Vec<_> = kernels.iter().copied().map(start).collect();
-        let joined = |thread: std::thread::ScopedJoinHandle<'_, Came>| {
-            thread.join().unwrap_or_else(|_| Came::NotRun("the thread of its machine panicked".into()))
+        let broken = |_| {
+            let faults = vec!["the thread of its machine panicked".to_owned()];
+            Came::Results(Box::new(Results { faults, ..Results::default() }))
         };
-        started.into_iter().map(|(kernel, thread)| (kernel, joined(thread))).collect()
+        let joined =
+            started.into_iter().map(|(kernel, thread)| (kernel.name, thread.join().unwrap_or_else(broken)));
+        joined.map(|(name, came)| (name.to_owned(), came)).collect()
     }))
+}
+
+/// How the host's own kernel serves each capability; with `accept` also if nothing is known of its release.
+pub(crate) fn on_host(workspace: &Workspace, accept: bool) -> Result<(String, Came), Stop> {
+    let tests = test_binary(workspace)?;
+    host::run(&workspace.root, &tests, accept).map_err(Stop::Failed)
+}
+
+/// Holds what came of a kernel against what is checked in, or checks it in: a difference is a fault of the run.
+pub(crate) fn compare(
+    workspace: &Workspace,
+    name: &str,
+    results: &mut Results,
+    accept: bool,
+) -> Result<(), Stop> {
+    // Of a run that broke off it is not known what it would have found.
+    if !results.faults.is_empty() || results.served.is_empty() {
+        return Ok(());
+    }
+    let root = &workspace.root;
+    let known = known::read(root, name).map_err(Stop::Failed)?;
+    if accept {
+        known::write(root, name, &known.unwrap_or_default().with(results)).map_err(Stop::Failed)?;
+        return page::write(root).map_err(Stop::Failed);
+    }
+    let differences = match known {
+        Some(known) => known.differences(results),
+        None => vec![format!("{}/{name}.tsv is missing", known::PLACE)],
+    };
+    if !differences.is_empty() {
+        results.faults.push(format!(
+            "what it found is not what is checked in, which `--accept` changes: {}",
+            differences.join("; ")
+        ));
+    }
+    Ok(())
 }
 
 fn on(kernel: &Kernel, store: &Path, tests: &Path, filters: &[String]) -> Came {
@@ -115,13 +157,10 @@ fn test_binary(workspace: &Workspace) -> Result<PathBuf, Stop> {
         .ok_or_else(|| Stop::Failed("cargo names no binary of the kernel tests".into()))
 }
 
-/// What failed tests on this kernel wrote, and where the rest is.
-pub(crate) fn tell(workspace: &Workspace, kernel: &Kernel, results: &Results) {
-    let said = results.said();
-    if said.is_empty() && results.faults.is_empty() {
-        return;
+/// Where the rest of what a machine said is.
+pub(crate) fn tell(workspace: &Workspace, kernel: &str, results: &Results) {
+    let console = workspace.target.join("vm").join(kernel).join(machine::CONSOLE);
+    if !results.faults.is_empty() && console.exists() {
+        println!("[{kernel}] the console is in {}", workspace.shown(&console));
     }
-    println!("\n[{}]\n{said}", kernel.name);
-    let console = workspace.target.join("vm").join(kernel.name).join("console.log");
-    println!("[{}] the console is in {}", kernel.name, workspace.shown(&console));
 }

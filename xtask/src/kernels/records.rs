@@ -98,13 +98,15 @@ fn checksum(bytes: &[u8]) -> u32 {
     !sum
 }
 
+/// A record as it comes.
+#[cfg(test)]
+pub(super) fn framed(text: &str) -> Vec<u8> {
+    format!("{}\t{}\t{text}", checksum(text.as_bytes()), text.len()).into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn framed(text: &str) -> Vec<u8> {
-        format!("{}\t{}\t{text}", checksum(text.as_bytes()), text.len()).into_bytes()
-    }
 
     #[test]
     fn the_checksum_is_that_of_cksum() {

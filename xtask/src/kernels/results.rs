@@ -2,8 +2,6 @@
 //!
 //! It judges what records say; `cargo x test`'s report counts it.
 
-use std::fmt::Write as _;
-
 use super::records::{self, Outcome, Record};
 
 /// A way in which a capability is served.
@@ -30,15 +28,14 @@ pub(crate) struct Results {
     /// The release of the kernel, as `uname -r` tells it.
     pub(crate) release: String,
     pub(crate) served: Vec<Served>,
+    /// The tests in their order, after the probe.
     pub(crate) ended: Vec<Ended>,
     /// The test that runs.
-    running: Option<String>,
-    /// What failed tests wrote at last, and what the kernel complained of, with the test in front.
-    said: Vec<(String, String)>,
+    pub(crate) running: Option<String>,
     /// What is wrong beside failed tests.
     pub(crate) faults: Vec<String>,
-    records: u64,
-    complete: bool,
+    pub(crate) records: u64,
+    pub(crate) complete: bool,
 }
 
 impl Results {
@@ -68,13 +65,13 @@ impl Results {
                 self.ended.push(Ended { test, outcome, milliseconds });
                 return Some(shown);
             }
-            Record::Output { test, line } => self.said.push((test, line)),
+            Record::Output { line, .. } => return Some(format!("    {line}")),
             Record::Message { test, line } => {
                 let fault = format!("the kernel complained during {test}");
                 if !self.faults.contains(&fault) {
                     self.faults.push(fault);
                 }
-                self.said.push((test, line));
+                return Some(format!("    {line}"));
             }
             Record::End { records } => {
                 self.complete = records + 1 == self.records;
@@ -92,33 +89,14 @@ impl Results {
         if !self.complete {
             let during = self.running.as_ref().map_or_else(String::new, |test| format!(", during {test}"));
             self.faults.push(format!("{end}{during}"));
-        } else if self.tests().count() == 0 && self.starts() {
+        } else if self.ended.len() == 1 && self.starts() {
             self.faults.push("no test has the filter in its name".into());
         }
-    }
-
-    /// The tests, without the probe that comes before them.
-    pub(crate) fn tests(&self) -> impl Iterator<Item = &Ended> {
-        self.ended.iter().filter(|ended| ended.test != super::PROBE || ended.outcome != Outcome::Passed)
     }
 
     /// Whether the tracer starts on this kernel at all.
     fn starts(&self) -> bool {
         self.ended.iter().any(|ended| ended.test == super::PROBE && ended.outcome == Outcome::Passed)
-    }
-
-    /// What failed tests wrote, and what the kernel complained of.
-    pub(crate) fn said(&self) -> String {
-        let mut text = String::new();
-        let mut current = "";
-        for (test, line) in &self.said {
-            if test != current {
-                writeln!(text, "---- {test}").expect("a string takes everything");
-                current = test;
-            }
-            writeln!(text, "{line}").expect("a string takes everything");
-        }
-        text
     }
 }
 
@@ -129,4 +107,60 @@ fn shown(test: &str, outcome: &Outcome, milliseconds: u64) -> String {
         Outcome::NotRun(_, reason) => format!("not run: {reason}"),
     };
     format!("test {test} ... {word} ({}.{} s)", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::framed;
+    use super::*;
+
+    /// The results of a machine that told these records and ended so.
+    fn results(records: &[&str], end: Result<(), String>) -> Results {
+        let mut results = Results::default();
+        for record in records {
+            results.take(&framed(record));
+        }
+        results.finish(end);
+        results
+    }
+
+    const WHOLE: [&str; 9] = [
+        "kernel\t6.12.1\t4.00",
+        "started\tsupport",
+        "passed\tsupport\t4.00\t5.00",
+        "capability\tudp\t\tnothing is known",
+        "started\ta",
+        "failed\ta\t5.00\t6.00\t101",
+        "output\ta\tpanicked",
+        "started\tb",
+        "not-run\tb\t6.00\t6.00\tkernel\tb\tno nft",
+    ];
+
+    #[test]
+    fn a_whole_run_has_no_fault_whatever_its_tests_came_to() {
+        let results = results(&[&WHOLE[..], &["end\t9\t7.00"]].concat(), Ok(()));
+        assert_eq!(results.faults, [""; 0]);
+        assert_eq!((results.ended.len(), results.served.len()), (3, 1));
+    }
+
+    #[test]
+    fn a_run_of_which_a_record_is_missing_or_the_end_is_a_fault() {
+        let end = &["end\t9\t7.00"][..];
+        for place in 0..WHOLE.len() {
+            let (before, after) = (&WHOLE[..place], &WHOLE[place + 1..]);
+            let fault = &results(&[before, after, end].concat(), Ok(())).faults[0];
+            assert_eq!(fault, "of 9 records 8 came", "without record {place}");
+        }
+        assert_eq!(results(&WHOLE, Ok(())).faults, ["the machine ended before all was told"]);
+        let died = results(&WHOLE[..5], Err("qemu ended".into()));
+        assert_eq!(died.faults, ["qemu ended, during a"]);
+    }
+
+    #[test]
+    fn a_complaint_of_the_kernel_and_a_filter_that_finds_nothing_are_faults() {
+        let complained = [&WHOLE[..], &["message\tb\tWARNING: x", "message\tb\tmore", "end\t11\t7.00"]];
+        assert_eq!(results(&complained.concat(), Ok(())).faults, ["the kernel complained during b"]);
+        let nothing = [&WHOLE[..4], &["end\t4\t7.00"]];
+        assert_eq!(results(&nothing.concat(), Ok(())).faults, ["no test has the filter in its name"]);
+    }
 }

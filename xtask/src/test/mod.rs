@@ -14,6 +14,7 @@ use crate::install;
 use crate::kernels::{self, Came};
 use crate::packages::{self, Use};
 use crate::stop::Stop;
+use crate::superuser;
 use crate::workspace::Workspace;
 
 use cargo_tests::CargoTests;
@@ -44,21 +45,35 @@ fn run_layers(workspace: &Workspace, options: &Options, report: &mut Report) -> 
             _ => {}
         }
     }
-    let matrix = layers.contains(&Layer::Matrix);
+    let (matrix, kernel) = (layers.contains(&Layer::Matrix), layers.contains(&Layer::Kernel));
     layers.retain(|&layer| layer.is_tests() && layer != Layer::Matrix);
     CargoTests::new(workspace, options)?.run(&layers, report)?;
-    if matrix { run_matrix(workspace, options, report) } else { Ok(()) }
+    if (kernel || matrix) && options.filters.is_empty() && superuser::is_free() {
+        announce(Layer::Matrix, "what the kernel of this host serves");
+        judge(workspace, options, vec![kernels::on_host(workspace, options.accept)?], report)?;
+    }
+    if !options.kernels.is_empty() && matrix {
+        let names: Vec<&str> = options.kernels.iter().map(|kernel| kernel.name).collect();
+        announce(Layer::Matrix, &format!("the kernel tests on Linux {}", names.join(", ")));
+        let came = kernels::run(workspace, &options.kernels, &options.filters)?;
+        judge(workspace, options, came, report)?;
+    }
+    Ok(())
 }
 
-fn run_matrix(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<(), Stop> {
-    let names: Vec<&str> = options.kernels.iter().map(|kernel| kernel.name).collect();
-    announce(Layer::Matrix, &format!("the kernel tests on Linux {}", names.join(", ")));
-    let came = kernels::run(workspace, &options.kernels, &options.filters)?;
-    for (kernel, came) in &came {
-        if let Came::Results(results) = came {
-            kernels::tell(workspace, kernel, results);
+/// Counts what came of kernels, after holding it against what is checked in.
+fn judge(
+    workspace: &Workspace,
+    options: &Options,
+    came: Vec<(String, Came)>,
+    report: &mut Report,
+) -> Result<(), Stop> {
+    for (name, mut came) in came {
+        if let Came::Results(results) = &mut came {
+            kernels::compare(workspace, &name, results, options.accept)?;
+            kernels::tell(workspace, &name, results);
         }
-        report.kernel(kernel.name, came);
+        report.kernel(&name, &came);
     }
     Ok(())
 }

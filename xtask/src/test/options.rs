@@ -14,6 +14,8 @@ pub(crate) struct Options {
     only: Vec<Layer>,
     /// Other kernels on which the kernel tests run too.
     pub(crate) kernels: Vec<&'static Kernel>,
+    /// What kernels come to is checked in, and not held against what is.
+    pub(crate) accept: bool,
     /// Parts of test names.
     pub(crate) filters: Vec<String>,
 }
@@ -42,6 +44,7 @@ impl Options {
                 "--require" => require.extend(names()?.map(layer).collect::<Result<Vec<_>, _>>()?),
                 "--only" => only.extend(names()?.map(layer).collect::<Result<Vec<_>, _>>()?),
                 "--kernels" => options.kernels.extend(names()?.map(kernel).collect::<Result<Vec<_>, _>>()?),
+                "--accept" => options.accept = true,
                 other if other.starts_with('-') => {
                     return Err(Stop::Usage(format!("`test` does not know `{other}`")));
                 }
@@ -60,7 +63,8 @@ impl Options {
                 self.only.contains(layer)
             }
         };
-        let asked_for = |layer: &Layer| *layer != Layer::Matrix || !self.kernels.is_empty();
+        let matrix = !self.kernels.is_empty() || self.only.contains(&Layer::Matrix);
+        let asked_for = |layer: &Layer| *layer != Layer::Matrix || matrix;
         Layer::ALL.into_iter().filter(selected).filter(asked_for).collect()
     }
 }
@@ -86,8 +90,10 @@ mod tests {
     fn other_kernels_run_only_when_they_are_named() {
         let options = parse(&["--kernels=5.10,6.12", "--only", "matrix"]).unwrap();
         assert_eq!(options.kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>(), ["5.10", "6.12"]);
-        assert_eq!(options.layers(), [Layer::Matrix]);
+        assert_eq!((options.layers(), options.accept), (vec![Layer::Matrix], false));
+        assert!(parse(&["--accept"]).unwrap().accept);
         assert!(!parse(&[]).unwrap().layers().contains(&Layer::Matrix));
+        assert_eq!(parse(&["--only", "matrix"]).unwrap().layers(), [Layer::Matrix]);
         assert!(matches!(parse(&["--kernels", "6.13"]), Err(Stop::Usage(_))));
     }
 

@@ -99,7 +99,7 @@ impl Report {
             }
             Came::Results(results) => results,
         };
-        for ended in results.tests() {
+        for ended in &results.ended {
             match &ended.outcome {
                 Outcome::Passed => self.counts(&name).passed += 1,
                 Outcome::Failed(_) => self.fail(&name, &ended.test),
@@ -185,6 +185,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::{Ended, Results};
     use std::os::unix::process::ExitStatusExt;
 
     fn note(class: &str, test: &str) -> NotRun {
@@ -247,6 +248,37 @@ mod tests {
         // One that needs another kernel is no failure, also where its layer is required.
         let (counts, good) = counted(&[Layer::Kernel], &ended(1, 0), &[note("matrix", "a")]);
         assert_eq!((counts, good), (Counts { passed: 0, failed: 0, not_run: 1 }, true));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_be_had_is_no_failure_where_the_kernel_tests_are_required() {
+        for (required, good) in [(Layer::Kernel, true), (Layer::Matrix, false)] {
+            let mut report = Report::new(&[required]);
+            report.kernel("5.10", &Came::NotRun("no network".into()));
+            assert_eq!(report.counts("matrix 5.10").not_run, 1);
+            assert_eq!(report.finish(), good);
+        }
+    }
+
+    #[test]
+    fn each_kernel_has_a_row_and_its_faults_are_failures() {
+        let outcomes = [
+            Outcome::Passed,
+            Outcome::NotRun("kernel".into(), "no nft".into()),
+            Outcome::Failed("101".into()),
+        ];
+        let ended = outcomes.map(|outcome| Ended { test: "a".into(), outcome, milliseconds: 1 });
+        let mut report = Report::new(&[]);
+        let results = |ended: &[Ended], faults: &[&str]| {
+            let faults = faults.iter().map(|&fault| fault.to_owned()).collect();
+            Came::Results(Box::new(Results { ended: ended.to_vec(), faults, ..Results::default() }))
+        };
+        report.kernel("6.1", &results(&ended[..2], &[]));
+        assert_eq!(*report.counts("matrix 6.1"), Counts { passed: 1, failed: 0, not_run: 1 });
+        assert!(report.finish());
+        report.kernel("7", &results(&ended, &["the kernel complained during a"]));
+        assert_eq!(*report.counts("matrix 7"), Counts { passed: 1, failed: 2, not_run: 1 });
+        assert!(!report.finish());
     }
 
     #[test]
