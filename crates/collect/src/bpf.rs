@@ -10,6 +10,7 @@ mod kernel_counts;
 mod ladder;
 mod links;
 mod load;
+mod map_privilege;
 mod maps;
 mod objects;
 mod orders;
@@ -25,6 +26,7 @@ mod udp;
 
 pub(crate) use cost::CostMeter;
 pub use cost::{ProgramCosts, ProgramRuns};
+pub(crate) use map_privilege::maps_take_privilege;
 pub use maps::KernelMaps;
 pub(crate) use programs::Programs;
 pub(crate) use ring::{ClosedRecords, PayloadRecords, ProcessRecords, Ring};

@@ -34,7 +34,7 @@ pub(crate) fn sees_all() -> bool {
 }
 
 /// The mount point, if the line of mountinfo mounts the root of a hierarchy of version 2.
-fn mounted_root(line: &str) -> Option<&str> {
+pub(crate) fn mounted_root(line: &str) -> Option<&str> {
     let (mount, filesystem) = line.split_once(" - ")?;
     let mut fields = mount.split(' ').skip(3);
     let (root, mount_point) = (fields.next()?, fields.next()?);

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::privileges::RelinquishError;
+
 /// Tracing cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -50,6 +52,9 @@ pub enum CollectError {
         /// Why.
         source: io::Error,
     },
+    /// Privileges that were needed to load could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] RelinquishError),
     /// The thread could not be made or return to its own network namespace.
     #[error("cannot {operation}")]
     System {

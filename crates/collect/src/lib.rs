@@ -13,6 +13,7 @@ mod counts;
 mod datagrams;
 mod dialect;
 mod error;
+mod facts;
 mod hooks;
 mod inbox;
 mod jiffies;
@@ -23,7 +24,7 @@ mod passes;
 mod payloads;
 mod plain;
 mod polling;
-mod privilege;
+mod privileges;
 mod processes;
 mod record;
 mod rollup;
@@ -35,10 +36,14 @@ pub use clock::{kernel_now, wall_offset};
 pub use collector::{Collector, PassRequests, Support};
 pub use counts::{KernelCounts, UdpCounts};
 pub use error::CollectError;
+pub use facts::{CapabilityFacts, CgroupFacts, CgroupLayout, HostFacts, SockDiagFacts};
 pub use hooks::{Capability, CapabilityState, Refusal, Refuse, UnknownHook};
 pub use namespaces::NetworkNamespaces;
 pub use outlet::Report;
-pub use privilege::{MissingPrivilege, check_privileges};
+pub use privileges::{
+    FEATURES, Feature, FeatureRow, MissingPrivilege, Privilege, Privileges, RelinquishError, When,
+    check_privileges, missing_for, relinquish,
+};
 
 /// Where connections come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +122,8 @@ pub struct CollectLimits {
     pub cost_sample_ms: u32,
     /// What is not tried, as if the kernel had refused it.
     pub refuse: Refuse,
+    /// What the collector's thread keeps of its privileges when the sockets that are there are adopted; all, where that is absent.
+    pub keep: Option<Privileges>,
 }
 
 impl Default for CollectLimits {
@@ -144,6 +151,7 @@ impl Default for CollectLimits {
             payload_ring_bytes: 2 << 20,
             cost_sample_ms: 1000,
             refuse: Refuse::default(),
+            keep: None,
         }
     }
 }

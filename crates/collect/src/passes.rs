@@ -22,6 +22,7 @@ use crate::error::CollectError;
 use crate::inbox::Inbox;
 use crate::outlet::{Outlet, Report};
 use crate::payloads::PayloadInbox;
+use crate::privileges::relinquish;
 use crate::processes::ProcessInbox;
 use crate::udp_timeouts::UdpTimeouts;
 
@@ -67,6 +68,7 @@ pub(crate) fn collect(
     ready: &Ready,
 ) -> Result<(), CollectError> {
     programs.adopt(|events| outlet.events(events))?;
+    limits.keep.map_or(Ok(()), relinquish)?;
     let inbox = RefCell::new(Inbox::default());
     let closed_records = programs.closed_records(&inbox)?;
     let processes = RefCell::new(ProcessInbox::default());

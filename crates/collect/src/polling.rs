@@ -28,6 +28,7 @@ use crate::collector::{Ready, Shared};
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::outlet::{Outlet, Report};
+use crate::privileges::relinquish;
 
 use known::KnownSockets;
 use message::{IPPROTO_TCP, IPPROTO_UDP, Message, Socket};
@@ -56,6 +57,7 @@ pub(crate) fn collect(
     outlet: &mut Outlet<'_>,
     ready: &Ready,
 ) -> Result<(), CollectError> {
+    limits.keep.map_or(Ok(()), relinquish)?;
     let mut poller = Poller::start(limits, shared)?;
     poller.look_for_owners();
     poller.pass(true, outlet);

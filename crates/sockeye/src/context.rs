@@ -12,12 +12,13 @@ use context::{Context, ContextSettings, DnsCounts, Lookups, Namespace, Namespace
 use crate::state::Message;
 
 /// Begins to learn who is behind connections of this host. With it come the lookups of names, unless names are off.
+/// Without `cgroups` no cgroup has a path.
 #[must_use]
-pub fn start(settings: ContextSettings) -> (Arc<Context>, Option<Lookups>) {
-    let mut paths = CgroupPaths::open().ok();
+pub fn start(settings: ContextSettings, mut cgroups: Option<CgroupPaths>) -> (Arc<Context>, Option<Lookups>) {
     let namespaces: Arc<dyn Namespaces> = Arc::new(OfHost);
-    let (context, lookups) =
-        Context::start(settings, &namespaces, move |id: u64| -> Option<PathBuf> { paths.as_mut()?.path(id) });
+    let (context, lookups) = Context::start(settings, &namespaces, move |id: u64| -> Option<PathBuf> {
+        cgroups.as_mut()?.path(id)
+    });
     (Arc::new(context), lookups)
 }
 
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_processes_do_goes_to_the_context_and_not_to_the_state() {
-        let (context, lookups) = start(ContextSettings::default());
+        let (context, lookups) = start(ContextSettings::default(), None);
         let mut sink = with_context(context, lookups, |message| panic!("{message:?}"));
         assert!(sink(Report::Processes(Vec::new())).is_continue());
         assert!(sink(Report::Payloads(vec![payload(true, 1)])).is_continue(), "names are off");

@@ -1,9 +1,11 @@
-//! The life of the daemon: build, serve, drain.
+//! The life of the daemon: build, give up privileges, serve, drain.
 
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use collect::{CollectError, CollectLimits, Collector, PassRequests, check_privileges, kernel_now};
+use collect::{
+    CgroupPaths, CollectError, CollectLimits, Collector, Privileges, check_privileges, relinquish,
+};
 use deltas::ClientLimits;
 use endpoints::{BoundSocket, BoundTcp, EndpointError, HttpLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,9 +13,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::access::Access;
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::containers::with_containers;
 use crate::context::{self, with_context};
+use crate::loading::Loading;
+use crate::privileges;
 use crate::state::{StateLimits, StateThread};
 
 /// Threads that serve HTTP; encoding has threads of its own, made when needed.
@@ -27,20 +31,25 @@ const HTTP_THREADS: usize = 2;
 pub fn run(config: &Config) -> anyhow::Result<()> {
     // Before the privileges: whoever checks a configuration need not have them.
     let access = Access::of(config)?;
-    if config.collect.backend != Backend::Polling {
-        check_privileges()?;
-    }
+    check_privileges(config.collect.backend.into())?;
     raise_open_files();
+    let listeners = Listeners::bind(config, access)?;
+    // The root of the cgroups is opened while that may still be mounted.
+    let cgroups = CgroupPaths::open().ok();
+    let kept = privileges::kept(config, Privileges::effective());
+    let loading = Loading::begin(collect_limits(config), kept)?;
+    // From here on every thread has what it keeps, and that of the collector when the programs are attached.
+    relinquish(kept)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .enable_all()
         .build()
         .context("cannot start the HTTP threads")?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let listeners = Listeners::bind(config, access)?;
-    let daemon = Daemon::build(config)?;
+    let daemon = Daemon::build(config, loading, cgroups)?;
     let tcp = listeners.tcp.as_ref().map(|tcp| tracing::field::display(tcp.address()));
-    tracing::info!(socket = %listeners.socket.path().display(), tcp, instance = daemon.instance, "tracing");
+    let kept = kept.names().join(",");
+    tracing::info!(socket = %listeners.socket.path().display(), tcp, instance = daemon.instance, kept, "tracing");
     daemon.serve(&runtime, listeners, config, signals)
 }
 
@@ -81,17 +90,15 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn build(config: &Config) -> anyhow::Result<Self> {
-        let began_at = kernel_now();
+    fn build(config: &Config, loading: Loading, cgroups: Option<CgroupPaths>) -> anyhow::Result<Self> {
+        let (began_at, requests) = (loading.began_at, loading.requests.clone());
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let instance = format!("{}:{}", boot.trim(), began_at.0);
-        let requests = PassRequests::new()?;
-        let (context, lookups) = context::start(config.context_settings());
+        let (context, lookups) = context::start(config.context_settings(), cgroups);
         let of_state = Some(Arc::clone(&context));
-        let state =
-            StateThread::start(state_limits(config), requests.clone(), &instance, began_at, of_state)?;
+        let state = StateThread::start(state_limits(config), requests, &instance, began_at, of_state)?;
         let sink = with_containers(with_context(Arc::clone(&context), lookups, state.messages()));
-        let collector = Collector::start(collect_limits(config), &requests, sink)?;
+        let collector = loading.finish(sink)?;
         for capability in &collector.support().capabilities {
             if let Some(degradation) = &capability.degradation {
                 tracing::warn!(capability = capability.capability.name(), "{degradation}");
@@ -148,7 +155,7 @@ impl Signals {
     }
 }
 
-fn collect_limits(config: &Config) -> CollectLimits {
+pub(crate) fn collect_limits(config: &Config) -> CollectLimits {
     let limits = &config.limits;
     CollectLimits {
         backend: config.collect.backend.into(),
@@ -173,6 +180,7 @@ fn collect_limits(config: &Config) -> CollectLimits {
         payload_ring_bytes: limits.payload_ring_bytes,
         cost_sample_ms: config.collect.cost_sample_ms,
         refuse: config.collect.refused(),
+        keep: None,
     }
 }
 

@@ -37,7 +37,8 @@ pub fn measure(world: &NetNs, rounds: u32) -> anyhow::Result<Values> {
     let (delta, _ticket) = readings.make()?;
     let connections: Vec<Connection> = delta.changes.iter().map(|change| change.connection).collect();
     ensure!(connections.len() == CONNECTIONS as usize, "the answer has {} connections", connections.len());
-    let (context, lookups) = sockeye::context::start(Config::default().context_settings());
+    let (context, lookups) =
+        sockeye::context::start(Config::default().context_settings(), collect::CgroupPaths::open().ok());
     acquainted::acquaint(&context, lookups, &connections)?;
 
     let mut taken_ns = [const { [const { Vec::new() }; 2] }; WAYS.len()];

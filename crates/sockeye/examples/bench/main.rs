@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
     if cfg!(debug_assertions) {
         bail!("this is not a release build: cargo x bench");
     }
-    collect::check_privileges()?;
+    collect::check_privileges(collect::Backend::Bpf)?;
     let met = measure(&arguments)?;
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
