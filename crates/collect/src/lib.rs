@@ -25,6 +25,7 @@ mod payloads;
 mod plain;
 mod polling;
 mod privileges;
+mod probe;
 mod processes;
 mod record;
 mod rollup;
@@ -44,6 +45,7 @@ pub use privileges::{
     FEATURES, Feature, FeatureRow, MissingPrivilege, Privilege, Privileges, RelinquishError, When,
     check_privileges, missing_for, relinquish,
 };
+pub use probe::{Probed, probe};
 
 /// Where connections come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -16,6 +16,7 @@ mod answer;
 mod audit_view;
 mod client_view;
 mod count;
+mod host;
 mod lookups;
 mod loss_view;
 mod metrics;
@@ -31,6 +32,7 @@ pub use answer::Answer;
 pub use audit_view::AuditView;
 pub use client_view::{ClientView, ClientsView, ROLLUP_ALLOWED, view_named};
 pub use count::{Count, Metric, MetricKind};
+pub use host::{About, CapabilitySetsView, Diagnosis, HostView, LimitMemoryView, MemoryView, PrivilegeView};
 pub use loss_view::LossView;
 pub use metrics::{Form, metrics};
 pub use problem::{ErrorView, ProbeView, ProblemView};
@@ -56,6 +58,7 @@ trait View: serde::Serialize {}
 
 impl View for ClientView {}
 impl View for ClientsView {}
+impl View for Diagnosis {}
 impl View for ErrorView<'_> {}
 impl View for native::ListenersView<'_> {}
 impl View for ProbeView {}

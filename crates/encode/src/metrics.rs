@@ -79,6 +79,8 @@ fn families(status: &Status) -> Vec<Family<'_>> {
         version,
         // Names a run, so each start would make new series; a start shows in the time of it.
         instance: _,
+        // Facts for people, which do not move.
+        about: _,
         started_at,
         // Others know the host better.
         kernel: _,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::audit_view::AuditView;
 use crate::count::{self, Count};
+use crate::host::About;
 use crate::loss_view::LossView;
 use crate::wall_time::WallTime;
 
@@ -22,6 +23,9 @@ pub struct Status {
     pub started_at: WallTime,
     /// Release of the kernel, as `uname -r` prints it.
     pub kernel: String,
+    /// What is known of the host, of privileges and of memory; absent where the process does not say.
+    #[serde(flatten)]
+    pub about: Option<About>,
     /// Every capability and what serves it.
     pub capabilities: Vec<Capability>,
     /// Every limit by name; the unit is at the end of the name.
@@ -66,9 +70,10 @@ pub struct Capability {
     /// What is missing; absent when the best alternative serves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degradation: Option<DegradationView>,
-    /// A better alternative that the kernel refused; absent when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<RefusedView>,
+    /// Better alternatives that were refused, best first; where none serves it, all that were tried; absent when there is
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedView>,
 }
 
 /// An alternative that the kernel refused.

@@ -14,6 +14,19 @@ use crate::exit;
 pub enum Command {
     /// Trace this host and answer requests until SIGINT or SIGTERM
     Run(Overrides),
+    /// Say what this host lets the tracer do, and what is missing, without tracing
+    Doctor(Doctor),
+}
+
+/// What the doctor is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Doctor {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// As for `run`, so that what is judged is what would run
+    #[command(flatten)]
+    pub overrides: Overrides,
 }
 
 /// Whether the kernel's types are used.
@@ -51,7 +64,8 @@ pub struct Overrides {
     version = concat!(env!("CARGO_PKG_VERSION")),
     about = "A network tracer for Linux hosts: every TCP connection by process, served over HTTP",
     after_help = "Every configuration key can be set in the environment: SOCKEYE_SECTION__KEY=value.\n\
-                  Exit codes: 0 stopped, 1 failure, 64 bad usage or configuration, 77 missing privilege."
+                  Exit codes: 0 stopped, or tracing is possible; 1 failure, or it is not; 64 bad usage or configuration; \
+                  77 missing privilege."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -98,6 +112,15 @@ mod tests {
         assert_eq!(overrides.socket, Some("/a".into()));
         assert_eq!(overrides.config, Some("b".into()));
         assert_eq!(overrides.log_level.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn the_doctor_takes_the_flags_of_run_and_its_own() {
+        let Ok(Command::Doctor(doctor)) = parsed("sockeye doctor --json --config b") else {
+            panic!("a good line parses")
+        };
+        assert!(doctor.json);
+        assert_eq!(doctor.overrides.config, Some("b".into()));
     }
 
     #[test]

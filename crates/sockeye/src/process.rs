@@ -7,11 +7,13 @@ use collect::{
     CgroupPaths, CollectError, CollectLimits, Collector, Privileges, check_privileges, relinquish,
 };
 use deltas::ClientLimits;
+use encode::About;
 use endpoints::{BoundSocket, BoundTcp, EndpointError, HttpLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::about::about;
 use crate::access::Access;
 use crate::config::Config;
 use crate::containers::with_containers;
@@ -36,6 +38,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(config, access)?;
     // The root of the cgroups is opened while that may still be mounted.
     let cgroups = CgroupPaths::open().ok();
+    let about = about(config);
     let kept = privileges::kept(config, Privileges::effective());
     let loading = Loading::begin(collect_limits(config), kept)?;
     // From here on every thread has what it keeps, and that of the collector when the programs are attached.
@@ -46,7 +49,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .build()
         .context("cannot start the HTTP threads")?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let daemon = Daemon::build(config, loading, cgroups)?;
+    let daemon = Daemon::build(config, about, loading, cgroups)?;
     let tcp = listeners.tcp.as_ref().map(|tcp| tracing::field::display(tcp.address()));
     let kept = kept.names().join(",");
     tracing::info!(socket = %listeners.socket.path().display(), tcp, instance = daemon.instance, kept, "tracing");
@@ -90,13 +93,18 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn build(config: &Config, loading: Loading, cgroups: Option<CgroupPaths>) -> anyhow::Result<Self> {
+    fn build(
+        config: &Config,
+        about: About,
+        loading: Loading,
+        cgroups: Option<CgroupPaths>,
+    ) -> anyhow::Result<Self> {
         let (began_at, requests) = (loading.began_at, loading.requests.clone());
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let instance = format!("{}:{}", boot.trim(), began_at.0);
         let (context, lookups) = context::start(config.context_settings(), cgroups);
         let of_state = Some(Arc::clone(&context));
-        let state = StateThread::start(state_limits(config), requests, &instance, began_at, of_state)?;
+        let state = StateThread::start(state_limits(config, about), requests, &instance, began_at, of_state)?;
         let sink = with_containers(with_context(Arc::clone(&context), lookups, state.messages()));
         let collector = loading.finish(sink)?;
         for capability in &collector.support().capabilities {
@@ -184,7 +192,7 @@ pub(crate) fn collect_limits(config: &Config) -> CollectLimits {
     }
 }
 
-fn state_limits(config: &Config) -> StateLimits {
+fn state_limits(config: &Config, about: About) -> StateLimits {
     let limits = &config.limits;
     let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     let clients = ClientLimits {
@@ -229,6 +237,7 @@ fn state_limits(config: &Config) -> StateLimits {
         clients,
         freshness_ns,
         listed,
+        about: Some(about),
     }
 }
 

@@ -20,7 +20,7 @@ use collect::{
 use connections::{Event, Filter, KernelTime, Lookup, Loss, Losses, Table, TableCounts, WallOffset};
 use context::{Context as Behind, DnsCounts};
 use deltas::{ClientId, ClientLimits, Clients, Health, Peer, Refusal, Settings, Ticket};
-use encode::WallTime;
+use encode::{About, WallTime};
 use endpoints::{
     ClientAnswer, ClientsAnswer, Everything, Identity, ListenersAnswer, Pass, Query, Registered, Reply, Turns,
 };
@@ -63,6 +63,8 @@ pub struct StateLimits {
     pub freshness_ns: u64,
     /// All limits by name, for the status.
     pub listed: Vec<(&'static str, u64)>,
+    /// The host, privileges and memory, for the status.
+    pub about: Option<About>,
 }
 
 /// The running state thread.
@@ -117,6 +119,7 @@ impl StateThread {
             started_at: WallTime::of(began_at, wall.offset(wall_offset())),
             wall,
             listed_limits: limits.listed,
+            about: limits.about,
         };
         let thread = std::thread::Builder::new()
             .name("state".into())
@@ -192,6 +195,7 @@ struct State {
     started_at: WallTime,
     wall: Wall,
     listed_limits: Vec<(&'static str, u64)>,
+    about: Option<About>,
 }
 
 /// A question that waits for a pass.
@@ -446,6 +450,7 @@ impl State {
             started_at: self.started_at,
             support: self.support.as_ref(),
             limits: &self.listed_limits,
+            about: self.about.as_ref(),
             table: self.table.counts(),
             live_connections: self.table.live_count(),
             audit: self.table.audit(),

@@ -6,7 +6,7 @@ use connections::{Audit, KernelTime, Losses, TableCounts, WallOffset};
 use context::{Context, DnsCounts};
 use deltas::Clients;
 use encode::{
-    AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
+    About, AuditView, Capability, Count, DegradationView, Program, RefusedView, Sampled, Status, WallTime,
 };
 use endpoints::TurnCounts;
 
@@ -19,6 +19,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) started_at: WallTime,
     pub(crate) support: Option<&'a Support>,
     pub(crate) limits: &'a [(&'static str, u64)],
+    pub(crate) about: Option<&'a About>,
     pub(crate) table: TableCounts,
     pub(crate) live_connections: usize,
     pub(crate) audit: Option<Audit>,
@@ -46,6 +47,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> Status {
         instance: facts.instance.to_owned(),
         started_at: facts.started_at,
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        about: facts.about.cloned(),
         capabilities: facts
             .support
             .map(capabilities)
@@ -64,7 +66,12 @@ pub(crate) fn status(facts: &Facts<'_>) -> Status {
     }
 }
 
-fn capabilities(support: &Support) -> Vec<Capability> {
+fn refused(refusal: &collect::Refusal) -> RefusedView {
+    RefusedView { alternative: refusal.hook.to_owned(), reason: refusal.reason.clone() }
+}
+
+/// How each capability is served.
+pub(crate) fn capabilities(support: &Support) -> Vec<Capability> {
     let view = |state: &collect::CapabilityState| Capability {
         name: state.capability.name().to_owned(),
         served_by: state.served_by.map(str::to_owned),
@@ -72,10 +79,7 @@ fn capabilities(support: &Support) -> Vec<Capability> {
             name: state.capability.name().to_owned(),
             reason: reason.clone(),
         }),
-        refused: state.refused.first().filter(|_| state.served_by.is_some()).map(|refusal| RefusedView {
-            alternative: refusal.hook.to_owned(),
-            reason: refusal.reason.clone(),
-        }),
+        refused: state.refused.iter().map(refused).collect(),
     };
     support.capabilities.iter().map(view).collect()
 }
@@ -90,7 +94,7 @@ fn of_context(context: &Context) -> Vec<Capability> {
             served_by: Some(source.to_owned()),
             degradation: reason
                 .map(|reason| DegradationView { name: name.to_owned(), reason: reason.clone() }),
-            refused: None,
+            refused: Vec::new(),
         }
     };
     context.sources().into_iter().map(view).collect()

@@ -152,6 +152,7 @@ fn told() -> Told {
         filter: connections::Filter::default(),
         clients: ClientLimits::default(),
         listed: vec![("tcp_slots", 4711), ("clients", 64)],
+        about: None,
     };
     let state = StateThread::start(limits, requests.clone(), "test-1", KernelTime(0), Some(behind()))
         .expect("there are threads");

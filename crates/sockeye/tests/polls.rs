@@ -35,6 +35,7 @@ impl World {
             clients: ClientLimits::default(),
             freshness_ns: 0,
             listed: Vec::new(),
+            about: None,
         };
         let now = collect::kernel_now();
         let state =

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, Object};
 
@@ -28,6 +29,17 @@ impl KernelMaps {
             }
         }
         Ok(Self(maps.into_iter().map(|(_, map)| map).collect()))
+    }
+
+    /// Each map, and the bytes that it takes in the kernel, as `/proc/self/fdinfo` tells them; left out where it does not.
+    pub(crate) fn memory(&self) -> Vec<(String, u64)> {
+        let bytes = |map: &MapHandle| {
+            let told = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+            let told = std::fs::read_to_string(told).ok()?;
+            let bytes = told.lines().find_map(|line| line.strip_prefix("memlock:"))?;
+            Some((map.name().to_string_lossy().into_owned(), bytes.trim().parse().ok()?))
+        };
+        self.0.iter().filter_map(bytes).collect()
     }
 
     /// Writes the maps with these names, without names all: what each is, and what is in it, in hexadecimal. Entries of

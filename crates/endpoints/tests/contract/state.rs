@@ -275,6 +275,7 @@ impl Owned {
             instance: "test-1".to_owned(),
             started_at: WallTime(1_795_341_600_000_000_000),
             kernel: "6.18".to_owned(),
+            about: None,
             capabilities: Vec::new(),
             limits: [("clients".to_owned(), 64)].into(),
             counters: vec![Count::total(

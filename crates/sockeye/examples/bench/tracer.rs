@@ -100,6 +100,7 @@ impl Tracer {
             filter: connections::Filter::default(),
             clients: ClientLimits { ttl_ns: CLIENT_TTL_NS, ..ClientLimits::default() },
             listed: Vec::new(),
+            about: None,
         };
         let state = StateThread::start(limits, requests.clone(), "bench", kernel_now(), None)?;
         let collector = Collector::start(collect, &requests, state.sink())?;

@@ -85,8 +85,14 @@ impl Tracer {
         let limits = CollectLimits { refuse: refused_for_all(limits.refuse), ..limits };
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
-        let state_limits =
-            StateLimits { live_connections: 262_144, filter, clients, freshness_ns: 0, listed: Vec::new() };
+        let state_limits = StateLimits {
+            live_connections: 262_144,
+            filter,
+            clients,
+            freshness_ns: 0,
+            listed: Vec::new(),
+            about: None,
+        };
         let state =
             StateThread::start(state_limits, requests.clone(), "test", kernel_now(), None).expect("a thread");
         let mut sink = state.sink();
