@@ -120,6 +120,13 @@ impl PassRequests {
     }
 }
 
+impl PassRequests {
+    /// What the thread has of it.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Shared {
     fn wake(&self) {
         // The only way to fail is a counter at its maximum, and then the thread is awake already.
@@ -165,7 +172,7 @@ fn collect(
     ready: &Ready,
 ) -> Result<(), CollectError> {
     if limits.backend == Backend::Polling {
-        return polling::collect(limits, "asked for by collect.backend", shared, outlet, ready);
+        return polling::collect(limits, polling::ASKED_FOR, shared, outlet, ready);
     }
     let mut storage = Storage::empty();
     match Programs::start(&mut storage, limits) {

@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::CollectLimits;
 use crate::bpf::{KernelMaps, ProgramCosts};
 use crate::clock::kernel_now;
-use crate::collector::{Ready, Shared};
+use crate::collector::{PassRequests, Ready, Shared, Support};
 use crate::counts::KernelCounts;
 use crate::error::CollectError;
 use crate::outlet::{Outlet, Report};
@@ -45,6 +45,9 @@ const OWNER_PAUSE_FACTOR: u32 = 50;
 const OWNER_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// So many events are handed over at once.
 const BATCH: usize = 512;
+
+/// Why there are no programs where nobody wants them.
+pub(crate) const ASKED_FOR: &str = "asked for by collect.backend";
 
 /// Takes over what is there, says that it is ready, and goes on until nobody wants more. `reason`: why not by programs.
 ///
@@ -67,6 +70,17 @@ pub(crate) fn collect(
     // Full or disconnected it cannot be: this is its first message, and the starter waits for it.
     let _ = ready.try_send(Ok((support, maps)));
     poller.run(outlet)
+}
+
+/// What polling would serve now; `reason`: why not by programs.
+///
+/// # Errors
+/// As [`collect`].
+pub(crate) fn tried(limits: CollectLimits, reason: &str) -> Result<Support, CollectError> {
+    let requests = PassRequests::new()?;
+    let mut poller = Poller::start(limits, requests.shared())?;
+    poller.look_for_owners();
+    Ok(support::support(reason, &poller.spaces, &poller.owners, limits))
 }
 
 struct Poller<'a> {

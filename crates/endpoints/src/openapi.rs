@@ -30,6 +30,8 @@ pub const OPENAPI: &str = concat!(
     ",",
     include_str!("../openapi/schemas_state.json"),
     ",",
+    include_str!("../openapi/schemas_host.json"),
+    ",",
     include_str!("../openapi/schemas_problems.json"),
     ",",
     include_str!("../openapi/schemas_reference.json"),

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use collect::{Backend, CollectError, MissingPrivilege, Probed, check_privileges, probe};
+use collect::{CollectError, MissingPrivilege, Probed, check_privileges, probe};
 use encode::{About, Diagnosis, Json};
 
 use crate::about::about;
@@ -35,7 +35,7 @@ enum Tried {
 pub fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     Access::of(config)?;
     let about = about(config);
-    let tried = match check_privileges(Backend::Bpf) {
+    let tried = match check_privileges(config.collect.backend.into()) {
         Err(missing) => Tried::NotPermitted(missing),
         Ok(()) => probe(collect_limits(config)).map_or_else(Tried::Refused, Tried::Loaded),
     };

@@ -52,7 +52,7 @@ fn of_kernel(config: &Config) -> Vec<Line> {
     let used = |limit, number: u32, each: u64| line(limit, false, u64::from(number) * each);
     let all = [
         (true, line("tcp_slots", true, doubled(limits.tcp_slots) * 112)),
-        (true, used("spilled_slots", limits.spilled_slots, 160)),
+        (true, used("spilled_slots", limits.spilled_slots, 168)),
         (true, line("ring_bytes", true, doubled(limits.ring_bytes))),
         (true, used("overflow_records", limits.overflow_records, 320)),
         (true, used("kernel_rollups", limits.kernel_rollups, 2 * 830)),
