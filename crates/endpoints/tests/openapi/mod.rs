@@ -47,6 +47,15 @@ pub(crate) fn check(seen: Seen<'_>) -> Result<(), String> {
     CONTRACT.check(seen)
 }
 
+/// Whether the value is of the schema with this name.
+///
+/// # Errors
+/// What is different.
+#[allow(dead_code, reason = "shared by tests of which not all have values without a path")]
+pub(crate) fn check_named(schema: &str, value: &Value) -> Result<(), String> {
+    CONTRACT.check_value(&CONTRACT.document["components"]["schemas"][schema], value)
+}
+
 struct Contract {
     document: Value,
     /// By the text of their schema.

@@ -39,12 +39,16 @@ impl Daemon {
 
     /// A daemon that another program starts: the words of that, which the daemon's own follow.
     pub fn started_by(words: &[&str]) -> Self {
-        let place = Rc::new(Place::new());
+        Self::started_in_by(&Rc::new(Place::new()), words)
+    }
+
+    /// The same in a place that is there already.
+    pub fn started_in_by(place: &Rc<Place>, words: &[&str]) -> Self {
         let (program, arguments) = words.split_first().expect("a program");
-        let own = run_command(&place);
+        let own = run_command(place);
         let mut command = command(Path::new(program));
         command.args(arguments).arg(own.get_program()).args(own.get_args());
-        Self::spawn(&place, command).until_ready()
+        Self::spawn(place, command).until_ready()
     }
 
     /// Its process id.

@@ -14,6 +14,7 @@ mod contract;
 mod curl;
 mod daemon;
 mod datagrams;
+mod doctor;
 mod echo;
 mod exchange;
 mod exits;
@@ -41,6 +42,7 @@ mod not_run;
 #[path = "../../../endpoints/tests/openapi/mod.rs"]
 mod openapi;
 mod place;
+mod privileges;
 mod process;
 mod raw;
 mod resolvers;
