@@ -169,7 +169,8 @@ fn capability_facts() -> CapabilityFacts {
 }
 
 fn names(set: CapabilitySet) -> Vec<String> {
-    let unknown = set.difference(CapabilitySet::all()).bits();
+    let known = set.iter_names().fold(0, |known, (_, one)| known | one.bits());
+    let unknown = set.bits() & !known;
     let numbers = (0..64).filter(|number| unknown >> number & 1 == 1).map(|number| format!("CAP_{number}"));
     set.iter_names().map(|(name, _)| format!("CAP_{name}")).chain(numbers).collect()
 }

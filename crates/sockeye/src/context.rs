@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn the_state_is_told_of_lookups_before_the_end_of_the_pass_that_they_were_seen_in() {
         let settings = ContextSettings { names: Some(DnsLimits::default()), ..ContextSettings::default() };
-        let (context, lookups) = start(settings);
+        let (context, lookups) = start(settings, CgroupPaths::open().ok());
         let (told, messages) = mpsc::channel();
         let mut sink = with_context(context, lookups, move |message| {
             told.send(message).expect("the test listens");

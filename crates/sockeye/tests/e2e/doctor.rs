@@ -103,7 +103,7 @@ fn the_doctor_exits_with_1_where_nothing_can_be_traced_and_says_what_refuses() {
     if !runs_here(&[]) {
         return;
     }
-    let refuse = [("SOCKEYE_COLLECT__BACKEND", "bpf"), ("SOCKEYE_COLLECT__REFUSE", "tp_btf")];
+    let refuse = [("SOCKEYE_COLLECT__BACKEND", "bpf"), ("SOCKEYE_COLLECT__REFUSE", "[\"tp_btf\"]")];
     let output = ask(&Place::new(), &[], &refuse);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output).starts_with("Tracing is not possible here: "), "{output:?}");
