@@ -32,6 +32,8 @@ pub enum Privilege {
     Chown,
     /// `CAP_NET_BIND_SERVICE`
     NetBindService,
+    /// `CAP_DAC_OVERRIDE`
+    DacOverride,
 }
 
 /// A set of capabilities of Linux.
@@ -53,7 +55,7 @@ pub struct MissingPrivilege {
 
 impl Privilege {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bpf,
         Self::Perfmon,
         Self::NetAdmin,
@@ -63,6 +65,7 @@ impl Privilege {
         Self::SysResource,
         Self::Chown,
         Self::NetBindService,
+        Self::DacOverride,
     ];
 
     /// As capabilities(7) writes it.
@@ -78,6 +81,7 @@ impl Privilege {
             Self::SysResource => "CAP_SYS_RESOURCE",
             Self::Chown => "CAP_CHOWN",
             Self::NetBindService => "CAP_NET_BIND_SERVICE",
+            Self::DacOverride => "CAP_DAC_OVERRIDE",
         }
     }
 
@@ -92,6 +96,7 @@ impl Privilege {
             Self::SysResource => CapabilitySet::SYS_RESOURCE,
             Self::Chown => CapabilitySet::CHOWN,
             Self::NetBindService => CapabilitySet::NET_BIND_SERVICE,
+            Self::DacOverride => CapabilitySet::DAC_OVERRIDE,
         }
     }
 }

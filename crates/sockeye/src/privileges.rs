@@ -2,6 +2,9 @@
 //!
 //! What each part takes stands in the table of `collect`.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use collect::{Feature, Privileges};
 
 use crate::config::{Backend, Config};
@@ -26,6 +29,7 @@ pub(crate) fn used(config: &Config) -> Vec<Feature> {
         (Feature::Cost, programs && collect.cost_sample_ms > 0),
         (Feature::LockedMemory, true),
         (Feature::SocketOwner, !(listen.owner.is_empty() && listen.group.is_empty())),
+        (Feature::SocketOfOthers, is_in_directory_of_others(&listen.socket)),
         (Feature::LowPort, low_port(&listen.tcp)),
     ];
     used.into_iter().filter_map(|(feature, used)| used.then_some(feature)).collect()
@@ -34,6 +38,13 @@ pub(crate) fn used(config: &Config) -> Vec<Feature> {
 /// What of `held` is kept when the programs are loaded.
 pub(crate) fn kept(config: &Config, held: Privileges) -> Privileges {
     held.needed_on(&used(config))
+}
+
+/// Only its owner, and whoever may override that, removes what is there.
+fn is_in_directory_of_others(socket: &Path) -> bool {
+    let directory = socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner = std::fs::metadata(directory).map(|metadata| metadata.uid());
+    owner.is_ok_and(|owner| owner != rustix::process::geteuid().as_raw())
 }
 
 fn low_port(address: &str) -> bool {

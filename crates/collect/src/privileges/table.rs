@@ -29,6 +29,8 @@ pub enum Feature {
     LockedMemory,
     /// The socket belongs to another user or group.
     SocketOwner,
+    /// Removing the socket from a directory of another user.
+    SocketOfOthers,
     /// A port below 1024.
     LowPort,
 }
@@ -62,7 +64,7 @@ pub struct FeatureRow {
 }
 
 /// All of them.
-pub const FEATURES: [FeatureRow; 12] = [
+pub const FEATURES: [FeatureRow; 13] = [
     FeatureRow {
         feature: Feature::Programs,
         name: "programs",
@@ -164,6 +166,15 @@ pub const FEATURES: [FeatureRow; 12] = [
         when: When::Start,
         used_with: "listen.owner or listen.group of another user or group",
         without: "the socket cannot be given to them: exit code 1",
+    },
+    FeatureRow {
+        feature: Feature::SocketOfOthers,
+        name: "removing the socket",
+        needs: &[Privilege::DacOverride],
+        instead: None,
+        when: When::Running,
+        used_with: "listen.socket in a directory of another user",
+        without: "the socket stays when the tracer stops, and is replaced when it starts again",
     },
     FeatureRow {
         feature: Feature::LowPort,
