@@ -14,8 +14,18 @@ const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Depends on the newest kernel of its suite in the flavour for virtual machines.
 const META: &str = "linux-image-cloud-amd64";
 /// The directories of modules that networking, and what the tests need beside it, can load.
-const MODULES: [&str; 9] =
-    ["net", "lib", "crypto", "arch/x86", "drivers/net", "fs/nfs", "fs/nfs_common", "fs/lockd", "fs/netfs"];
+const MODULES: [&str; 10] = [
+    "net",
+    "lib",
+    "crypto",
+    "arch/x86",
+    "drivers/net",
+    "fs/nfs",
+    "fs/nfs_common",
+    "fs/lockd",
+    "fs/netfs",
+    "fs/fscache",
+];
 
 /// A kernel on this machine.
 #[derive(Debug)]

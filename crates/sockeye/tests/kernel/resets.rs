@@ -4,7 +4,8 @@ use connections::{FailureKind, State};
 
 use crate::harness::{Client, Outcome, tcp_facts};
 use crate::scene::{
-    Scene, filter_arriving, kernel_count, lived_ms, owner_pid, set, told_to, until, wait_failed,
+    Scene, back_off_from_the_start, filter_arriving, kernel_count, lived_ms, owner_pid, set, told_to, until,
+    wait_failed,
 };
 use crate::world::{NetNs, RIGHT_V4, run};
 use crate::{Needing, Test, needs};
@@ -137,7 +138,7 @@ fn in_syn_recv() -> Outcome {
     let mut scene = Scene::listening();
     let mut told = scene.tracer.client("a");
     set(&scene.world.left, "ipv4/tcp_syn_retries", "1");
-    set(&scene.world.left, "ipv4/tcp_syn_linear_timeouts", "0");
+    back_off_from_the_start(&scene.world.left);
     filter_arriving(&scene.world.left, "tcp flags & (syn | ack) == (syn | ack) reject with tcp reset");
     scene.client.ask("open c tcp");
     let (errno, local) = scene.client.attempt("c", RIGHT_V4, scene.port);

@@ -65,6 +65,14 @@ pub fn set(namespace: &NetNs, switch: &str, value: &str) {
     namespace.inside(|| std::fs::write(&path, value)).expect("the namespace has its own");
 }
 
+/// A connect is tried again after twice the time, each time; kernels that can do otherwise (6.5) have a switch for it.
+pub fn back_off_from_the_start(namespace: &NetNs) {
+    let switch = "ipv4/tcp_syn_linear_timeouts";
+    if namespace.inside(|| std::path::Path::new("/proc/sys/net").join(switch).exists()) {
+        set(namespace, switch, "0");
+    }
+}
+
 /// From now on this rule alone judges what arrives in the namespace.
 pub fn filter_arriving(namespace: &NetNs, rule: &str) {
     let rules = format!(

@@ -145,6 +145,7 @@ fn only_receives() -> Outcome {
 
 fn received_and_closed() -> Outcome {
     let mut scene = DatagramScene::bound("0.0.0.0");
+    scene.tracer.needs(Capability::UdpOwner);
     let mut told = scene.tracer.client("a");
     told.poll();
     scene.client.ask("udp-open c v4");
