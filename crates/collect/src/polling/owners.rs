@@ -63,7 +63,12 @@ impl Owners {
 fn sockets_of(pid: u32) -> io::Result<Vec<u32>> {
     let mut inodes = Vec::new();
     for file in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let Ok(target) = fs::read_link(file?.path()) else { continue };
+        let target = match fs::read_link(file?.path()) {
+            Ok(target) => target,
+            // The list of files is open to who has the same user, and what they are is not.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Err(_) => continue,
+        };
         let name = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
         inodes.extend(name.and_then(|number| number.parse::<u32>().ok()));
     }

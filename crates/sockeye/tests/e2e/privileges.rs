@@ -4,7 +4,7 @@
 use std::os::unix::fs::chown;
 use std::process::{Command, Output};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -130,7 +130,6 @@ fn what_the_configuration_does_not_use_is_given_up_too() {
     });
     assert_eq!(degraded(&daemon), []);
     let exchange = crate::exchange::Exchange::new();
-    exchange.run(3, 7);
     let mut ledger = Ledger::register(daemon.socket(), "a");
     exchange.run(3, 7);
     ledger.wait_closed(&exchange.space, 6);
@@ -243,9 +242,9 @@ fn namespaces_that_are_not_mounted_and_executables_take_sys_ptrace() {
         })
     };
     let without = with_only("bpf,perfmon,net_admin,sys_admin", &[]);
-    let degradation = until("the degradation", || is_degraded(&without, "process facts").then_some(()));
+    until("the degradation", || is_degraded(&without, "process facts").then_some(()));
     let mounted = listened(&without);
-    drop((without, degradation));
+    drop(without);
     let with = with_only("bpf,perfmon,net_admin,sys_admin,sys_ptrace", &[]);
     until("one more", || (listened(&with) > mounted).then_some(()));
     assert!(!is_degraded(&with, "process facts"), "{:?}", degraded(&with));
@@ -292,31 +291,33 @@ fn polling_takes_sys_ptrace_for_owners_and_none_to_list() {
     if !runs_here(&["curl", "setpriv"]) {
         return;
     }
-    let owner = |daemon: &Daemon| {
+    let closed = |daemon: &Daemon| {
         let all = degraded(daemon);
-        all.into_iter().find(|(name, _)| name == "tcp owner").expect("polling always knows less").1
+        let said =
+            all.into_iter().find(|(name, _)| name == "tcp owner").expect("polling always knows less").1;
+        let number =
+            said.split_once("the files of ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        number.unwrap_or(0_u32)
     };
     let polling = ["SOCKEYE_COLLECT__BACKEND=polling"];
-    let said = owner(&with_only("", &polling));
-    assert!(said.contains("processes may not be looked at"), "{said}");
-    let said = owner(&with_only("sys_ptrace,dac_read_search", &polling));
-    assert!(!said.contains("may not be looked at"), "{said}");
+    let without = closed(&with_only("", &polling));
+    // In a container there may be a process of the host outside that nobody may look at.
+    let with = closed(&with_only("sys_ptrace,dac_read_search", &polling));
+    assert!(with <= 1 && without > with + 5, "{without} are closed without, {with} with");
 }
 
-/// The bound holds for what the tracer is shipped as; without optimization and beside other tests it is given more.
+/// Of a processor: on a host that has one to spare this is how long it takes, but for the tenth of a second in which it
+/// measures the clock of the kernel.
 #[test]
 fn from_the_start_to_ready_it_takes_less_than_two_seconds() {
     if !runs_here(&["curl"]) {
         return;
     }
-    let bound = Duration::from_secs(2);
-    let once = || {
-        let began = Instant::now();
+    let took = || {
         let daemon = Daemon::start();
-        let took = began.elapsed();
-        drop(daemon);
-        took
+        let status = curl::get(&daemon.socket(), "/v1/status").json();
+        Duration::from_nanos(status["process"]["cpu_ns"].as_u64().expect("it is a number"))
     };
-    let fastest = (0..5).map(|_| once()).min().expect("five");
-    assert!(fastest < bound, "{fastest:?}");
+    let least = (0..3).map(|_| took()).min().expect("three");
+    assert!(least < Duration::from_millis(1900), "{least:?}");
 }
