@@ -101,9 +101,8 @@ mod tests {
 
     #[test]
     fn each_size_is_that_of_the_table_of_limits() {
-        let mut config = Config::default();
-        config.collect.connect_attempts = true;
-        let mut one = config.clone();
+        let mut one = Config::default();
+        one.collect.connect_attempts = true;
         let limits = &mut one.limits;
         for limit in [
             &mut limits.tcp_slots,
@@ -128,13 +127,7 @@ mod tests {
             let row =
                 TABLE.lines().find(|row| row.starts_with(&format!("| `{name}` "))).expect("it has a row");
             let size = sizes.iter().find(|line| line.limit == name).expect("it takes memory").most_bytes;
-            assert!(
-                row.contains(&format!("| {size} B"))
-                    || row.contains(&format!(", {size} B"))
-                    || row.contains(&format!("{size} B each"))
-                    || row.contains(&format!("{size} B for")),
-                "{name}: {size} B: {row}"
-            );
+            assert!(row.contains(&format!(" {size} B")), "{name}: {size} B: {row}");
         }
     }
 
