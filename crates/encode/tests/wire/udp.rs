@@ -128,6 +128,23 @@ fn a_udp_connection_has_the_counters_and_facts_of_udp_alone() {
 }
 
 #[test]
+fn what_nothing_counts_has_no_counters_and_zeros_in_the_reference_dialect() {
+    let Change { connection, .. } = live();
+    let facts = Facts::Udp(UdpFacts { counted: false, ..UdpFacts::default() });
+    let uncounted = Connection { facts, total: Counters::default(), ..connection };
+    let changes = vec![change(uncounted, Counters::default())];
+    let delta = Delta { changes: changes.into(), ..world::empty_delta() };
+    let json = |text: String| serde_json::from_str::<Value>(&text).expect("it is JSON")["conns"].clone();
+    let native: Value =
+        serde_json::from_str(&world::written(world::native_json, &delta)).expect("it is JSON");
+    let native = &native["connections"][0];
+    assert!(native.get("total").is_none() && native.get("delta").is_none(), "{native}");
+    assert_eq!(native["remote"]["port"], 53);
+    let reference = json(world::written(world::reference_json, &delta));
+    assert_eq!(reference[0]["lastBytesSent"].as_str().unwrap_or("0"), "0", "{reference}");
+}
+
+#[test]
 fn a_udp_connection_failed_when_the_host_said_so_and_may_live_on() {
     let json = native_json();
     let closed = &json["connections"][1];
