@@ -31,6 +31,10 @@ pub struct KernelCounts {
     pub claimed_late: u64,
     /// Times that the kernel had no room to tell of ends of sockets, where these are polled: some were not told.
     pub ends_overflowed: u64,
+    /// Ends of sockets that were not told so.
+    pub ends_lost: u64,
+    /// Ends of polled connections whose last counters are not known, because they were reset by their own end.
+    pub ends_emptied: u64,
     /// Slots of sockets that were gone without a word, freed by a pass.
     pub stale: u64,
     /// What processes did and the ring buffer for it had no room for.

@@ -30,13 +30,13 @@ use crate::error::CollectError;
 use crate::outlet::{Outlet, Report};
 use crate::privileges::relinquish;
 
-use known::KnownSockets;
+use known::{KnownSockets, Left};
 use message::{IPPROTO_TCP, IPPROTO_UDP, Message, Socket};
 use owners::Owners;
 use socket::{DATAGRAM_BYTES, Heard};
 use spaces::Spaces;
 
-/// Ends are taken at least this often: the buffers of the kernel hold some 12 000 of each namespace.
+/// Ends are taken at least this often: with 8 MiB the kernel holds some 21 000 of each namespace.
 const HEAR_INTERVAL: Duration = Duration::from_millis(50);
 /// A pass is made at least this often, so that packet counters of 32 bits cannot wrap unseen.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
@@ -94,12 +94,14 @@ struct Poller<'a> {
     counts: KernelCounts,
     served: u64,
     last_pass: Instant,
+    /// Ends were lost: those of known sockets are found missing in the next lists.
+    overflowed: bool,
 }
 
 impl<'a> Poller<'a> {
     fn start(limits: CollectLimits, shared: &'a Shared) -> Result<Self, CollectError> {
         let refused = limits.refuse.names("sock_diag");
-        let spaces = Spaces::find();
+        let spaces = Spaces::find(usize::try_from(limits.ring_bytes).unwrap_or(usize::MAX));
         if refused || spaces.open.is_empty() {
             let reason = spaces.refused.unwrap_or_else(|| "refused by collect.refuse".to_owned());
             return Err(CollectError::Refused { what: "the list of sockets (sock_diag)", reason });
@@ -115,6 +117,7 @@ impl<'a> Poller<'a> {
             counts: KernelCounts::default(),
             served: 0,
             last_pass: Instant::now(),
+            overflowed: false,
         })
     }
 
@@ -125,7 +128,8 @@ impl<'a> Poller<'a> {
             self.wait()?;
             self.spaces.look_if_due();
             let requested = self.shared.requested.load(Ordering::SeqCst);
-            if requested > self.served || self.last_pass.elapsed() >= PASS_INTERVAL {
+            let is_due = self.last_pass.elapsed() >= PASS_INTERVAL;
+            if requested > self.served || is_due || std::mem::take(&mut self.overflowed) {
                 self.serve(outlet);
             } else {
                 self.hear(outlet);
@@ -149,7 +153,7 @@ impl<'a> Poller<'a> {
         self.counts.last_pass_ns = took;
         self.counts.closed = self.known.ended;
         self.counts.table_full = self.known.refused;
-        self.counts.closed_unclaimed = self.known.zeroed;
+        self.counts.ends_emptied = self.known.emptied;
         self.counts.claimed_late = self.known.unseen;
         outlet.report(Report::PassEnded { request, counts: self.counts, costs: ProgramCosts::default() });
         self.served = request;
@@ -165,7 +169,7 @@ impl<'a> Poller<'a> {
     /// Lists all sockets of all namespaces, then takes the ends.
     fn pass(&mut self, adopting: bool, outlet: &mut Outlet<'_>) {
         let at = kernel_now();
-        self.known.pass_begins(adopting);
+        self.known.pass_begins(adopting, at);
         let spaces: Vec<u32> = self.spaces.open.keys().copied().collect();
         for netns in spaces {
             for family in message::FAMILIES {
@@ -176,14 +180,17 @@ impl<'a> Poller<'a> {
             }
         }
         self.hear(outlet);
-        outlet.events(self.known.pass_ended(kernel_now()).into_iter().collect());
-        outlet.events(vec![Event::PassEnded { at }]);
+        let mut events = Vec::new();
+        self.known.pass_ended(kernel_now(), &self.owners, |event| events.push(event));
+        events.push(Event::PassEnded { at });
+        outlet.events(events);
     }
 
     /// A list that changed while it was made is made again once: what is missing then waits for the next pass.
     fn list(&mut self, netns: u32, family: u8, protocol: u8, outlet: &mut Outlet<'_>) {
         const ATTEMPTS: usize = 2;
-        let states = !(message::TIME_WAIT | message::SYN_RECEIVED | message::CLOSED);
+        let requests = message::SYN_RECEIVED | message::NEW_SYN_RECEIVED;
+        let states = !(message::TIME_WAIT | requests | message::CLOSED);
         // An unconnected UDP socket is in the closed state, and is no connection.
         let request = message::list(family, protocol, states);
         for _ in 0..ATTEMPTS {
@@ -192,7 +199,7 @@ impl<'a> Poller<'a> {
             let mut events = Vec::with_capacity(BATCH);
             let take = |mut socket: Socket| {
                 socket.protocol = Some(protocol);
-                events.extend(known.listed(netns, &socket, at, owners));
+                known.listed(netns, &socket, at, owners, |event| events.push(event));
                 if events.len() >= BATCH {
                     outlet.events(std::mem::replace(&mut events, Vec::with_capacity(BATCH)));
                 }
@@ -213,7 +220,7 @@ impl<'a> Poller<'a> {
 
     /// Takes the ends that wait in all namespaces.
     fn hear(&mut self, outlet: &mut Outlet<'_>) {
-        for (&netns, space) in &self.spaces.open {
+        for (&netns, space) in &mut self.spaces.open {
             let (known, counts, at) = (&mut self.known, &mut self.counts, kernel_now());
             let mut ended: Vec<Socket> = Vec::new();
             let heard = socket::hear(&space.heard, &mut self.buffer, &mut counts.malformed, |message| {
@@ -223,18 +230,19 @@ impl<'a> Poller<'a> {
             });
             match heard {
                 Ok(Heard::All) => {}
-                Ok(Heard::Overflow) => counts.ends_overflowed += 1,
+                Ok(Heard::Overflow) => {
+                    let lost = socket::lost(&space.heard);
+                    counts.ends_overflowed += 1;
+                    counts.ends_lost += lost.saturating_sub(std::mem::replace(&mut space.lost, lost));
+                    self.overflowed = true;
+                }
                 Err(error) => tracing::warn!(netns, %error, "cannot hear of the ends of sockets"),
-            }
-            if ended.iter().any(|socket| !known.knows(socket)) {
-                list_listeners(netns, &space.asked, known, &mut self.buffer, &mut counts.malformed);
             }
             let mut events = Vec::with_capacity(ended.len().min(BATCH));
             for socket in &ended {
-                let mut closed_first = |socket: &Socket| {
-                    is_in_time_wait(&space.asked, socket, &mut self.buffer, &mut counts.malformed)
-                };
-                events.extend(known.has_ended(netns, socket, at, &mut closed_first));
+                let mut leavings =
+                    |socket: &Socket| left(&space.asked, socket, &mut self.buffer, &mut counts.malformed);
+                events.extend(known.has_ended(netns, socket, at, &mut leavings));
                 if events.len() >= BATCH {
                     outlet.events(std::mem::take(&mut events));
                 }
@@ -258,27 +266,20 @@ impl<'a> Poller<'a> {
     }
 }
 
-/// Which end opened a connection that nobody saw follows from who listens: that may be news since the last pass.
-fn list_listeners(
-    netns: u32,
-    asked: &OwnedFd,
-    known: &mut KnownSockets,
-    buffer: &mut [u8],
-    malformed: &mut u64,
-) {
-    for family in message::FAMILIES {
-        let request = message::list(family, IPPROTO_TCP, message::LISTEN);
-        // What cannot be listed is told by the next pass.
-        let _ = socket::ask(asked, &request, true, buffer, malformed, |socket| known.listens(netns, &socket));
-    }
-}
-
-/// The kernel keeps the name of the socket there.
-fn is_in_time_wait(asked: &OwnedFd, socket: &Socket, buffer: &mut [u8], malformed: &mut u64) -> bool {
-    let request = message::find(IPPROTO_TCP, socket.local, socket.remote, socket.cookie);
-    let mut found = false;
-    // Refused, it is not there.
-    let _ =
-        socket::ask(asked, &request, false, buffer, malformed, |kept| found = kept.cookie == socket.cookie);
-    found
+/// What the kernel has now where the connection was.
+fn left(asked: &OwnedFd, ended: &Socket, buffer: &mut [u8], malformed: &mut u64) -> Left {
+    let request = message::find(IPPROTO_TCP, ended.local, ended.remote);
+    let mut left = Left::Nothing;
+    let take = |found: Socket| {
+        left = match (found.state, found.info) {
+            (known::TCP_LISTEN, _) => Left::Listener,
+            // Without facts of TCP it is no socket.
+            (known::TCP_TIME_WAIT, None) => Left::Name,
+            (known::TCP_FIN_WAIT2, None) => Left::NameWithoutFin,
+            _ => Left::Nothing,
+        };
+    };
+    // Refused, nothing is there.
+    let _ = socket::ask(asked, &request, false, buffer, malformed, take);
+    left
 }

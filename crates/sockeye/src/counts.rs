@@ -90,6 +90,14 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_claimed_late", "sockeye_kernel_claimed_late_connections",
             "Connections of which the beginning was not seen, and which were followed since they were closed."
         );
+        ends_lost: total(
+            "kernel_ends_lost", "sockeye_kernel_ends_lost",
+            "Ends of sockets that the kernel had no room to tell, where these are polled."
+        );
+        ends_emptied: total(
+            "kernel_ends_emptied", "sockeye_kernel_ends_emptied",
+            "Ends of polled connections whose last counters are not known, because they were reset by their own end."
+        );
         stale: total(
             "kernel_stale", "sockeye_kernel_stale_slots",
             "Slots of sockets that were gone without a word, freed by a pass."

@@ -413,6 +413,8 @@ impl State {
             spilled_now,
             closed_unclaimed,
             attempts_full,
+            ends_lost,
+            ends_emptied,
             udp: UdpCounts { foreign, late, .. },
             malformed,
             payloads_lost,
@@ -431,10 +433,12 @@ impl State {
         // A socket without any slot is counted when it is refused one, and again when it closes; one that
         // adoption missed only when it closes.
         let unclaimed = table_full.saturating_sub(spilled).max(closed_unclaimed);
+        // Of those whose end was not told, the followed ones are missed by a pass.
+        let ends = ends_lost.saturating_sub(close_not_seen.connections) + ends_emptied;
         Health {
             losses: Losses { ring_full, close_not_seen, closed_log_full: Loss::default() },
             // A datagram that was not counted is one of a connection of which a part is unknown.
-            untracked: untracked + unclaimed + attempts_full + foreign + late,
+            untracked: untracked + unclaimed + attempts_full + ends + foreign + late,
             untracked_now: without_room + spilled_now,
             rolled_up,
             excluded,

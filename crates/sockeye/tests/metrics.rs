@@ -48,6 +48,8 @@ const KERNEL: KernelCounts = KernelCounts {
     attempts_full: 1012,
     claimed_late: 1013,
     ends_overflowed: 1033,
+    ends_lost: 1034,
+    ends_emptied: 1035,
     stale: 1023,
     udp: UdpCounts {
         begun: 1016,

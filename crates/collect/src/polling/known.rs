@@ -21,7 +21,16 @@ use crate::record;
 /// queue.
 const GRACE_NS: u64 = 2_000_000_000;
 
-const TCP_LISTEN: u8 = 10;
+/// The kernel tells of an end within this time, however busy it is.
+const HASTE_MS: u32 = 1000;
+
+/// Times of sockets are told in ticks: 10 ms at the slowest.
+const TICK_NS: u64 = 10_000_000;
+
+/// By include/net/tcp_states.h.
+pub(super) const TCP_FIN_WAIT2: u8 = 5;
+pub(super) const TCP_TIME_WAIT: u8 = 6;
+pub(super) const TCP_LISTEN: u8 = 10;
 
 /// What is kept of a socket.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +44,13 @@ struct Known {
     listens: bool,
     counters: connections::RawCounters,
     facts: Facts,
+    /// 0 when no file is open of it.
+    inode: u32,
     pass: u64,
     seen_at: KernelTime,
 }
+
+const _: () = assert!(size_of::<Known>() <= 520, "as the limits say");
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -48,19 +61,35 @@ pub(super) struct KnownSockets {
     pass: u64,
     /// Sockets that are there already are older than the tracer.
     adopting: bool,
-    /// Connections that have no owner, as of the last pass.
+    /// When the sockets that are older than the tracer were listed.
+    adopted_at: KernelTime,
+    /// Connections of which an owner is to be looked for: they have none, or are not listed any more and may still be held.
     pub(super) unsettled: u64,
-    /// Sockets beyond the room.
+    /// The most sockets beyond the room in one pass, and those of the last.
     pub(super) refused: u64,
+    refused_now: u64,
     /// Ends that were told of sockets which nobody had seen, and ends in all.
     pub(super) unseen: u64,
     pub(super) ended: u64,
-    /// Ends of connections that nobody had seen, and of which the kernel had forgotten everything.
-    pub(super) zeroed: u64,
+    /// Ends of connections whose counters were emptied before they were told.
+    pub(super) emptied: u64,
 }
 
-/// Whether an ended connection left something in `TIME_WAIT`: then this end closed first.
-pub(super) type ClosedFirst<'a> = &'a mut dyn FnMut(&Socket) -> bool;
+/// What the kernel has where an ended connection was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Its name, in `TIME_WAIT`: this end closed first.
+    Name,
+    /// Its name, in `FIN_WAIT_2`: this end closed first, and the other has not yet.
+    NameWithoutFin,
+    /// Nothing but a socket that listens at the local end.
+    Listener,
+    /// Another connection, or nothing.
+    Nothing,
+}
+
+/// Asks for that.
+pub(super) type Leavings<'a> = &'a mut dyn FnMut(&Socket) -> Left;
 
 impl KnownSockets {
     pub(super) fn with_room(room: usize) -> Self {
@@ -68,10 +97,14 @@ impl KnownSockets {
     }
 
     /// Everything is about to be listed.
-    pub(super) fn pass_begins(&mut self, adopting: bool) {
+    pub(super) fn pass_begins(&mut self, adopting: bool, at: KernelTime) {
         self.pass += 1;
+        if adopting {
+            self.adopted_at = at;
+        }
         self.adopting = adopting;
         self.unsettled = 0;
+        self.refused_now = 0;
     }
 
     /// A socket is listed.
@@ -81,32 +114,42 @@ impl KnownSockets {
         socket: &Socket,
         at: KernelTime,
         owners: &Owners,
-    ) -> Option<Event> {
+        mut tell: impl FnMut(Event),
+    ) {
         let is_udp = socket.protocol == Some(IPPROTO_UDP);
         let listens = !is_udp && socket.state == TCP_LISTEN;
-        if !listens && socket.remote.port() == 0 {
-            return None;
+        // Without facts of TCP it is a name in TIME_WAIT or a request, and no socket.
+        if !listens && (socket.remote.port() == 0 || !is_udp && socket.info.is_none()) {
+            return;
         }
-        let fresh = self.fresh(netns, socket, at, listens)?;
+        let Some(fresh) = self.fresh(netns, socket, at, listens) else { return };
+        if let Some(earlier) = self.by_cookie.get(&socket.cookie).filter(|known| known.is_other(&fresh)) {
+            match earlier.listens {
+                true => tell(Event::ListenerClosed(earlier.listener())),
+                false => tell(earlier.ended(at)),
+            }
+            self.by_cookie.remove(&socket.cookie);
+        }
         let owner = owners.of(socket.inode).map(|owner| Owner { cgroup_id: socket.cgroup_id, ..owner });
         let is_full = self.by_cookie.len() >= self.room;
         let (known, is_new) = match self.by_cookie.entry(socket.cookie) {
             Entry::Occupied(kept) => (kept.into_mut(), false),
             Entry::Vacant(_) if is_full => {
-                self.refused += 1;
-                return None;
+                self.refused_now += 1;
+                self.refused = self.refused.max(self.refused_now);
+                return;
             }
             Entry::Vacant(free) => (free.insert(fresh), true),
         };
         known.take(&fresh, owner);
         known.pass = self.pass;
+        self.unsettled += u64::from(known.owner.is_none());
         if listens {
             self.listening.insert((netns, socket.local.port()), socket.cookie);
-            return Some(Event::Listening(known.listener()));
+            return tell(Event::Listening(known.listener()));
         }
-        self.unsettled += u64::from(known.owner.is_none());
         let observation = known.observation();
-        Some(if is_new && self.adopting { Event::Adopted(observation) } else { Event::Read(observation) })
+        tell(if is_new && self.adopting { Event::Adopted(observation) } else { Event::Read(observation) });
     }
 
     /// What a listing alone says. `None` for a state that is none.
@@ -115,6 +158,12 @@ impl KnownSockets {
         let state = if is_udp { State::Open } else { record::state(socket.state)? };
         let info = socket.info.unwrap_or_default();
         let fin = reading::fin_is_in(state);
+        let seen = self.by_cookie.get(&socket.cookie).map(|known| known.direction);
+        let direction = match seen.filter(|seen| *seen != Direction::Unknown) {
+            Some(seen) => seen,
+            None if is_udp => Direction::Unknown,
+            None => self.direction(netns, socket, &info),
+        };
         let (protocol, facts, counters) = if is_udp {
             (
                 Protocol::Udp,
@@ -122,10 +171,13 @@ impl KnownSockets {
                 Default::default(),
             )
         } else {
-            (Protocol::Tcp, reading::facts(socket, &info, fin), reading::counters(&info, fin))
+            (
+                Protocol::Tcp,
+                reading::facts(socket, &info, fin),
+                reading::counters(socket, &info, direction, state, fin),
+            )
         };
         let tuple = Tuple::canonical(protocol, netns, socket.local, socket.remote);
-        let direction = if is_udp { Direction::Unknown } else { self.direction(netns, socket, &info) };
         Some(Known {
             id: ConnectionId { cookie: socket.cookie, claimed_at: at },
             tuple,
@@ -136,6 +188,7 @@ impl KnownSockets {
             listens,
             counters,
             facts,
+            inode: socket.inode,
             pass: self.pass,
             seen_at: at,
         })
@@ -149,38 +202,41 @@ impl KnownSockets {
         }
     }
 
+    /// Where nobody listens, somebody may have.
     fn direction_by_port(&self, netns: u32, socket: &Socket) -> Direction {
         let listens = self.listening.contains_key(&(netns, socket.local.port()));
-        if listens { Direction::Incoming } else { Direction::Outgoing }
+        if listens { Direction::Incoming } else { Direction::Unknown }
     }
 
-    /// Everything was listed. What is missing, and was not told as ended, gets some time: the events say that nothing is new
-    /// of it.
-    pub(super) fn pass_ended(&mut self, at: KernelTime) -> Option<Event> {
+    /// Everything was listed. A UDP socket that is missing has ended. Of TCP what is missing, and was not told as ended, gets
+    /// some time, and all the time while somebody holds it: a socket that was reset is not listed any more, and ends when it is
+    /// closed. The events say that nothing is new of it.
+    pub(super) fn pass_ended(&mut self, at: KernelTime, owners: &Owners, mut tell: impl FnMut(Event)) {
         let pass = self.pass;
-        let mut waiting = Vec::new();
+        let (mut waiting, mut unsettled) = (Vec::new(), 0);
         self.by_cookie.retain(|_, known| {
             if known.pass == pass {
                 return true;
             }
-            let waits = !known.listens && at.0.saturating_sub(known.seen_at.0) < GRACE_NS;
-            if waits && known.tuple.protocol == Protocol::Tcp {
-                waiting.push(known.id);
+            if known.tuple.protocol == Protocol::Udp {
+                tell(known.ended(at));
+                return false;
             }
-            waits
+            let is_missed = at.0.saturating_sub(known.seen_at.0) >= GRACE_NS;
+            let was_looked_for = owners.searched_at > known.seen_at;
+            let may_be_held = known.inode != 0 && (!was_looked_for || owners.of(known.inode).is_some());
+            if known.listens || is_missed && !may_be_held {
+                return false;
+            }
+            unsettled += u64::from(is_missed && !was_looked_for);
+            waiting.push(known.id);
+            true
         });
+        self.unsettled += unsettled;
         self.listening.retain(|_, cookie| self.by_cookie.contains_key(cookie));
-        (!waiting.is_empty()).then_some(Event::Unchanged(waiting))
-    }
-
-    /// True when the socket was seen before.
-    pub(super) fn knows(&self, socket: &Socket) -> bool {
-        self.by_cookie.contains_key(&socket.cookie)
-    }
-
-    /// A socket listens, as seen between two passes: only directions follow from it until the next one.
-    pub(super) fn listens(&mut self, netns: u32, socket: &Socket) {
-        self.listening.insert((netns, socket.local.port()), socket.cookie);
+        if !waiting.is_empty() {
+            tell(Event::Unchanged(waiting));
+        }
     }
 
     /// A TCP socket has ended.
@@ -189,57 +245,82 @@ impl KnownSockets {
         netns: u32,
         socket: &Socket,
         at: KernelTime,
-        closed_first: ClosedFirst<'_>,
+        leavings: Leavings<'_>,
     ) -> Option<Event> {
         let known = self.by_cookie.remove(&socket.cookie);
         if let Some(known) = known.filter(|known| known.listens) {
             self.listening.remove(&(netns, known.tuple.local.port()));
             return Some(Event::ListenerClosed(known.listener()));
         }
-        // A reset by this end and a connect that failed zero the numbers before the end is told (tcp_disconnect): those of
-        // the last look are the newest. Sequence numbers begin anew far beyond, which tells it from one that never connected.
-        let zeroed = socket.remote.port() == 0;
-        if zeroed && known.is_none() {
-            self.zeroed += u64::from(socket.unacknowledged > 0);
-            return None;
+        let info = socket.info.unwrap_or_default();
+        // A reset by this end and a connect that failed empty the numbers before the end is told (tcp_disconnect): those of the
+        // last look are the newest. Sequence numbers begin anew far beyond, which tells it from one that never connected.
+        if socket.remote.port() == 0 {
+            let was_used = known.is_some() || socket.unacknowledged > 0;
+            self.emptied += u64::from(was_used);
+            self.ended += u64::from(known.is_some());
+            return known.map(|known| known.ended(at));
         }
         self.ended += 1;
         self.unseen += u64::from(known.is_none());
-        let info = socket.info.unwrap_or_default();
+        let was = known.map(|known| known.state);
         let mut last = match known {
             Some(known) => known,
-            None => Known { pre_existing: false, ..self.fresh(netns, socket, at, false)? },
-        };
-        let was = known.map(|known| known.state);
-        let (state_before, errno) = reading::ending(&info, was);
-        if !zeroed {
-            if known.is_none() {
-                last.direction = self.direction_of_ended(netns, socket, &info);
+            None => {
+                Known { pre_existing: !self.is_younger(&info, at), ..self.fresh(netns, socket, at, false)? }
             }
-            let fin = fin_is_in(socket, &info, last.direction, was, closed_first);
-            last.counters = reading::counters(&info, fin);
-            last.facts = reading::facts(socket, &info, fin);
+        };
+        let mut asked = None;
+        let mut left = || *asked.get_or_insert_with(|| leavings(socket));
+        if known.is_none() {
+            last.direction = self.direction_of_ended(netns, socket, &info, &mut left);
         }
+        let fin = fin_is_in(socket, &info, last.direction, was, &mut left);
+        last.counters = reading::counters(socket, &info, last.direction, State::Closed, fin);
+        last.facts = reading::facts(socket, &info, fin);
         last.state = State::Closed;
+        let (state_before, errno) = reading::ending(&info, was);
         Some(Event::Closed(last.observation(), Ending { closed_at: at, state_before, errno }))
     }
 
-    fn direction_of_ended(&self, netns: u32, socket: &Socket, info: &TcpInfo) -> Direction {
+    /// The socket was used since the older ones were listed. One that was not, and was not among them, was closed by the
+    /// other end before, and only now by its process.
+    fn is_younger(&self, info: &TcpInfo, at: KernelTime) -> bool {
+        let idle_ns = u64::from(info.idle_ms).saturating_mul(1_000_000);
+        idle_ns <= at.0.saturating_sub(self.adopted_at.0).saturating_add(TICK_NS)
+    }
+
+    fn direction_of_ended(
+        &self,
+        netns: u32,
+        socket: &Socket,
+        info: &TcpInfo,
+        left: &mut dyn FnMut() -> Left,
+    ) -> Direction {
         match reading::direction_of_ended(socket, info) {
-            Direction::Unknown => self.direction_by_port(netns, socket),
+            Direction::Unknown => match left() {
+                // So that is a FIN.
+                Left::Name | Left::NameWithoutFin if reading::sent_syn_or_fin(socket, info) => {
+                    Direction::Incoming
+                }
+                Left::Listener => Direction::Incoming,
+                _ => self.direction_by_port(netns, socket),
+            },
             direction => direction,
         }
     }
 }
 
-/// The FIN of the other end is in what an ended socket received. Unread, it still waits; that it was read only shows in the
-/// order of the closes: who closed first is in `TIME_WAIT`, and most often without having waited for the other's FIN.
+/// The FIN of the other end is in what an ended socket received. Unread, it still waits. That it was read does not show in the
+/// numbers, but who closed first does: its name is in `TIME_WAIT`. Most often it had not waited for the other's FIN, which
+/// then came for the name alone; where it had, the socket was kept by its process after the last packet. When that was for
+/// less than [`HASTE_MS`], the FIN is taken for a byte.
 fn fin_is_in(
     socket: &Socket,
     info: &TcpInfo,
     direction: Direction,
     was: Option<State>,
-    closed_first: ClosedFirst<'_>,
+    left: &mut dyn FnMut() -> Left,
 ) -> bool {
     if info.bytes_received == 0 {
         return false;
@@ -247,19 +328,43 @@ fn fin_is_in(
     if was.is_some_and(reading::fin_is_in) {
         return true;
     }
-    if !reading::own_fin_is_acknowledged(socket, info, direction) {
+    if !reading::own_fin_is_acknowledged(socket, info, direction) || socket.unread > 1 {
         return false;
     }
-    socket.unread == 1 || (socket.unread == 0 && !closed_first(socket))
+    socket.unread == 1
+        || match left() {
+            Left::Name => info.silent_ms >= HASTE_MS,
+            Left::NameWithoutFin => false,
+            Left::Listener | Left::Nothing => true,
+        }
 }
 
 impl Known {
+    /// The same socket has another connection now: it was disconnected, and connects anew.
+    fn is_other(&self, fresh: &Self) -> bool {
+        let connects_anew = self.state != State::SynSent && fresh.state == State::SynSent;
+        // A FIN that was not seen is taken off later.
+        let has_received_less = fresh.counters.received_bytes + 1 < self.counters.received_bytes;
+        self.listens != fresh.listens
+            || !self.listens
+                && (self.tuple.remote != fresh.tuple.remote || connects_anew || has_received_less)
+    }
+
+    /// Ended, with what was seen last.
+    fn ended(&self, at: KernelTime) -> Event {
+        // A connect that failed is emptied like one that was reset, and so is its error.
+        let state_before = if self.state == State::SynSent { State::LastAck } else { self.state };
+        let ending = Ending { closed_at: at, state_before, errno: 0 };
+        Event::Closed(Observation { state: State::Closed, ..self.observation() }, ending)
+    }
+
     /// What a further listing says.
     fn take(&mut self, fresh: &Self, owner: Option<Owner>) {
         self.state = fresh.state;
         self.counters = fresh.counters;
         self.facts = fresh.facts;
         self.seen_at = fresh.seen_at;
+        self.inode = fresh.inode;
         // A socket that is connecting has no port yet.
         self.tuple = fresh.tuple;
         if self.owner.is_none() {

@@ -33,8 +33,9 @@ pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
 /// States by the numbers of include/net/tcp_states.h, as bits.
 pub(super) const TIME_WAIT: u32 = 1 << 6;
 pub(super) const SYN_RECEIVED: u32 = 1 << 3;
+/// Requests that are no sockets yet.
+pub(super) const NEW_SYN_RECEIVED: u32 = 1 << 12;
 pub(super) const CLOSED: u32 = 1 << 7;
-pub(super) const LISTEN: u32 = 1 << 10;
 
 /// A socket as the kernel tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,8 +173,8 @@ pub(super) fn list(family: u8, protocol: u8, states: u32) -> Vec<u8> {
     request(family, protocol, states, NLM_F_REQUEST | NLM_F_DUMP, &[0; 48])
 }
 
-/// Asks for the socket with these ends, in whatever state it is.
-pub(super) fn find(protocol: u8, local: SocketAddr, remote: SocketAddr, cookie: u64) -> Vec<u8> {
+/// Asks for the socket with these ends, in whatever state it is; where there is none, for one that listens at the local end.
+pub(super) fn find(protocol: u8, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     let mut id = Vec::with_capacity(48);
     id.extend(local.port().to_be_bytes());
     id.extend(remote.port().to_be_bytes());
@@ -188,7 +189,8 @@ pub(super) fn find(protocol: u8, local: SocketAddr, remote: SocketAddr, cookie: 
     }
     // Through any interface.
     id.extend([0; 4]);
-    id.extend(cookie.to_ne_bytes());
+    // By whatever name.
+    id.extend([u8::MAX; 8]);
     let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
     request(family, protocol, u32::MAX, NLM_F_REQUEST, &id)
 }
@@ -300,5 +302,28 @@ mod tests {
         refused.extend((-2_i32).to_ne_bytes());
         refused.extend([0; 16]);
         assert_eq!(read(&refused), (vec![Message::Refused(2)], 0));
+    }
+
+    proptest::proptest! {
+        /// Neither a panic nor a socket that is not in the bytes: each takes 88 of them.
+        #[test]
+        fn any_bytes_are_read_or_malformed(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let (found, _) = read(&bytes);
+            let sockets = found.iter().filter(|message| matches!(message, Message::Socket(_))).count();
+            assert!(sockets * (HEADER_BYTES + SOCKET_BYTES) <= bytes.len());
+        }
+
+        /// A listing in which some bytes are others.
+        #[test]
+        fn a_damaged_listing_is_read_or_malformed(
+            at in 0_usize..400, byte in proptest::num::u8::ANY, value in proptest::collection::vec(proptest::num::u8::ANY, 0..290)
+        ) {
+            let mut bytes = [listed(AF_INET, &[(INET_DIAG_INFO, &value)]), listed(AF_INET6, &[])].concat();
+            if let Some(damaged) = bytes.get_mut(at) {
+                *damaged = byte;
+            }
+            let (found, malformed) = read(&bytes);
+            assert!(found.len() <= 2 && malformed <= 2);
+        }
     }
 }

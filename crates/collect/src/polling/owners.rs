@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use connections::{Command, Owner, OwnerSource};
+use connections::{Command, KernelTime, Owner, OwnerSource};
+
+use crate::clock::kernel_now;
 
 /// What is kept of at most so many sockets; 96 bytes each.
 const SOCKETS_MAX: usize = 262_144;
@@ -22,6 +24,8 @@ pub(super) struct Owners {
     by_inode: HashMap<u32, Owner>,
     /// Processes whose files may not be looked at, in the last search.
     pub(super) refused: u64,
+    /// When the last search began.
+    pub(super) searched_at: KernelTime,
 }
 
 impl Owners {
@@ -32,6 +36,7 @@ impl Owners {
 
     /// Looks through the open files of all processes anew.
     pub(super) fn search(&mut self) {
+        self.searched_at = kernel_now();
         self.by_inode.clear();
         self.refused = 0;
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -17,39 +17,54 @@ const SYN_RETRIES: u32 = 6;
 /// What of the sequence numbers is no payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Control {
-    /// Sequence numbers sent beyond the payload: SYN, FIN, both or none.
-    sent: u64,
+    /// Sequence numbers sent beyond the payload: SYN, FIN, both or none. Absent where the payload is not known apart from them:
+    /// before 4.19, and when the own queueing discipline dropped some of it, which the kernel counts anew when it is repeated.
+    sent: Option<u64>,
     /// Of the acknowledged ones.
-    acknowledged: u64,
+    acknowledged: Option<u64>,
 }
 
 impl Control {
     pub(super) fn of(socket: &Socket, info: &TcpInfo) -> Self {
-        let payload = payload_sent(info);
-        let under_way = u64::from(socket.unacknowledged.saturating_sub(info.not_sent_bytes));
-        let sent = (info.bytes_acked + under_way).saturating_sub(payload);
-        Self { sent, acknowledged: info.bytes_acked.saturating_sub(payload) }
+        let Some(payload) = info.bytes_sent.map(|sent| sent.saturating_sub(info.bytes_retransmitted)) else {
+            return Self::default();
+        };
+        let sent = sequence_numbers_sent(socket, info).checked_sub(payload);
+        Self { sent, acknowledged: sent.map(|_| info.bytes_acked.saturating_sub(payload)) }
     }
 }
 
-/// Payload that was sent, each byte once; more where the own queueing discipline dropped some of it.
-fn payload_sent(info: &TcpInfo) -> u64 {
-    // Before 4.19 only what is acknowledged is known, SYN and FIN in it.
-    info.bytes_sent.map_or(info.bytes_acked, |sent| sent.saturating_sub(info.bytes_retransmitted))
+/// SYN and FIN are among them.
+fn sequence_numbers_sent(socket: &Socket, info: &TcpInfo) -> u64 {
+    info.bytes_acked + u64::from(socket.unacknowledged.saturating_sub(info.not_sent_bytes))
 }
 
-/// Which end opened a connection that is established: the end that connected counts its SYN.
+/// Payload that was sent, each byte once. `direction` and `state` tell what of the numbers is SYN and FIN where the kernel does
+/// not.
+fn payload_sent(socket: &Socket, info: &TcpInfo, direction: Direction, state: State) -> u64 {
+    let sent = sequence_numbers_sent(socket, info);
+    let syn = u64::from(direction != Direction::Incoming);
+    let fin = u64::from(has_finished(state) && info.not_sent_bytes == 0);
+    sent.saturating_sub(Control::of(socket, info).sent.unwrap_or(syn + fin))
+}
+
+/// This end has written its FIN.
+fn has_finished(state: State) -> bool {
+    matches!(state, State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::Closed)
+}
+
+/// Which end opened a connection: the end that connected counts its SYN.
 pub(super) fn direction(socket: &Socket, info: &TcpInfo) -> Direction {
-    let control = Control::of(socket, info);
-    match record::state(socket.state) {
-        Some(State::SynSent) => Direction::Outgoing,
-        Some(State::SynReceived) => Direction::Incoming,
-        // No FIN of this end yet.
-        Some(State::Established | State::CloseWait) if info.bytes_sent.is_some() => match control.sent {
-            0 => Direction::Incoming,
-            1 => Direction::Outgoing,
-            _ => Direction::Unknown,
-        },
+    let state = match record::state(socket.state) {
+        Some(State::SynSent) => return Direction::Outgoing,
+        Some(State::SynReceived) => return Direction::Incoming,
+        Some(State::Closed) | None => return Direction::Unknown,
+        Some(state) => state,
+    };
+    let fin = u64::from(has_finished(state) && info.not_sent_bytes == 0);
+    match Control::of(socket, info).sent.and_then(|sent| sent.checked_sub(fin)) {
+        Some(0) => Direction::Incoming,
+        Some(1) => Direction::Outgoing,
         _ => Direction::Unknown,
     }
 }
@@ -57,19 +72,26 @@ pub(super) fn direction(socket: &Socket, info: &TcpInfo) -> Direction {
 /// Which end opened a connection that has ended unseen, as far as its numbers tell: a SYN and a FIN are two.
 pub(super) fn direction_of_ended(socket: &Socket, info: &TcpInfo) -> Direction {
     match Control::of(socket, info).sent {
-        _ if info.bytes_sent.is_none() => Direction::Unknown,
-        0 => Direction::Incoming,
-        2 => Direction::Outgoing,
+        Some(0) => Direction::Incoming,
+        Some(2) => Direction::Outgoing,
         // A SYN or a FIN. What never received an acknowledgement was never answered.
-        _ if info.bytes_acked == 0 && info.bytes_received == 0 => Direction::Outgoing,
+        Some(_) if info.bytes_acked == 0 && info.bytes_received == 0 => Direction::Outgoing,
         _ => Direction::Unknown,
     }
 }
 
-/// True when the FIN of this end was acknowledged: so the connection did not end by a reset.
+/// Of SYN and FIN this end has sent one.
+pub(super) fn sent_syn_or_fin(socket: &Socket, info: &TcpInfo) -> bool {
+    Control::of(socket, info).sent == Some(1)
+}
+
+/// True when the FIN of this end was acknowledged: so the connection did not end by a reset. Where that is not known, when all
+/// was.
 pub(super) fn own_fin_is_acknowledged(socket: &Socket, info: &TcpInfo, direction: Direction) -> bool {
     let syn = u64::from(direction == Direction::Outgoing);
-    Control::of(socket, info).acknowledged > syn
+    Control::of(socket, info)
+        .acknowledged
+        .map_or(socket.unacknowledged == 0, |acknowledged| acknowledged > syn)
 }
 
 /// The FIN of the other end is in what was received, by the state of the socket.
@@ -78,9 +100,15 @@ pub(super) fn fin_is_in(state: State) -> bool {
 }
 
 /// `fin`: the FIN of the other end is in what was received.
-pub(super) fn counters(info: &TcpInfo, fin: bool) -> RawCounters {
+pub(super) fn counters(
+    socket: &Socket,
+    info: &TcpInfo,
+    direction: Direction,
+    state: State,
+    fin: bool,
+) -> RawCounters {
     RawCounters {
-        sent_bytes: payload_sent(info),
+        sent_bytes: payload_sent(socket, info, direction, state),
         received_bytes: info.bytes_received.saturating_sub(fin.into()),
         sent_packets: info.segments_out,
         received_packets: info.segments_in,
@@ -167,7 +195,11 @@ mod tests {
         assert_eq!(told(1, 0, info(17, 17)), Direction::Incoming);
         assert_eq!(told(1, 10, info(8, 17)), Direction::Outgoing, "ten bytes are under way");
         assert_eq!(told(2, 1, info(0, 0)), Direction::Outgoing);
-        assert_eq!(told(4, 1, info(18, 17)), Direction::Unknown, "a FIN may be in it");
+        assert_eq!(told(4, 1, info(18, 17)), Direction::Outgoing, "a SYN, and a FIN that is under way");
+        assert_eq!(told(4, 1, info(17, 17)), Direction::Incoming);
+        assert_eq!(told(5, 0, info(18, 17)), Direction::Incoming, "that is the FIN");
+        let fin_waits = TcpInfo { not_sent_bytes: 1, ..info(18, 17) };
+        assert_eq!(told(4, 1, fin_waits), Direction::Outgoing);
         let waits = TcpInfo { not_sent_bytes: 5, ..info(17, 17) };
         assert_eq!(told(1, 5, waits), Direction::Incoming, "what is not sent does not count");
     }
@@ -186,10 +218,25 @@ mod tests {
     #[test]
     fn a_fin_is_no_payload() {
         let received = TcpInfo { bytes_received: 18, ..info(1, 0) };
-        assert_eq!(counters(&received, true).received_bytes, 17);
-        assert_eq!(counters(&received, false).received_bytes, 18);
+        let bytes = |fin| {
+            let ended = socket(7, 0, 0, received);
+            counters(&ended, &received, Direction::Outgoing, State::Closed, fin).received_bytes
+        };
+        assert_eq!((bytes(true), bytes(false)), (17, 18));
         let passive = socket(7, 0, 0, info(6, 5));
         assert!(own_fin_is_acknowledged(&passive, &info(6, 5), Direction::Incoming));
         assert!(!own_fin_is_acknowledged(&passive, &info(6, 5), Direction::Outgoing), "that is the SYN");
+    }
+
+    #[test]
+    fn what_the_own_queue_dropped_is_counted_once_and_tells_no_direction() {
+        // The kernel counts 100 bytes twice, and they are no retransmission.
+        let dropped = info(1001, 1100);
+        let established = socket(1, 0, 0, dropped);
+        assert_eq!(direction(&established, &dropped), Direction::Unknown);
+        let sent = |direction, state| payload_sent(&established, &dropped, direction, state);
+        assert_eq!(sent(Direction::Outgoing, State::Established), 1000);
+        assert_eq!(sent(Direction::Incoming, State::Established), 1001);
+        assert_eq!(sent(Direction::Outgoing, State::Closed), 999, "SYN and FIN");
     }
 }

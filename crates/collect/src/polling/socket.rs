@@ -6,6 +6,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::GetStruct;
+use nix::{getsockopt_impl, libc};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -23,8 +26,6 @@ const ANSWER_SECONDS: i64 = 5;
 /// Bits of the groups that tell of TCP sockets which ended, over IPv4 and IPv6 (`SKNLGRP_INET_TCP_DESTROY` is 1,
 /// `SKNLGRP_INET6_TCP_DESTROY` 3).
 const ENDS: u32 = 1 | 1 << 2;
-/// An end takes about 1.3 kB of the buffer, so that it holds 12 000.
-const BUFFER_BYTES: usize = 16 << 20;
 
 /// What came of hearing once.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,18 +44,39 @@ pub(super) fn open(inode: u32, path: &Path) -> io::Result<OwnedFd> {
     NetworkNamespaces.netlink(inode, path, NETLINK_SOCK_DIAG)
 }
 
-/// A socket that hears of the ends of TCP sockets of the namespace.
+/// A socket that hears of the ends of TCP sockets of the namespace. The kernel takes twice `buffer_bytes` for what was not
+/// heard yet, and 768 of them for each end.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn listen(inode: u32, path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn listen(inode: u32, path: &Path, buffer_bytes: usize) -> io::Result<OwnedFd> {
     let socket = open(inode, path)?;
-    if set_socket_recv_buffer_size_force(&socket, BUFFER_BYTES).is_err() {
-        set_socket_recv_buffer_size(&socket, BUFFER_BYTES)?;
+    if set_socket_recv_buffer_size_force(&socket, buffer_bytes).is_err() {
+        set_socket_recv_buffer_size(&socket, buffer_bytes)?;
     }
     bind(&socket, &SocketAddrNetlink::new(0, ENDS))?;
     Ok(socket)
 }
+
+/// How many ends the kernel had no room to tell this socket, since it was opened.
+pub(super) fn lost(socket: &OwnedFd) -> u64 {
+    getsockopt(socket, MemoryInfo).map_or(0, |info| info.0.get(DROPS).copied().unwrap_or(0).into())
+}
+
+/// Numbers of include/uapi/linux/sock_diag.h, `SK_MEMINFO_*`.
+#[derive(Debug, Clone, Copy)]
+struct Numbers([u32; 9]);
+
+const DROPS: usize = 8;
+
+getsockopt_impl!(MemoryInfo, libc::SOL_SOCKET, SO_MEMINFO, Numbers, GetStruct<Numbers>);
+
+/// Of include/uapi/asm-generic/socket.h, since 4.12; others only on architectures that are not supported.
+const SO_MEMINFO: libc::c_int = 55;
+
+/// The option of a socket that tells what it holds and what it dropped.
+#[derive(Debug, Clone, Copy)]
+struct MemoryInfo;
 
 /// Takes all that waits.
 ///

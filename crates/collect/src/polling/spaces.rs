@@ -26,21 +26,25 @@ pub(super) struct Space {
     pub(super) asked: OwnedFd,
     /// The one that hears of ends.
     pub(super) heard: OwnedFd,
+    /// Ends that the kernel had no room to tell it, up to the last look.
+    pub(super) lost: u64,
 }
 
 /// All that could be entered, by inode number.
 #[derive(Debug)]
 pub(super) struct Spaces {
     pub(super) open: HashMap<u32, Space>,
+    buffer_bytes: usize,
     look_after: Instant,
     /// Why the last namespace that could not be entered could not.
     pub(super) refused: Option<String>,
 }
 
 impl Spaces {
-    /// Finds and enters them.
-    pub(super) fn find() -> Self {
-        let mut spaces = Self { open: HashMap::new(), look_after: Instant::now(), refused: None };
+    /// Finds and enters them. `buffer_bytes`: for what was not heard yet of the ends in each.
+    pub(super) fn find(buffer_bytes: usize) -> Self {
+        let (open, look_after) = (HashMap::new(), Instant::now());
+        let mut spaces = Self { open, buffer_bytes, look_after, refused: None };
         spaces.look();
         spaces
     }
@@ -63,7 +67,7 @@ impl Spaces {
             if self.open.contains_key(&inode) {
                 continue;
             }
-            match enter(inode, path) {
+            match enter(inode, path, self.buffer_bytes) {
                 Ok(space) => {
                     self.open.insert(inode, space);
                 }
@@ -77,11 +81,11 @@ impl Spaces {
     }
 }
 
-fn enter(inode: u32, path: PathBuf) -> std::io::Result<Space> {
+fn enter(inode: u32, path: PathBuf, buffer_bytes: usize) -> std::io::Result<Space> {
     // First the one that hears: nothing ends unheard after a list.
-    let heard = socket::listen(inode, &path)?;
+    let heard = socket::listen(inode, &path, buffer_bytes)?;
     let asked = socket::open(inode, &path)?;
-    Ok(Space { path, asked, heard })
+    Ok(Space { path, asked, heard, lost: 0 })
 }
 
 fn leads_to(path: &Path, inode: u32) -> bool {

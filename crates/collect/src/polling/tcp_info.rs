@@ -11,6 +11,10 @@ pub(super) struct TcpInfo {
     pub(super) ecn_negotiated: bool,
     pub(super) delivery_app_limited: bool,
     pub(super) lost: u32,
+    /// Milliseconds since it sent or received something last.
+    pub(super) idle_ms: u32,
+    /// Milliseconds since the other end was heard of last.
+    pub(super) silent_ms: u32,
     pub(super) rtt_us: u32,
     pub(super) rttvar_us: u32,
     pub(super) min_rtt_us: Option<u32>,
@@ -52,6 +56,9 @@ impl TcpInfo {
             ecn_negotiated: byte(5) & OPTION_ECN != 0,
             delivery_app_limited: byte(7) & 1 != 0,
             lost: word(32).unwrap_or(0),
+            // Since data was sent, data was received, an acknowledgement was received.
+            idle_ms: [44, 52, 56].into_iter().filter_map(word).min().unwrap_or(0),
+            silent_ms: word(56).unwrap_or(0),
             rtt_us: word(68).unwrap_or(0),
             rttvar_us: word(72).unwrap_or(0),
             cwnd_packets: word(80).unwrap_or(0),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use collect::{Capability, CollectLimits, Collector, PassRequests, Refuse, kernel_now};
+use collect::{Backend, Capability, CollectLimits, Collector, PassRequests, Refuse, kernel_now};
 use connections::{Connection, Counters, Filter, Listener, TcpFacts};
 use deltas::{Ask, Change, ClientId, ClientLimits, Delta, Peer, Settings};
-use endpoints::{Backend, Poll, Query};
+use endpoints::{Backend as _, Poll, Query};
 use sockeye::state::{StateLimits, StateQueue, StateThread};
 use tokio::sync::oneshot;
 
@@ -36,6 +38,24 @@ fn refused_for_all(refused: Refuse) -> Refuse {
     if refused == Refuse::default() { for_all } else { refused }
 }
 
+/// `SOCKEYE_TEST_BACKEND=polling` polls in every test that chooses no backend itself.
+pub fn polls_in_all() -> bool {
+    match std::env::var("SOCKEYE_TEST_BACKEND").as_deref() {
+        Ok("polling") => true,
+        Ok("bpf") | Err(_) => false,
+        Ok(other) => panic!("SOCKEYE_TEST_BACKEND is bpf or polling, and not {other:?}"),
+    }
+}
+
+fn backend_for_all(chosen: Backend) -> Backend {
+    match chosen {
+        Backend::Auto if polls_in_all() => Backend::Polling,
+        // A host that could load the programs and does not, fails.
+        Backend::Auto => Backend::Bpf,
+        chosen => chosen,
+    }
+}
+
 pub struct Tracer {
     runtime: tokio::runtime::Runtime,
     queue: StateQueue,
@@ -60,6 +80,25 @@ impl Tracer {
         Self::keeping(limits, ClientLimits::default().closed_records)
     }
 
+    /// Without programs in the kernel.
+    pub fn polling() -> Self {
+        Self::with(CollectLimits { backend: Backend::Polling, ..CollectLimits::default() })
+    }
+
+    /// The same, of which the collector's thread waits at each report while the switch is on.
+    pub fn polling_busily(limits: CollectLimits) -> (Self, Arc<AtomicBool>) {
+        let limits = CollectLimits { backend: Backend::Polling, ..limits };
+        let busy = Arc::new(AtomicBool::new(false));
+        let is_busy = Arc::clone(&busy);
+        let closed_records = ClientLimits::default().closed_records;
+        let wait = move || {
+            while is_busy.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        };
+        (Self::start_with(limits, closed_records, Filter::default(), wait), busy)
+    }
+
     /// Keeps so many closed connections for clients that do not poll for a while.
     pub fn keeping(limits: CollectLimits, closed_records: usize) -> Self {
         Self::start_with(limits, closed_records, Filter::default(), || ())
@@ -82,7 +121,8 @@ impl Tracer {
         filter: Filter,
         mut at_report: impl FnMut() + Send + 'static,
     ) -> Self {
-        let limits = CollectLimits { refuse: refused_for_all(limits.refuse), ..limits };
+        let (refuse, backend) = (refused_for_all(limits.refuse), backend_for_all(limits.backend));
+        let limits = CollectLimits { refuse, backend, ..limits };
         let requests = PassRequests::new().expect("descriptors are left");
         let clients = ClientLimits { closed_records, ..ClientLimits::default() };
         let state_limits = StateLimits {

@@ -29,6 +29,7 @@ mod not_run;
 mod older;
 mod owners;
 mod peer;
+mod polling;
 mod process_bounds;
 mod processes;
 mod resets;
@@ -59,21 +60,25 @@ fn main() {
         return peer::main(arguments);
     }
     let all = [
-        attempts::TESTS,
-        audit::TESTS,
         live::TESTS,
         short_lived::TESTS,
         older::TESTS,
-        owners::TESTS,
-        processes::TESTS,
-        process_bounds::TESTS,
         ends::TESTS,
         failures::TESTS,
         resets::TESTS,
         life::TESTS,
-        fast_open::TESTS,
         churn::TESTS,
         stress::TESTS,
+        polling::TESTS,
+    ];
+    // Of what polling does not tell, or tells otherwise.
+    let of_programs = [
+        attempts::TESTS,
+        audit::TESTS,
+        owners::TESTS,
+        processes::TESTS,
+        process_bounds::TESTS,
+        fast_open::TESTS,
         tight::TESTS,
         cost::TESTS,
         udp::TESTS,
@@ -95,13 +100,15 @@ fn main() {
         dns::NEEDING,
     ];
     let all = all.into_iter().flatten().map(|(name, test)| trial("kernel", name, || None, *test));
+    let of_programs = of_programs.into_iter().flatten();
+    let of_programs = of_programs.map(|(name, test)| trial("kernel", name, needs::programs, *test));
     let needing =
         needing.into_iter().flatten().map(|(name, needs, test)| trial("kernel", name, *needs, *test));
     let elsewhere =
         udp_shapes::ELSEWHERE.iter().map(|(name, needs, test)| trial("matrix", name, *needs, *test));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, all.chain(needing).chain(elsewhere).collect()).exit();
+    libtest_mimic::run(&arguments, all.chain(of_programs).chain(needing).chain(elsewhere).collect()).exit();
 }
 
 /// The test, run if the host has what all tests and this one need. What needs a kernel of another kind is of the class

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use collect::{Capability, Support};
 
+use crate::harness::polls_in_all;
 use crate::world;
 
 /// Why a test ended that needs what this kernel does not serve.
@@ -31,6 +32,11 @@ pub fn unless_served(test: fn()) -> Option<String> {
         Ok(reason) => Some(reason.0),
         Err(other) => resume_unwind(other),
     }
+}
+
+/// Programs in the kernel, their maps or what only they tell.
+pub fn programs() -> Option<&'static str> {
+    polls_in_all().then_some("what is polled has no programs (SOCKEYE_TEST_BACKEND)")
 }
 
 /// Rules of nftables that answer with resets and ICMP.
