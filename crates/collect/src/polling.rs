@@ -22,6 +22,7 @@ use connections::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::CollectLimits;
+use crate::audit::thread_time;
 use crate::bpf::{KernelMaps, ProgramCosts};
 use crate::clock::kernel_now;
 use crate::collector::{PassRequests, Ready, Shared, Support};
@@ -160,10 +161,10 @@ impl<'a> Poller<'a> {
     }
 
     fn look_for_owners(&mut self) {
-        let began = Instant::now();
+        let began = thread_time();
         self.owners.search();
-        let now = Instant::now();
-        self.owners_after = now + ((now - began) * OWNER_PAUSE_FACTOR).max(OWNER_PAUSE_MIN);
+        let took = thread_time().saturating_sub(began);
+        self.owners_after = Instant::now() + (took * OWNER_PAUSE_FACTOR).max(OWNER_PAUSE_MIN);
     }
 
     /// Lists all sockets of all namespaces, then takes the ends.

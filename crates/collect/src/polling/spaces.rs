@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::socket;
+use crate::audit::thread_time;
 use crate::namespaces::NetworkNamespaces;
 
-/// Namespaces are looked for at most so often, and for at most a hundredth of the time.
+/// Namespaces are looked for at most so often, and for at most a fiftieth of a core.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-const LOOK_PAUSE_FACTOR: u32 = 100;
+const LOOK_PAUSE_FACTOR: u32 = 50;
 /// At most so many are polled: each takes two descriptors.
 const SPACES_MAX: usize = 4096;
 
@@ -57,7 +58,7 @@ impl Spaces {
     }
 
     fn look(&mut self) {
-        let began = Instant::now();
+        let began = thread_time();
         self.open.retain(|inode, space| leads_to(&space.path, *inode));
         for (inode, path) in NetworkNamespaces.all() {
             if self.open.len() >= SPACES_MAX {
@@ -76,8 +77,8 @@ impl Spaces {
                 Err(error) => self.refused = Some(error.to_string()),
             }
         }
-        let now = Instant::now();
-        self.look_after = now + ((now - began) * LOOK_PAUSE_FACTOR).max(LOOK_INTERVAL);
+        let took = thread_time().saturating_sub(began);
+        self.look_after = Instant::now() + (took * LOOK_PAUSE_FACTOR).max(LOOK_INTERVAL);
     }
 }
 

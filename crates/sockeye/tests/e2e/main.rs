@@ -42,6 +42,7 @@ mod not_run;
 #[path = "../../../endpoints/tests/openapi/mod.rs"]
 mod openapi;
 mod place;
+mod polling;
 mod privileges;
 mod process;
 mod raw;
