@@ -44,9 +44,11 @@ static __always_inline bool is_socket_of(struct slot *slot, __u64 address, __u64
 	struct sock *sk = AT(struct sock, address);
 	if (KERNEL_5_12)
 		return FIELD(sk, __sk_common.skc_cookie.counter) == cookie;
-	/* Whoever comes to the same place takes over the slot. It is claimed before the state is stored. */
-	return FIELD(sk, __sk_common.skc_state) != TCP_CLOSE ||
-	       bpf_ktime_get_ns() - slot->claimed_at_ns < CLOSED_NS;
+	/* 0 where nothing is mapped. Whoever comes to the same place takes over the slot, which is claimed
+	 * before the state is stored. */
+	__u8 state = FIELD(sk, __sk_common.skc_state);
+	bool just_claimed = bpf_ktime_get_ns() - slot->claimed_at_ns < CLOSED_NS;
+	return state && (state != TCP_CLOSE || just_claimed);
 }
 
 #endif

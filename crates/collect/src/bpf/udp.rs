@@ -81,7 +81,9 @@ impl<'a> Udp<'a> {
         let mut refused: Vec<(Counted, String)> = excluded.chain(refused).collect();
         refused.sort_by_key(|(counted, _)| *counted == Counted::Packets);
         match loaded {
-            Some((counted, udp, left_out)) => (Some(udp), states(counted, &left_out, &refused, limits)),
+            Some((counted, udp, left_out)) => {
+                (Some(udp), states(counted, dialect, &left_out, &refused, limits))
+            }
             None => (None, missing(&refused, limits)),
         }
     }
@@ -282,9 +284,14 @@ fn given(dialect: Dialect, limits: CollectLimits) -> LeftOut {
     OPTIONAL.into_iter().filter_map(|capability| Some((capability, reason(capability)?.to_owned()))).collect()
 }
 
+/// What follows where nothing is kept of a socket beside its peers.
+const WITHOUT_SLOTS: &str = "nothing is kept of UDP sockets but their peers: whether an answer to a broadcast came in or was asked for, \
+     and the one moment at which all peers of a closed socket ended, is not known (before 5.12)";
+
 /// The states of all capabilities of UDP.
 fn states(
     counted: Counted,
+    dialect: Dialect,
     left_out: &LeftOut,
     refused: &[(Counted, String)],
     limits: CollectLimits,
@@ -300,6 +307,8 @@ fn states(
                 })
                 .collect();
             state.degradation = (!cgroups::sees_all()).then(|| cgroups::ONLY_OWN.to_owned());
+        } else if dialect == Dialect::Oldest && capability == Capability::Udp {
+            state.degradation = Some(WITHOUT_SLOTS.to_owned());
         }
         state
     };

@@ -231,6 +231,9 @@ fn before_is_apart() -> Outcome {
     client.transfer("d", &mut server, "e", 4000);
     server.ask("reset e");
     until("the reset", || crate::harness::socket_words(&world.left, ended, port).trim().is_empty());
+    // The kernel tells the age of the last packet in its ticks: it has to be older than the start by some.
+    let reset = Instant::now();
+    until("some ticks", || reset.elapsed() > Duration::from_millis(500));
     let tracer = Tracer::polling();
     let mut told = tracer.client("a");
     let (sum, change) = told.wait_found(&world.left, local);

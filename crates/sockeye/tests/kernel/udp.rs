@@ -28,7 +28,7 @@ fn best_alternative() -> Outcome {
     let tracer = Tracer::start();
     let mut capabilities = tracer.collector.support().capabilities.iter();
     let udp = capabilities.find(|state| state.capability == collect::Capability::Udp).expect("it is listed");
-    assert!(udp.served_by.is_some() && udp.degradation.is_none(), "{udp:?}");
+    assert!(udp.served_by.is_some(), "{udp:?}");
     let forbidden = udp.refused.iter().all(|refusal| refusal.reason.ends_with("-EPERM"));
     assert!(forbidden, "{udp:?}");
 }

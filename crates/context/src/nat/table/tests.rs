@@ -287,7 +287,7 @@ fn looking_costs_little_and_an_entry_takes_less_than_128_bytes() {
     );
     assert!(found > 25_000 && found < 75_000);
     assert!(bytes / (ENTRIES as usize) < 128, "{bytes}");
-    assert!(warm < Duration::from_micros(3), "{warm:?}");
+    assert!(warm < Duration::from_micros(20), "{warm:?}");
     for client in 0..ENTRIES / 2 {
         table.end(NETNS, &translation(client, client + 1_000_000), 10);
     }
