@@ -14,8 +14,9 @@ fn a_polling_daemon_tells_curl_to_the_byte_and_says_what_it_does_not_see() {
     if !runs_here(&["curl", "ip", "bash", "python3"]) {
         return;
     }
-    let daemon = Daemon::with(&[("SOCKEYE_COLLECT__BACKEND", "polling")]);
+    // Namespaces that are there at the start: of a younger one it takes a second until its ends are heard.
     let pair = VethPair::new();
+    let daemon = Daemon::with(&[("SOCKEYE_COLLECT__BACKEND", "polling")]);
     let _echo = Echo::start(&pair.right, &[]);
     let mut ledger = Ledger::register(daemon.socket(), "a");
     fetch(&pair.left, RIGHT_V4, 80, &[]);
@@ -37,12 +38,12 @@ fn a_polling_daemon_tells_curl_to_the_byte_and_says_what_it_does_not_see() {
         let state = state(name);
         assert_eq!(state["served_by"], hook, "{state}");
         assert!(
-            state["degradation"]["reason"].is_string() && state["refused"]["alternative"].is_string(),
+            state["degradation"]["reason"].is_string() && state["refused"][0]["alternative"].is_string(),
             "{state}"
         );
     }
     assert!(state("dns")["served_by"].is_null() && state("processes")["served_by"].is_null(), "{status}");
-    assert_eq!(status["programs"].as_array().map(Vec::len), Some(0), "{status}");
+    assert!(status["programs"].as_array().is_none_or(Vec::is_empty), "{status}");
     let answer = ledger.poll();
     let degradations = answer["coverage"]["degradations"].as_array().expect("a list");
     assert!(degradations.contains(&"udp".into()) && degradations.contains(&"tcp owner".into()), "{answer}");
