@@ -17,7 +17,7 @@ use connections::{
 use crate::ends::{EndCounts, EndLimits, Ends, Found};
 use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
 use crate::namespaces::Namespaces;
-use crate::nat::{NatCounts, NatLimits, Translated, Translations};
+use crate::nat::{NatCounts, NatLimits, Translations};
 use crate::processes::{ProcessCounts, ProcessSettings, Processes};
 use crate::routes::{RouteCounts, RouteLimits, Routes};
 
@@ -189,36 +189,40 @@ impl Annotator<'_> {
         found
     }
 
-    /// Each with what is known at once: names, translation, other end; and with who translates.
-    fn known(&self, connections: &[&Connection]) -> (Vec<Annotation>, Vec<Option<Translated>>) {
+    /// Each with what is known at once, names, translation and other end; and whether its own namespace translates it.
+    fn known(&self, connections: &[&Connection]) -> (Vec<Annotation>, Vec<bool>) {
         let Context { nat, names, ends, .. } = self.context;
         // Each part is locked once for all.
         let mut known: Vec<Annotation> = match names {
             Some(names) => {
-                let mut looking = names.look();
-                looking.prepare(connections.iter().map(|connection| connection.tuple.remote.ip()));
-                let of = |connection: &&Connection| Annotation {
-                    names: looking.of(connection.tuple.remote.ip(), pid_of(connection)),
+                let asked =
+                    connections.iter().map(|connection| (connection.tuple.remote.ip(), pid_of(connection)));
+                let named = names.look().of_each(asked).into_iter();
+                let with_names = |names| Annotation {
+                    names,
                     process: None,
                     nat: None,
                     route: None,
                     other_end: None,
                     intra_host: false,
                 };
-                connections.iter().map(of).collect()
+                named.map(with_names).collect()
             }
             None => vec![Annotation::default(); connections.len()],
         };
-        let mut translated = vec![None; connections.len()];
+        let mut by_own = vec![false; connections.len()];
         if let Some(nat) = nat {
             let looking = match self.has_caught_up.replace(true) {
                 true => nat.look_again(),
                 false => self.patiently(|_| nat.look()),
             };
-            looking.of_each(connections.iter().copied().zip(&mut translated));
-        }
-        for (known, translated) in known.iter_mut().zip(&translated) {
-            known.nat = translated.as_ref().map(|translated| translated.nat);
+            let mut answers = known.iter_mut().zip(&mut by_own);
+            looking.of_each(connections, |translated| {
+                let answer = answers.next();
+                if let Some(((known, by_own), translated)) = answer.zip(translated) {
+                    (known.nat, *by_own) = (Some(translated.nat), translated.by_own);
+                }
+            });
         }
         let asked: Vec<_> = connections
             .iter()
@@ -229,7 +233,7 @@ impl Annotator<'_> {
         for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
             (known.other_end, known.intra_host) = (other_end, intra_host);
         }
-        (known, translated)
+        (known, by_own)
     }
 }
 
@@ -239,7 +243,7 @@ impl Annotate for Annotator<'_> {
         if connections.is_empty() {
             return Vec::new();
         }
-        let (mut known, translated) = self.known(&connections);
+        let (mut known, by_own) = self.known(&connections);
         // These may wait, and nothing is locked but what they wait for.
         if let Some(processes) = &self.context.processes {
             let asked = connections.iter().zip(&mut known);
@@ -248,15 +252,13 @@ impl Annotate for Annotator<'_> {
             self.patiently(|deadline| processes.look(deadline).of_each(owned));
         }
         if let Some(routes) = &self.context.routes {
-            let asked = connections.iter().zip(&mut known).zip(translated).map(
-                |((connection, known), translated)| {
+            let asked =
+                connections.iter().zip(&mut known).zip(by_own).map(|((connection, known), by_own)| {
                     let Tuple { netns, local, remote, .. } = connection.tuple;
-                    let here =
-                        translated.filter(|translated| translated.by_own).map(|translated| translated.nat);
+                    let here = known.nat.filter(|_| by_own);
                     let remote = destination(remote, connection.direction, here);
                     ((netns, local, remote), &mut known.route)
-                },
-            );
+                });
             self.patiently(|deadline| routes.look(deadline).of_each(asked));
         }
         known

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use connections::{Connection, Direction, End, Nat, OtherEnd, Tuple};
+use connections::{Connection, ConnectionId, Direction, End, Nat, OtherEnd, Tuple};
 
 use lifetime::Lifetime;
 use names::{NONE, opposite};
@@ -151,8 +151,7 @@ impl Table {
     fn find(&self, connection: &Connection, nat: Option<&Nat>, other: &OfOther) -> Found {
         let tuple = &connection.tuple;
         let inside = tuple.stays_inside();
-        let id = self.names.of_connection(connection.id);
-        let mut candidates = Candidates { table: self, id, first: None };
+        let mut candidates = Candidates { table: self, of: connection.id, id: None, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
         self.alike(By::Global, other.by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
@@ -189,8 +188,9 @@ impl Table {
 /// The ends that can be the other one of a connection.
 struct Candidates<'a> {
     table: &'a Table,
-    /// The name of the connection itself.
-    id: u64,
+    /// The connection itself, and its name once it is needed: most have no other end here.
+    of: ConnectionId,
+    id: Option<u64>,
     first: Option<Chosen<'a>>,
 }
 
@@ -207,7 +207,8 @@ struct Chosen<'a> {
 impl<'a> Candidates<'a> {
     fn consider(&mut self, known: &'a Known) {
         // None is its own other end.
-        if known.id == self.id {
+        let id = *self.id.get_or_insert_with(|| self.table.names.of_connection(self.of));
+        if known.id == id {
             return;
         }
         let direction = known.direction();

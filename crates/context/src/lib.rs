@@ -4,6 +4,7 @@
 //! never waits for a file or for the kernel.
 
 mod annotator;
+mod by_use;
 mod cgroups;
 mod containers;
 mod ends;

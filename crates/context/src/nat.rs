@@ -161,18 +161,14 @@ impl Looking<'_> {
         self.table.find(&Asked::new(connection, self.shared.home))
     }
 
-    /// [`translated`](Self::translated) for several, each with the place for its answer: as many as fit into a cache.
-    pub(crate) fn of_each<'c>(
-        &self,
-        asked: impl Iterator<Item = (&'c Connection, &'c mut Option<Translated>)>,
-    ) {
+    /// [`translated`](Self::translated) for several, told one after the other: as many as fit into a cache.
+    pub(crate) fn of_each(&self, connections: &[&Connection], told: impl FnMut(Option<Translated>)) {
         let home = self.shared.home;
-        let (asked, answers): (Vec<_>, Vec<_>) =
-            asked.map(|(connection, answer)| (Asked::new(connection, home), answer)).unzip();
+        let asked: Vec<_> = connections.iter().map(|connection| Asked::new(connection, home)).collect();
         if asked.iter().any(|asked| !self.table.knows(asked.netns)) {
             self.ask_for_namespaces();
         }
-        self.table.find_each(&asked, answers.into_iter());
+        self.table.find_each(&asked, told);
     }
 
     fn ask_for_namespaces(&self) {

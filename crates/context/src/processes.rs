@@ -222,9 +222,15 @@ impl<'a> Looking<'a> {
 
     /// The same for several, each with the place for its answer: with one lock for as many as are remembered.
     pub fn of_each<'o>(&self, asked: impl Iterator<Item = (&'o Owner, &'o mut Option<Arc<Process>>)>) {
+        let asked: Vec<_> = asked.filter(|(owner, _)| owner.pid != 0).collect();
+        let keyed = asked.iter().map(|(owner, _)| (key_of(owner), Seen::of(owner)));
         let mut state = self.shared.lock();
-        for (owner, answer) in asked {
-            (state, *answer) = self.find(state, owner);
+        let completed = state.kept.completed_each(keyed, self.now);
+        for ((owner, answer), completed) in asked.into_iter().zip(completed) {
+            *answer = completed;
+            if answer.is_none() {
+                (state, *answer) = self.find(state, owner);
+            }
         }
     }
 
@@ -237,8 +243,7 @@ impl<'a> Looking<'a> {
         if owner.pid == 0 {
             return (state, None);
         }
-        let seen = Seen { cgroup_id: owner.cgroup_id, uid: owner.uid };
-        if let Some(completed) = state.kept.completed(key_of(owner), seen, self.now) {
+        if let Some(completed) = state.kept.completed(key_of(owner), Seen::of(owner), self.now) {
             return (state, Some(completed));
         }
         loop {

@@ -14,6 +14,7 @@ mod remembered;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -169,7 +170,10 @@ impl Looking<'_> {
     /// number: a namespace that has got the number of another one since has its routes until they are too old.
     #[must_use]
     pub fn of(&self, netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Route>> {
-        let key = Key::of(netns, source, destination)?;
+        self.get(Key::of(netns, source, destination)?)
+    }
+
+    fn get(&self, key: Key) -> Option<Arc<Route>> {
         if let Some(known) = self.shared.memory().routes.get(&key, self.began) {
             return known;
         }
@@ -185,18 +189,30 @@ impl Looking<'_> {
         let keyed = asked.filter_map(|((netns, source, destination), answer)| {
             Some((Key::of(netns, source, destination)?, answer))
         });
-        let keyed: Vec<_> = keyed.collect();
-        let mut memory = self.shared.memory();
-        let places = memory.routes.places(keyed.iter().map(|(key, _)| key));
-        for ((key, answer), place) in keyed.into_iter().zip(places) {
-            if let Some(known) = memory.routes.get_at(place, &key, self.began) {
-                *answer = known;
-                continue;
+        let (keys, answers): (Vec<Key>, Vec<_>) = keyed.unzip();
+        let mut unknown = Vec::new();
+        let known = self.shared.memory().routes.get_each(&keys, self.began);
+        for ((key, answer), known) in keys.into_iter().zip(answers).zip(known) {
+            match known {
+                Some(known) => *answer = known,
+                None => unknown.push((key, answer)),
             }
-            drop(memory);
-            *answer = self.shared.ask(key, self.deadline);
-            memory = self.shared.memory();
         }
+        // Several may be the same, and be known after the first of them.
+        for (key, answer) in unknown {
+            *answer = self.get(key);
+        }
+    }
+}
+
+impl Remembered<Key, Option<Arc<Route>>> {
+    /// The answer to each. Reads at first what is read of all of them: the processor waits for the memory of many at a time
+    /// where nothing has to be decided between.
+    fn get_each(&self, keys: &[Key], now: Instant) -> Vec<Option<Option<Arc<Route>>>> {
+        let places: Vec<_> = keys.iter().map(|key| self.place(key)).collect();
+        let routes = places.iter().flatten().filter_map(|place| place.value()?.value.as_ref());
+        black_box(routes.fold(0, |seen, route| seen ^ Arc::strong_count(route)));
+        places.into_iter().map(|place| self.answer(place?, now)).collect()
     }
 }
 
@@ -362,10 +378,10 @@ mod tests {
 
     #[test]
     fn what_is_remembered_takes_as_much_as_the_limits_say() {
-        let place = size_of::<(Key, Option<Arc<Route>>, Instant, u32, u32)>();
+        let place = size_of::<(Key, Option<Arc<Route>>, Instant, u64)>();
         // Two counts before the route, and its name in an allocation of its own.
         let route = size_of::<Route>() + 16 + 32;
         assert!((place, route) <= (80, 120), "{place} {route}");
-        assert!(size_of::<((u32, u32), Option<Interface>, Instant, u32, u32)>() <= 72);
+        assert!(size_of::<((u32, u32), Option<Interface>, Instant, u64)>() <= 72);
     }
 }

@@ -101,7 +101,7 @@ fn names_at_the_limit_take_less_than_13_mib() {
     println!("{:.1} MiB, {} bytes for each address", bytes as f64 / MIB as f64, bytes / 49_152);
     assert!(bytes < 13 * MIB, "{bytes}");
 
-    let mut look = world.names.look();
+    let look = world.names.look();
     // In no order that the memory has.
     let all: Vec<_> = (0..49_152).map(|number| host(20_848 + number * 40_503 % 49_152)).collect();
     let cold = each(49_152, || all.iter().for_each(|host| assert_eq!(look.of(black_box(*host), 7).len(), 1)));
@@ -141,7 +141,7 @@ fn a_look_up_allocates_only_for_an_order_of_its_own() {
     let mut world = World::new();
     world.resolve_to(1, 1_000, "a.test", "192.0.2.1");
     world.resolve_to(2, 2_000, "b.test", "192.0.2.1");
-    let mut look = world.names.look();
+    let look = world.names.look();
     let mut allocates = |pid| {
         let before = ALLOCATOR.current_usage();
         let names = look.of(fixtures::ip("192.0.2.1"), pid);

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use connections::{Connection, Direction};
 use hashbrown::HashTable;
@@ -128,7 +129,9 @@ impl Table {
         let places: Vec<u32> =
             names.flat_map(|(by, name)| self.index(by).iter_hash(spread(name)).copied()).collect();
         let known = places.into_iter().filter_map(|place| self.known.get(at(place)));
-        black_box(known.fold(0, |seen, known| seen ^ known.id ^ u64::from(known.owner)));
+        let owners: Vec<u32> = known.map(|known| known.owner).collect();
+        let owners = owners.into_iter().filter_map(|owner| self.owners.get(owner));
+        black_box(owners.fold(0, |seen, owner| seen ^ Arc::strong_count(owner)));
     }
 
     /// Takes note of a connection as it is at this time.

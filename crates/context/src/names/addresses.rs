@@ -7,11 +7,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connections::KernelTime;
-use foldhash::fast::RandomState;
-use hashlink::LinkedHashMap;
 
 use super::DnsLimits;
 use super::moment::Moment;
+use crate::by_use::{ByUse, Place};
 
 /// Processes that are remembered of each name, those that asked last.
 const ASKERS_MAX: usize = 4;
@@ -75,8 +74,8 @@ pub(super) struct Told<'a> {
 
 #[derive(Debug)]
 struct Kept {
-    /// The longest unused first. IPv4 is kept as mapped IPv6: that is smaller than either of the two.
-    addresses: LinkedHashMap<Ipv6Addr, Entry, RandomState>,
+    /// By the bits of the address. IPv4 is kept as mapped IPv6: that is smaller than either of the two.
+    addresses: ByUse<u128, Entry>,
     addresses_max: usize,
     names_max: usize,
     names_of_address_max: usize,
@@ -116,7 +115,8 @@ impl Names {
     pub fn new(limits: &DnsLimits) -> Self {
         Self {
             kept: Mutex::new(Kept {
-                addresses: LinkedHashMap::with_hasher(RandomState::default()),
+                // One more is there before one makes room for it.
+                addresses: ByUse::new(limits.addresses.saturating_add(1)),
                 addresses_max: limits.addresses.max(1),
                 names_max: limits.names.max(2),
                 names_of_address_max: limits.names_of_address.max(2),
@@ -145,7 +145,7 @@ impl Names {
     /// counts as used by it, and no name can be told meanwhile: it takes some milliseconds at the limit, and what `tell` takes.
     pub fn each(&self, now: KernelTime, mut tell: impl FnMut(IpAddr, KnownName<'_>)) {
         let now = Moment::of(now);
-        for (address, entry) in &self.look().0.addresses {
+        for (address, entry) in self.look().0.addresses.iter() {
             for (name, facts) in entry.names.iter().zip(entry.facts()) {
                 let askers = facts.askers.iter().map(|(pid, _)| *pid).filter(|pid| *pid != 0);
                 let known = KnownName {
@@ -154,7 +154,7 @@ impl Names {
                     answered_at: facts.answered_at.time(),
                     askers: askers.collect(),
                 };
-                tell(IpAddr::V6(*address).to_canonical(), known);
+                tell(Ipv6Addr::from_bits(*address).to_canonical(), known);
             }
         }
     }
@@ -167,21 +167,19 @@ impl Look<'_> {
     ///
     /// The address counts as used. Takes about 20 ns, and allocates only where the order is not that of the last look-ups.
     #[must_use]
-    pub fn of(&mut self, address: IpAddr, pid: u32) -> Arc<[Arc<str>]> {
-        let kept = &mut *self.0;
-        match kept.addresses.to_back(&key(address)) {
-            Some(entry) => entry.ordered_for(pid, kept.last),
-            None => kept.nothing.clone(),
-        }
+    pub fn of(&self, address: IpAddr, pid: u32) -> Arc<[Arc<str>]> {
+        self.0.names_at(self.0.addresses.get(&key(address)), pid)
     }
 
-    /// These are looked for next, as many as fit into a cache: the processor waits for the memory of many at a time where
-    /// nothing has to be decided between.
-    pub fn prepare(&self, addresses: impl Iterator<Item = IpAddr>) {
-        let entries = addresses.filter_map(|address| self.0.addresses.get(&key(address)));
-        // First all that has to be decided, and then what it led to.
-        let entries: Vec<&Entry> = entries.collect();
-        black_box(entries.into_iter().fold(0, |seen, entry| seen ^ Arc::strong_count(&entry.names)));
+    /// [`of`](Self::of) for several, in the same order: as many as fit into a cache. Reads at first what is read of all of
+    /// them: the processor waits for the memory of many at a time where nothing has to be decided between.
+    #[must_use]
+    pub fn of_each(&self, asked: impl Iterator<Item = (IpAddr, u32)>) -> Vec<Arc<[Arc<str>]>> {
+        let kept = &*self.0;
+        let found: Vec<_> = asked.map(|(address, pid)| (kept.addresses.get(&key(address)), pid)).collect();
+        let entries = found.iter().filter_map(|(place, _)| place.as_ref()?.value());
+        black_box(entries.fold(0, |seen, entry| seen ^ Arc::strong_count(&entry.names)));
+        found.into_iter().map(|(place, pid)| kept.names_at(place, pid)).collect()
     }
 
     pub(super) fn tell(&mut self, address: IpAddr, told: &Told<'_>) {
@@ -192,7 +190,7 @@ impl Look<'_> {
         }
         let key = key(address);
         kept.last = kept.last.wrapping_add(1);
-        if let Some(entry) = kept.addresses.to_back(&key) {
+        if let Some(entry) = kept.addresses.get_mut(&key) {
             let before = entry.names.len();
             kept.counts.names_dropped += entry.add(told, kept.last, kept.names_of_address_max);
             kept.counts.names = kept.counts.names - before + entry.names.len();
@@ -206,6 +204,14 @@ impl Look<'_> {
 }
 
 impl Kept {
+    /// The names of the address that is there, if one is, which counts as used.
+    fn names_at(&self, place: Option<&Place<u128, Entry>>, pid: u32) -> Arc<[Arc<str>]> {
+        match place.and_then(|place| self.addresses.used(place)) {
+            Some(entry) => entry.ordered_for(pid, self.last),
+            None => self.nothing.clone(),
+        }
+    }
+
     /// Forgets the addresses that were longest not used, but never the last one.
     fn make_room(&mut self) {
         let is_over = |kept: &Self| {
@@ -213,17 +219,17 @@ impl Kept {
                 || kept.counts.names > kept.names_max && kept.addresses.len() > 1
         };
         while is_over(self) {
-            let Some((_, entry)) = self.addresses.pop_front() else { return };
+            let Some(entry) = self.addresses.take_oldest() else { return };
             self.counts.names -= entry.names.len();
             self.counts.addresses_dropped += 1;
         }
     }
 }
 
-fn key(address: IpAddr) -> Ipv6Addr {
+fn key(address: IpAddr) -> u128 {
     match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

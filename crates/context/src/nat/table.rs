@@ -198,19 +198,13 @@ impl Table {
 
     /// The same for several. Reads at first what all of them read: the processor waits for the memory of many at a time where
     /// nothing has to be decided between.
-    pub(crate) fn find_each<'a>(
-        &self,
-        asked: &[Asked],
-        answers: impl Iterator<Item = &'a mut Option<Translated>>,
-    ) {
+    pub(crate) fn find_each(&self, asked: &[Asked], told: impl FnMut(Option<Translated>)) {
         let hashes: Vec<u64> = asked.iter().map(|asked| self.hash(asked.protocol, &asked.way)).collect();
         let places = hashes.iter().flat_map(|hash| self.index.iter_hash(*hash));
         let places: Vec<usize> = places.map(|index| position(index / 2)).collect();
         let entries = places.into_iter().map(|place| &self.entries[place]);
         black_box(entries.fold(0, |seen, entry| seen ^ entry.original.source_port ^ entry.zone));
-        for ((asked, hash), answer) in asked.iter().zip(hashes).zip(answers) {
-            *answer = self.find_hashed(hash, asked);
-        }
+        asked.iter().zip(hashes).map(|(asked, hash)| self.find_hashed(hash, asked)).for_each(told);
     }
 
     fn find_hashed(&self, hash: u64, asked: &Asked) -> Option<Translated> {

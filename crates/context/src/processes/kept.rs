@@ -1,12 +1,14 @@
 //! The processes that are remembered: so many, and so many bytes. Those that have ended leave first, and of these and of the
 //! others those that nobody has asked for the longest.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connections::{Process, ProcessKey};
+use connections::{Owner, Process, ProcessKey};
 use foldhash::fast::RandomState;
 
 /// At the limit, one of so many leaves, so that looking for the oldest is paid for by many that come.
@@ -21,6 +23,12 @@ const PLACE_BYTES: usize = 2 * size_of::<(ProcessKey, Entry)>();
 pub(super) struct Seen {
     pub(super) cgroup_id: Option<u64>,
     pub(super) uid: u32,
+}
+
+impl Seen {
+    pub(super) fn of(owner: &Owner) -> Self {
+        Self { cgroup_id: owner.cgroup_id, uid: owner.uid }
+    }
 }
 
 /// Where `/proc` said that a process runs, and when.
@@ -59,7 +67,7 @@ pub(super) struct Entry {
     pub(super) hung: bool,
     /// Its place is looked for in `/proc`.
     pub(super) wants_place: bool,
-    used: u64,
+    used: Cell<u64>,
     cost_bytes: usize,
 }
 
@@ -131,21 +139,48 @@ pub(super) struct Kept {
     limit: usize,
     bytes_limit: usize,
     bytes: usize,
-    uses: u64,
+    uses: Cell<u64>,
     evicted: u64,
 }
 
 impl Kept {
     pub(super) fn new(limit: usize, bytes_limit: usize) -> Self {
-        Self { entries: HashMap::default(), limit: limit.max(1), bytes_limit, bytes: 0, uses: 0, evicted: 0 }
+        Self {
+            entries: HashMap::default(),
+            limit: limit.max(1),
+            bytes_limit,
+            bytes: 0,
+            uses: Cell::new(0),
+            evicted: 0,
+        }
     }
 
     /// The facts of a process as completed with what an owner says, when they are true: the common case.
-    pub(super) fn completed(&mut self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
-        self.uses += 1;
-        let entry = self.entries.get_mut(&key)?;
-        entry.used = self.uses;
+    pub(super) fn completed(&self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
+        self.use_completed(self.entries.get(&key)?, seen, now)
+    }
+
+    /// The same for several. Reads at first what is read of all of them: the processor waits for the memory of many at a time
+    /// where nothing has to be decided between.
+    pub(super) fn completed_each(
+        &self,
+        asked: impl Iterator<Item = (ProcessKey, Seen)>,
+        now: Instant,
+    ) -> Vec<Option<Arc<Process>>> {
+        let entries: Vec<_> = asked.map(|(key, seen)| (self.entries.get(&key), seen)).collect();
+        let facts = entries.iter().filter_map(|(entry, _)| entry.as_ref()?.facts.as_ref());
+        black_box(facts.fold(0, |seen, facts| seen ^ Arc::strong_count(facts)));
+        entries.into_iter().map(|(entry, seen)| self.use_completed(entry?, seen, now)).collect()
+    }
+
+    fn use_completed(&self, entry: &Entry, seen: Seen, now: Instant) -> Option<Arc<Process>> {
+        entry.used.set(self.next_use());
         entry.completed(seen, now).map(Arc::clone)
+    }
+
+    fn next_use(&self) -> u64 {
+        self.uses.set(self.uses.get() + 1);
+        self.uses.get()
     }
 
     pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry> {
@@ -154,9 +189,9 @@ impl Kept {
 
     /// Changes what is remembered of a process, if something is.
     pub(super) fn change<T>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        self.uses += 1;
+        let used = self.next_use();
         let entry = self.entries.get_mut(&key)?;
-        entry.used = self.uses;
+        entry.used.set(used);
         let changed = change(entry);
         let cost_bytes = entry.current_cost_bytes();
         self.bytes = self.bytes - entry.cost_bytes + cost_bytes;
@@ -189,7 +224,7 @@ impl Kept {
 
     fn evict(&mut self) {
         let mut all: Vec<_> =
-            self.entries.iter().map(|(key, entry)| (!entry.ended, entry.used, *key)).collect();
+            self.entries.iter().map(|(key, entry)| (!entry.ended, entry.used.get(), *key)).collect();
         let leaving = all.len().div_ceil(SHARE_EVICTED);
         if leaving < all.len() {
             all.select_nth_unstable(leaving);

@@ -198,7 +198,7 @@ impl State {
     /// What is known of the process of an owner; remembered if it is all that can be known.
     pub(super) fn complete(&mut self, owner: &Owner, now: Instant, is_settled: bool) -> Arc<Process> {
         let key = key_of(owner);
-        let seen = Seen { cgroup_id: owner.cgroup_id, uid: owner.uid };
+        let seen = Seen::of(owner);
         let wants_place = self.wants_place(owner.cgroup_id) && !owner.kernel;
         let mut surroundings =
             Surroundings { user: self.names.get(&owner.uid).cloned(), ..Surroundings::default() };

@@ -1,79 +1,46 @@
 //! Answers that are remembered: so many, for so long, and of too many the one that was used last is forgotten last.
 
-use std::hash::{BuildHasher, Hash};
-use std::hint::black_box;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-
-/// The place of none.
-const NONE: u32 = u32::MAX;
+use crate::by_use::{ByUse, Place};
 
 /// Answers by key: those that there is nothing included.
 #[derive(Debug)]
 pub(super) struct Remembered<K, V> {
     max: usize,
     time_to_live: Duration,
-    places: Vec<Place<K, V>>,
-    index: HashTable<u32>,
-    hasher: RandomState,
-    /// The place that was used last, and the one that was not used for longest.
-    newest: u32,
-    oldest: u32,
+    kept: ByUse<K, Answer<V>>,
 }
 
 #[derive(Debug)]
-struct Place<K, V> {
-    key: K,
-    value: V,
+pub(super) struct Answer<V> {
+    pub(super) value: V,
     learnt: Instant,
-    newer: u32,
-    older: u32,
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> Remembered<K, V> {
     pub(super) fn new(max: usize, time_to_live: Duration) -> Self {
-        Self {
-            max,
-            time_to_live,
-            places: Vec::new(),
-            index: HashTable::new(),
-            hasher: RandomState::default(),
-            newest: NONE,
-            oldest: NONE,
-        }
+        Self { max, time_to_live, kept: ByUse::new(max) }
     }
 
     /// The answer, unless it was learnt too long ago.
-    pub(super) fn get(&mut self, key: &K, now: Instant) -> Option<V> {
-        self.get_at(self.place(key).unwrap_or(NONE), key, now)
+    pub(super) fn get(&self, key: &K, now: Instant) -> Option<V> {
+        self.answer(self.place(key)?, now)
     }
 
-    /// The same where its place was looked up before; nothing if another one has got that since.
-    pub(super) fn get_at(&mut self, place: u32, key: &K, now: Instant) -> Option<V> {
-        let known = self.places.get(at(place)).filter(|known| known.key == *key)?;
-        if now.saturating_duration_since(known.learnt) >= self.time_to_live {
+    /// Where the answer is, for [`answer`](Self::answer).
+    pub(super) fn place(&self, key: &K) -> Option<&Place<K, Answer<V>>> {
+        self.kept.get(key)
+    }
+
+    /// The answer at this place, unless it was learnt too long ago.
+    pub(super) fn answer(&self, place: &Place<K, Answer<V>>, now: Instant) -> Option<V> {
+        let answer = place.value()?;
+        if now.saturating_duration_since(answer.learnt) >= self.time_to_live {
             return None;
         }
-        let value = known.value.clone();
-        self.use_place(place);
-        Some(value)
-    }
-
-    /// The place of each, for [`get_at`](Self::get_at). Reads what that reads: the processor waits for the memory of many at a
-    /// time where nothing has to be decided between.
-    pub(super) fn places<'k>(&self, keys: impl Iterator<Item = &'k K>) -> Vec<u32>
-    where
-        K: 'k,
-    {
-        let places: Vec<u32> = keys.map(|key| self.place(key).unwrap_or(NONE)).collect();
-        let known = |place: u32| self.places.get(at(place));
-        let near: Vec<[u32; 2]> =
-            places.iter().filter_map(|place| known(*place)).map(|known| [known.newer, known.older]).collect();
-        let near = near.into_iter().flatten().filter_map(known);
-        black_box(near.fold(0, |seen, known| seen ^ known.newer));
-        places
+        self.kept.used(place).map(|answer| answer.value.clone())
     }
 
     /// Remembers the answer; true where another one was forgotten for it.
@@ -81,83 +48,22 @@ impl<K: Copy + Eq + Hash, V: Clone> Remembered<K, V> {
         if self.max == 0 {
             return false;
         }
-        if let Some(place) = self.place(&key) {
-            if let Some(known) = self.places.get_mut(at(place)) {
-                (known.value, known.learnt) = (value, now);
-            }
-            self.use_place(place);
+        let new = Answer { value, learnt: now };
+        if let Some(known) = self.kept.get_mut(&key) {
+            *known = new;
             return false;
         }
-        let full = self.places.len() >= self.max;
-        let new = Place { key, value, learnt: now, newer: NONE, older: NONE };
-        let place = if full {
-            let oldest = self.oldest;
-            self.take_out(oldest);
-            if let Some(known) = self.places.get(at(oldest)) {
-                let hash = self.hasher.hash_one(known.key);
-                if let Ok(found) = self.index.find_entry(hash, |place| *place == oldest) {
-                    found.remove();
-                }
-            }
-            if let Some(known) = self.places.get_mut(at(oldest)) {
-                *known = new;
-            }
-            oldest
-        } else {
-            self.places.push(new);
-            u32::try_from(self.places.len() - 1).unwrap_or(NONE)
-        };
-        self.put_first(place);
-        let Self { places, index, hasher, .. } = self;
-        let hash = |place: &u32| places.get(at(*place)).map_or(0, |known| hasher.hash_one(known.key));
-        index.insert_unique(hasher.hash_one(key), place, hash);
+        let full = self.kept.len() >= self.max;
+        if full {
+            self.kept.take_oldest();
+        }
+        self.kept.insert(key, new);
         full
     }
 
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.kept.len()
     }
-
-    fn place(&self, key: &K) -> Option<u32> {
-        let is_it = |place: &u32| self.places.get(at(*place)).is_some_and(|known| known.key == *key);
-        self.index.find(self.hasher.hash_one(key), is_it).copied()
-    }
-
-    fn use_place(&mut self, place: u32) {
-        if self.newest != place {
-            self.take_out(place);
-            self.put_first(place);
-        }
-    }
-
-    fn take_out(&mut self, place: u32) {
-        let Some((newer, older)) = self.places.get(at(place)).map(|known| (known.newer, known.older)) else {
-            return;
-        };
-        match self.places.get_mut(at(newer)) {
-            Some(newer) => newer.older = older,
-            None => self.newest = older,
-        }
-        match self.places.get_mut(at(older)) {
-            Some(older) => older.newer = newer,
-            None => self.oldest = newer,
-        }
-    }
-
-    fn put_first(&mut self, place: u32) {
-        let before = std::mem::replace(&mut self.newest, place);
-        if let Some(known) = self.places.get_mut(at(place)) {
-            (known.newer, known.older) = (NONE, before);
-        }
-        match self.places.get_mut(at(before)) {
-            Some(before) => before.newer = place,
-            None => self.oldest = place,
-        }
-    }
-}
-
-fn at(place: u32) -> usize {
-    usize::try_from(place).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -177,17 +83,6 @@ mod tests {
         assert_eq!(remembered.get(&1, began + LIVES), None);
         remembered.insert(1, 'b', began + LIVES);
         assert_eq!(remembered.get(&1, began + LIVES), Some('b'));
-    }
-
-    #[test]
-    fn a_place_that_another_one_has_got_does_not_answer_for_the_first() {
-        let now = Instant::now();
-        let mut remembered = Remembered::new(1, LIVES);
-        remembered.insert(1, 'a', now);
-        let places = remembered.places([1, 3].iter());
-        remembered.insert(2, 'b', now);
-        let told = [(places[0], 1), (places[0], 2), (places[1], 3)];
-        assert_eq!(told.map(|(place, key)| remembered.get_at(place, &key, now)), [None, Some('b'), None]);
     }
 
     #[test]

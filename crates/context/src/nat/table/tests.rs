@@ -53,9 +53,8 @@ fn several_are_found_as_each_is_alone() {
     let mut table = table(10);
     [5, 6].into_iter().for_each(|client| table.begin(NETNS, &translation(client, client + 100), 1, 1));
     let all = [5, 7, 6].map(|client| asked(client, 1, 2));
-    let mut answers = [None; 3];
-    table.find_each(&all, answers.iter_mut());
-    let hosts = answers.map(|answer| Some(answer?.nat.remote));
+    let mut hosts = Vec::new();
+    table.find_each(&all, |answer| hosts.push(answer.map(|answer| answer.nat.remote)));
     assert_eq!(hosts, [Some(end(105, 8080)), None, Some(end(106, 8080))]);
 }
 
