@@ -16,10 +16,12 @@
  * states without a FIN has waited long enough (tcp_fin_timeout). Told as left from ESTABLISHED, as every
  * abort.
  */
-static __always_inline bool aborted_half_closed(struct tcp_sock *tcp, int state_before)
+static __always_inline __u64 aborted_half_closed(struct tcp_sock *tcp, int state_before)
 {
-	bool half_closed = state_before == TCP_FIN_WAIT1 || state_before == TCP_FIN_WAIT2;
-	return half_closed && ((struct sock *)tcp)->sk_socket && !fin_received(tcp);
+	__u64 half_closed = is_in(IN(TCP_FIN_WAIT1) | IN(TCP_FIN_WAIT2), state_before);
+	if (!((struct sock *)tcp)->sk_socket)
+		return 0;
+	return half_closed & (1 ^ fin_received(tcp));
 }
 
 static __always_inline void read_final(struct connection_record *record, struct tcp_sock *tcp,
@@ -28,11 +30,12 @@ static __always_inline void read_final(struct connection_record *record, struct 
 	read_connection(record, tcp, received_now(tcp), slot, cookie, RECORD_CLOSED, state_before);
 	record->closed_at_ns = bpf_ktime_get_ns();
 	record->state = TCP_CLOSE;
-	record->state_before = aborted_half_closed(tcp, state_before) ? TCP_ESTABLISHED : state_before;
+	record->state_before =
+	    state_before - aborted_half_closed(tcp, state_before) * (state_before - TCP_ESTABLISHED);
 	/* Taken here, because reading SO_ERROR clears it. A connect that sent nothing has an older one's
 	 * error. */
-	bool sent_nothing = state_before == TCP_SYN_SENT && !record->sent_packets;
-	record->error = sent_nothing ? 0 : ((struct sock *)tcp)->sk_err;
+	__u64 sent_nothing = is_same(state_before, TCP_SYN_SENT) & is_same(record->sent_packets, 0);
+	record->error = ((struct sock *)tcp)->sk_err * (1 ^ sent_nothing);
 }
 
 /* What finds no room is added up with others. Whoever tells a record frees its slot. */

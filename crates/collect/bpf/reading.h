@@ -32,23 +32,22 @@ static __always_inline void read_addresses(struct connection_record *record, str
 }
 
 /* SOCK_DONE: the FIN of the other end was received in order. */
-static __always_inline bool fin_received(struct tcp_sock *tcp)
+static __always_inline __u64 fin_received(struct tcp_sock *tcp)
 {
 	return (((struct sock *)tcp)->__sk_common.skc_flags >> SOCK_DONE_BIT) & 1;
 }
 
 /* In these states a SYN or FIN of this end takes one number of the sequence that waits for its ACK. */
-static __always_inline bool own_syn_or_fin_waits(struct tcp_sock *tcp)
+static __always_inline __u64 own_syn_or_fin_waits(struct tcp_sock *tcp)
 {
-	__u8 state = ((struct sock *)tcp)->__sk_common.skc_state;
-	return state == TCP_SYN_SENT || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK ||
-	       state == TCP_CLOSING;
+	__u32 states = IN(TCP_SYN_SENT) | IN(TCP_FIN_WAIT1) | IN(TCP_LAST_ACK) | IN(TCP_CLOSING);
+	return is_in(states, ((struct sock *)tcp)->__sk_common.skc_state);
 }
 
 /* A distance in sequence numbers without the SYN or FIN in it. */
-static __always_inline __u32 payload_only(__u32 distance, bool control)
+static __always_inline __u32 payload_only(__u32 distance, __u64 control)
 {
-	return distance && control ? distance - 1 : distance;
+	return distance - (is_other(distance, 0) & control);
 }
 
 /*
@@ -74,11 +73,10 @@ static __always_inline __u64 sequence_sent(struct tcp_sock *tcp, bool *stable)
 }
 
 /* A FIN of this end is among the numbers sent. `state` is the one that a closing connection leaves. */
-static __always_inline bool fin_sent(struct tcp_sock *tcp, int state)
+static __always_inline __u64 fin_sent(struct tcp_sock *tcp, int state)
 {
-	bool closed_here =
-	    state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING || state == TCP_LAST_ACK;
-	return closed_here && tcp->snd_nxt == tcp->write_seq;
+	__u32 closed_here = IN(TCP_FIN_WAIT1) | IN(TCP_FIN_WAIT2) | IN(TCP_CLOSING) | IN(TCP_LAST_ACK);
+	return is_in(closed_here, state) & is_same(tcp->snd_nxt, tcp->write_seq);
 }
 
 /*
@@ -86,7 +84,7 @@ static __always_inline bool fin_sent(struct tcp_sock *tcp, int state)
  * is sent again without being a retransmission, and counted twice there. That difference is never too small,
  * so it bounds the other where the numbers were moving, or are left over from an earlier use of the socket.
  */
-static __always_inline __u64 payload_sent(struct tcp_sock *tcp, bool syn_counted, int state)
+static __always_inline __u64 payload_sent(struct tcp_sock *tcp, __u64 syn_counted, int state)
 {
 	bool stable;
 	__u64 sent = sequence_sent(tcp, &stable);
@@ -118,7 +116,7 @@ static __always_inline __u64 received_now(struct tcp_sock *tcp)
 }
 
 static __always_inline void read_counters(struct connection_record *record, struct tcp_sock *tcp,
-					  bool syn_counted, int state)
+					  __u64 syn_counted, int state)
 {
 	record->sent_bytes = payload_sent(tcp, syn_counted, state);
 	record->retransmitted_bytes = tcp->bytes_retrans;
@@ -133,9 +131,9 @@ static __always_inline void read_chronograph(struct connection_record *record, s
 {
 	__u32 running = BPF_CORE_READ_BITFIELD(tcp, chrono_type);
 	__u32 since_start = (__u32)bpf_jiffies64() - tcp->chrono_start;
-	__u32 busy = tcp->chrono_stat[0] + (running == TCP_CHRONO_BUSY ? since_start : 0);
-	__u32 rwnd = tcp->chrono_stat[1] + (running == TCP_CHRONO_RWND_LIMITED ? since_start : 0);
-	__u32 sndbuf = tcp->chrono_stat[2] + (running == TCP_CHRONO_SNDBUF_LIMITED ? since_start : 0);
+	__u32 busy = tcp->chrono_stat[0] + since_start * is_same(running, TCP_CHRONO_BUSY);
+	__u32 rwnd = tcp->chrono_stat[1] + since_start * is_same(running, TCP_CHRONO_RWND_LIMITED);
+	__u32 sndbuf = tcp->chrono_stat[2] + since_start * is_same(running, TCP_CHRONO_SNDBUF_LIMITED);
 
 	/* Whoever is held up is busy too. */
 	record->busy_jiffies = busy + rwnd + sndbuf;
@@ -147,10 +145,10 @@ static __always_inline void read_chronograph(struct connection_record *record, s
 static __always_inline void read_isns(struct connection_record *record, struct tcp_sock *tcp, __u8 direction,
 				      int state)
 {
-	bool syn_counted = direction == DIRECTION_OUTGOING;
-	bool known = syn_counted || direction == DIRECTION_INCOMING;
+	__u64 syn_counted = is_same(direction, DIRECTION_OUTGOING);
+	__u64 known = syn_counted | is_same(direction, DIRECTION_INCOMING);
 
-	__u32 local = tcp->snd_una - (__u32)tcp->bytes_acked - !syn_counted;
+	__u32 local = tcp->snd_una - (__u32)tcp->bytes_acked - (1 ^ syn_counted);
 	__u32 remote = tcp->rcv_nxt - (__u32)tcp->bytes_received - 1;
 	barrier();
 	/*
@@ -160,12 +158,12 @@ static __always_inline void read_isns(struct connection_record *record, struct t
 	 */
 	__u32 acked = (__u32) * (volatile __u64 *)&tcp->bytes_acked;
 	__u32 received = (__u32) * (volatile __u64 *)&tcp->bytes_received;
-	bool at_rest = local == *(volatile __u32 *)&tcp->snd_una - acked - !syn_counted &&
-		       remote == *(volatile __u32 *)&tcp->rcv_nxt - received - 1;
+	__u64 at_rest = is_same(local, *(volatile __u32 *)&tcp->snd_una - acked - (1 ^ syn_counted)) &
+			is_same(remote, *(volatile __u32 *)&tcp->rcv_nxt - received - 1);
 
 	/* CLOSE is that of a socket which is just beginning to connect. */
-	bool begun = state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE;
-	record->has_isns = known && at_rest && begun;
+	__u64 begun = 1 ^ is_in(IN(TCP_SYN_SENT) | IN(TCP_SYN_RECV) | IN(TCP_CLOSE), state);
+	record->has_isns = known & at_rest & begun;
 	record->local_isn = local;
 	record->remote_isn = remote;
 }
@@ -182,7 +180,8 @@ static __always_inline void read_congestion(struct connection_record *record, st
 	record->rto_recoveries = counts_rtos ? tcp->total_rto_recoveries : FACT_ABSENT;
 	record->zero_window_probes_waiting = tcp->inet_conn.icsk_probes_out;
 	/* While connecting the flag says that ECN was asked for. */
-	record->ecn_negotiated = record->state != TCP_SYN_SENT && (tcp->ecn_flags & TCP_ECN_NEGOTIATED);
+	record->ecn_negotiated =
+	    is_other(record->state, TCP_SYN_SENT) & is_other(tcp->ecn_flags & TCP_ECN_NEGOTIATED, 0);
 }
 
 static __always_inline void read_facts(struct connection_record *record, struct tcp_sock *tcp)
@@ -201,7 +200,7 @@ static __always_inline void read_facts(struct connection_record *record, struct 
 	/* The own SYN or FIN waits behind the payload: it is the last to be sent and the last acknowledged.
 	 */
 	record->unsent_bytes = payload_only(unsent, own_syn_or_fin_waits(tcp));
-	record->unacknowledged_bytes = payload_only(unacknowledged, !unsent && own_syn_or_fin_waits(tcp));
+	record->unacknowledged_bytes = payload_only(unacknowledged, is_same(unsent, 0) & own_syn_or_fin_waits(tcp));
 	record->unread_bytes = payload_only(tcp->rcv_nxt - tcp->copied_seq, fin_received(tcp));
 }
 
@@ -231,7 +230,7 @@ static __always_inline void read_connection(struct connection_record *record, st
 	record->local_port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
 	read_addresses(record, (struct sock *)tcp);
 	/* The end that connected counts its SYN in bytes_acked; the other never does. */
-	read_counters(record, tcp, slot->direction == DIRECTION_OUTGOING, state);
+	read_counters(record, tcp, is_same(slot->direction, DIRECTION_OUTGOING), state);
 	read_facts(record, tcp);
 	read_congestion(record, tcp);
 	read_chronograph(record, tcp);

@@ -19,6 +19,7 @@
 #include "table.h"
 #include "owner.h"
 #include "socket_at.h"
+#include "branchless.h"
 #include "reading.h"
 #include "telling.h"
 #include "unchanged.h"
