@@ -28,6 +28,34 @@ static __always_inline void free_if_stale(struct slot *slot, __u64 *socket, __u6
 	slot_free(slot, cookie);
 }
 
+/* Nobody holds the socket any more, and what it counted still stands in its memory. */
+static __always_inline bool is_left_over(struct slot *slot, __u64 address, __u64 cookie)
+{
+	struct sock *sk = AT(struct sock, address);
+	bool is_named = !KERNEL_5_12 || FIELD(sk, __sk_common.skc_cookie.counter) == cookie;
+	return is_named && FIELD(sk, __sk_common.skc_state) == TCP_CLOSE &&
+	       !FIELD(sk, __sk_common.skc_refcnt.refs.counter) && !(slot->flags & SLOT_CLOSED) &&
+	       *(volatile __u64 *)&slot->committed == cookie;
+}
+
+/*
+ * The kernel now and then runs neither hook for a socket that ends. Until its memory is another one's, the
+ * end is told with what was counted. True when it was, or is being told by somebody else.
+ */
+static __always_inline bool tell_left_over(struct connection_record *record, struct tcp_sock *tcp,
+					   struct slot *slot, __u64 *socket, __u64 cookie)
+{
+	if (!is_left_over(slot, *(volatile __u64 *)socket, cookie))
+		return false;
+	read_final(record, tcp, slot, cookie, TCP_CLOSE);
+	barrier();
+	if (!is_left_over(slot, *(volatile __u64 *)socket, cookie))
+		return true;
+	slot->flags |= SLOT_CLOSED;
+	tell_and_free(record, slot);
+	return true;
+}
+
 static __always_inline void tell_overdue(struct connection_record *scratch, struct slot *slot, __u64 cookie)
 {
 	struct connection_record *kept = bpf_map_lookup_elem(&deferred_records, &cookie);
@@ -119,6 +147,8 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 {
 	__u64 address = *(volatile __u64 *)socket, received;
 	struct tcp_sock *tcp = socket_at(address, &received);
+	if (tcp && tell_left_over(record, tcp, slot, socket, cookie))
+		return false;
 	if (!still_is(slot, address, cookie)) {
 		free_if_stale(slot, socket, cookie);
 		return false;

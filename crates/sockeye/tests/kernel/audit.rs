@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("an_audit_finds_a_socket_whose_slot_is_gone_and_follows_it_again", slot_removed),
     ("an_audit_finds_datagrams_that_were_not_counted", datagrams_swallowed),
     ("a_pass_frees_the_slot_of_a_socket_that_is_gone_without_a_word", end_swallowed),
+    ("an_end_that_no_hook_saw_is_told_while_the_memory_of_the_socket_stands", end_unseen),
     ("an_audit_finds_the_sockets_that_a_small_map_has_no_room_for", map_too_small),
 ];
 
@@ -231,6 +232,65 @@ fn end_swallowed() -> Outcome {
     let audit = wait_audit(&mut told, "the slot is freed", |audit| audit.stale > before.stale);
     assert_eq!(audit.stale - before.stale, 1);
     assert!(!is_there(), "it is free again");
+}
+
+fn end_unseen() -> Outcome {
+    let mut scene = Scene::connected();
+    let tracer = Tracer::with(limits());
+    let mut told = tracer.client("b");
+    scene.client.transfer("c", &mut scene.server, "s", 1000);
+    let local = scene.local;
+    let found =
+        |told: &Client<'_>| told.find(&scene.world.left, local).filter(|(sum, _)| sum.sent_bytes >= 1000);
+    let (_, change) = told.wait("the bytes", found);
+    let id = change.connection.id;
+    let cookie = id.cookie.to_ne_bytes();
+    // The slot is hidden from the hooks while the connection ends, and then there again.
+    let hidden = match table(&tracer) {
+        Some(table) => take_slot(&table, cookie),
+        None => {
+            let beside = map(&tracer, BESIDE);
+            let slot = beside.lookup(&cookie, MapFlags::ANY).expect("readable").expect("it is there");
+            beside.delete(&cookie).expect("root may");
+            Box::new(move || beside.update(&cookie, &slot, MapFlags::ANY).expect("root may"))
+        }
+    };
+    scene.client.ask("close c");
+    scene.server.ask("close s");
+    hidden();
+    let ended = |told: &Client<'_>| {
+        let mut all = told.find_all(&scene.world.left, local).into_iter();
+        all.find(|(_, change)| change.connection.id == id && change.connection.closed_at.is_some())
+    };
+    let (sum, _) = told.wait("the end", ended);
+    assert_eq!(sum.sent_bytes, change.connection.total.sent_bytes);
+}
+
+/// Takes a slot out of the table; what is returned puts it back.
+fn take_slot(table: &MapHandle, cookie: [u8; 8]) -> Box<dyn FnOnce()> {
+    let has_it = |bucket: &[u8]| (0..WAYS).find(|way| bucket[8 * way..8 * way + 8] == cookie);
+    let bucket =
+        |index: &[u8]| table.lookup(index, MapFlags::ANY).expect("readable").expect("an array has all");
+    let index = table.keys().find(|index| has_it(&bucket(index)).is_some()).expect("it is there");
+    let before = bucket(&index);
+    let way = has_it(&before).expect("it is there");
+    let slot = before.len() / WAYS - 16;
+    let parts = [
+        8 * way..8 * way + 8,
+        8 * (WAYS + way)..8 * (WAYS + way) + 8,
+        16 * WAYS + way * slot..16 * WAYS + (way + 1) * slot,
+    ];
+    let mut without = before.clone();
+    without[parts[0].clone()].fill(0);
+    table.update(&index, &without, MapFlags::ANY).expect("root may");
+    let table = MapHandle::try_from(table).expect("descriptors are left");
+    Box::new(move || {
+        let mut bucket = table.lookup(&index, MapFlags::ANY).expect("readable").expect("an array has all");
+        for part in parts {
+            bucket[part.clone()].copy_from_slice(&before[part]);
+        }
+        table.update(&index, &bucket, MapFlags::ANY).expect("root may");
+    })
 }
 
 fn map_too_small() -> Outcome {

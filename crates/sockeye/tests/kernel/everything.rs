@@ -88,7 +88,8 @@ fn everything() -> Outcome {
     let begin = Instant::now();
     let told = |tally: &Tally| -> bool {
         let closed = |netns: &u32| tally.sums.get(netns).map_or(0, |sums| sums.closed);
-        tally.live() == 0 && expected.iter().all(|(netns, sums)| closed(netns) >= sums.closed)
+        let lost = lost(&tracer);
+        tally.live() == 0 && expected.iter().all(|(netns, sums)| closed(netns) + lost >= sums.closed)
     };
     while !tallies.iter().all(told) || tallies[0].sums != tallies[1].sums {
         let sums = tallies.each_ref().map(|tally| &tally.sums);
@@ -96,17 +97,26 @@ fn everything() -> Outcome {
         tell(&mut fast, &mut tallies[0], judge);
         tell(&mut slow, &mut tallies[1], judge);
     }
-    tallies.iter().for_each(|tally| assert_told(tally, &expected, &world));
+    tallies.iter().for_each(|tally| assert_told(tally, &expected, &world, lost(&tracer)));
     nothing_stays(&tracer, &world);
     assert_balanced(&tracer, 0);
 }
 
-/// What was made is told, each with its bytes, and what failed as failed.
-fn assert_told(tally: &Tally, expected: &BTreeMap<u32, Sums>, world: &World) {
+/// Connections of which no hook saw the end, and whose memory was another one's before a pass came by: on a busy host the
+/// kernel may leave out both hooks, for one connection of some hundred thousand.
+fn lost(tracer: &Tracer) -> u64 {
+    tracer.counter("kernel_stale")
+}
+
+/// What was made is told, each with its bytes, and what failed as failed, but for so many that are counted as lost.
+fn assert_told(tally: &Tally, expected: &BTreeMap<u32, Sums>, world: &World, lost: u64) {
+    assert!(lost <= 3, "{lost} were lost");
     for (netns, made) in expected {
         let sums = tally.sums[netns];
-        let bytes = (sums.closed, sums.sent_bytes, sums.received_bytes);
-        assert_eq!(bytes, (made.closed, made.sent_bytes, made.received_bytes), "{sums:?}");
+        let least = |all: u64, each: u64| all.saturating_sub(lost * each)..=all;
+        assert!(least(made.closed, 1).contains(&sums.closed), "{sums:?} of {made:?}");
+        assert!(least(made.sent_bytes, MOST).contains(&sums.sent_bytes), "{sums:?} of {made:?}");
+        assert!(least(made.received_bytes, MOST).contains(&sums.received_bytes), "{sums:?} of {made:?}");
     }
     let failed = |space: &NetNs| (tally.of_namespace(space).failed, tally.of_namespace(space).closed);
     assert_eq!(failed(&world.orderly).0, 0, "these end in order");
@@ -246,7 +256,7 @@ fn nothing_stays(tracer: &Tracer, world: &World) {
     assert!(stale.is_empty(), "{stale:?}");
 }
 
-/// What was claimed is told as closed, lives, or listens, on the whole host; nothing was lost or contradicted.
+/// What was claimed is told as closed, lives, or listens, on the whole host, or is counted as lost; nothing was contradicted.
 /// At least so many live.
 fn assert_balanced(tracer: &Tracer, live: u64) {
     let begin = Instant::now();
@@ -257,7 +267,8 @@ fn assert_balanced(tracer: &Tracer, live: u64) {
         let counters = tracer.counters();
         let listening = tracer.all_listeners().len() as u64;
         let sum = |names: &[&str]| names.iter().map(|name| counters[name]).sum::<u64>();
-        let told = sum(&["kernel_closed", "kernel_overflowed", "live_connections"]) + listening;
+        let told =
+            sum(&["kernel_closed", "kernel_overflowed", "live_connections", "kernel_stale"]) + listening;
         for name in NEVER {
             assert_eq!(counters[name], 0, "{name}: {counters:?}");
         }
