@@ -166,7 +166,11 @@ fn size_maps(
     follow_attempts: bool,
 ) -> libbpf_rs::Result<()> {
     let maps = &mut open.maps;
-    let slots_beside = if dialect == Dialect::Oldest { limits.tcp_slots } else { limits.spilled_slots };
+    // In the oldest dialect all are there: as many as elsewhere in the table and beside it.
+    let slots_beside = match dialect {
+        Dialect::Oldest => limits.tcp_slots.saturating_add(limits.spilled_slots),
+        Dialect::Casts | Dialect::Copies => limits.spilled_slots,
+    };
     let rollups = limits.kernel_rollups.max(1).saturating_add(ROLLUPS_ALWAYS);
     maps.connection_table.set_max_entries(buckets_of(limits, dialect))?;
     maps.deferred_records.set_max_entries(limits.deferred_records.max(1))?;

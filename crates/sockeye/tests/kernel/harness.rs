@@ -151,6 +151,12 @@ impl Tracer {
         needs::served(self.collector.support(), capability);
     }
 
+    /// This kernel serves it.
+    pub fn serves(&self, capability: Capability) -> bool {
+        let mut all = self.collector.support().capabilities.iter();
+        all.any(|state| state.capability == capability && state.served_by.is_some())
+    }
+
     pub fn client(&self, id: &str) -> Client<'_> {
         let id = ClientId::parse(id).expect("a valid id");
         let (reply, answer) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! UDP: datagrams and bytes per socket and peer, compared with what was sent and received and with the kernel.
 
+use collect::Capability;
 use connections::{Direction, OwnerSource, Protocol, State};
 
 use crate::Test;
@@ -163,7 +164,9 @@ fn broadcast() -> Outcome {
     let (called, answers): (Vec<_>, Vec<_>) = all.into_iter().partition(|told| told.sum.sent_packets > 0);
     let of = |told: &[Told]| {
         let [told] = told else { panic!("one connection: {told:?}") };
-        assert_eq!(told.connection.direction, Direction::Outgoing);
+        // Without slots of sockets it is not known that this one had called.
+        let is_known = told.sum.sent_packets > 0 || scene.tracer.serves(Capability::UdpAdopted);
+        assert!(!is_known || told.connection.direction == Direction::Outgoing, "{told:?}");
         (told.connection.tuple.remote, told.sum.sent_bytes, told.sum.received_bytes)
     };
     assert_eq!(of(&called), (address("10.9.0.255", scene.port), 600, 0));

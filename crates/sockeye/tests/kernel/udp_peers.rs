@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use collect::CollectLimits;
+use collect::{Capability, CollectLimits};
 use connections::{Counters, Protocol};
 
 use crate::harness::{Client, Outcome, address, scaled};
@@ -72,7 +72,9 @@ fn peers_end_with_their_socket() -> Outcome {
     });
     assert_eq!((all.len() as u64, sums(&all).received_bytes), (PEERS, 5 * PEERS));
     let closed_at = all[0].connection.closed_at;
-    assert!(all.iter().all(|told| told.connection.closed_at == closed_at), "they ended in one moment");
+    let at_once = all.iter().all(|told| told.connection.closed_at == closed_at);
+    // Without slots of sockets each has an end of its own.
+    assert!(at_once || !scene.tracer.serves(Capability::UdpAdopted), "they ended in one moment");
     assert!(told.closes.values().all(|closes| *closes <= 1));
     assert_eq!(scene.tracer.counter("kernel_udp_peers_now"), 0);
     assert_eq!(scene.tracer.counter("connections_close_not_seen"), 0);
