@@ -19,7 +19,7 @@
 static __always_inline __u64 aborted_half_closed(struct tcp_sock *tcp, int state_before)
 {
 	__u64 half_closed = is_in(IN(TCP_FIN_WAIT1) | IN(TCP_FIN_WAIT2), state_before);
-	if (!((struct sock *)tcp)->sk_socket)
+	if (!has_socket((struct sock *)tcp))
 		return 0;
 	return half_closed & (1 ^ fin_received(tcp));
 }

@@ -19,7 +19,7 @@ static __always_inline void follow_attempt(struct bpf_sock_addr *ctx, __u16 fami
 	attempt_failed(&scratch, cookie);
 	owner_from_current(&attempt.owner, OWNER_CONNECT);
 	attempt.at_ns = bpf_ktime_get_ns();
-	attempt.netns = ((struct sock *)tcp)->__sk_common.skc_net.net->ns.inum;
+	attempt.netns = netns_of((struct sock *)tcp);
 	attempt.family = family;
 	attempt.remote_port = bpf_ntohs(ctx->user_port);
 	if (family == AF_INET) {

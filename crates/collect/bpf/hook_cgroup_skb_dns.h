@@ -118,7 +118,7 @@ static __noinline void copy_segment(struct __sk_buff *ctx, bool sent)
 	about.sent = sent;
 	about.protocol = IPPROTO_TCP;
 	about.at_ns = bpf_ktime_get_ns();
-	about.netns = sk->__sk_common.skc_net.net->ns.inum;
+	about.netns = netns_of(sk);
 	about.scope_id = sk->__sk_common.skc_bound_dev_if;
 	/* A SYN comes before the payload that it brings. */
 	about.tcp_sequence = bpf_ntohl(header.sequence) + !!(header.flags & TCP_FLAG_SYN);

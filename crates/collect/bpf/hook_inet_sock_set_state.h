@@ -83,7 +83,7 @@ static __always_inline struct slot *claim_unseen(struct connection_record *scrat
 	struct orders *given = orders_given();
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	bool begun = old != TCP_CLOSE && old != TCP_LISTEN && old != TCP_SYN_SENT;
-	if (!begun || !sk->sk_socket || !tcp || !given || !given->adoption_complete)
+	if (!begun || !has_socket(sk) || !tcp || !given || !given->adoption_complete)
 		return NULL;
 	struct slot *slot = begin(scratch, sk, &cookie, older_direction(tcp, old));
 	if (!slot)
@@ -138,7 +138,7 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	 * nobody looks for what is overdue.
 	 */
 	bool owner_may_show =
-	    slot->owner.source == OWNER_NONE && sk->sk_socket && !(slot->flags & SLOT_SPILLED);
+	    slot->owner.source == OWNER_NONE && has_socket(sk) && !(slot->flags & SLOT_SPILLED);
 	read_final(scratch, tcp, slot, cookie, old);
 	if (owner_may_show && defer(scratch))
 		return;

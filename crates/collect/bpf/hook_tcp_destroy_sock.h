@@ -14,7 +14,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 		return 0;
 	if (slot->flags & SLOT_CLOSED) {
 		/* No socket any more: this runs inside the owner's close. */
-		tell_deferred(&scratch, slot, cookie, !sk->sk_socket);
+		tell_deferred(&scratch, slot, cookie, !has_socket(sk));
 	} else {
 		/* Adopted in the very moment of its close, which was missed. */
 		struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);

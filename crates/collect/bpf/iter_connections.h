@@ -20,8 +20,9 @@ static __always_inline void free_if_stale(struct slot *slot, __u64 *socket, __u6
 {
 	if (*(volatile __u64 *)&slot->committed != cookie)
 		return;
-	barrier();
+	in_order(&slot->told);
 	bool is_of_slot = is_socket_of(slot, *(volatile __u64 *)socket, cookie);
+	in_order(&slot->told);
 	if (is_of_slot || *(volatile __u64 *)&slot->committed != cookie)
 		return;
 	COUNT(stale);
@@ -48,7 +49,7 @@ static __always_inline bool tell_left_over(struct connection_record *record, str
 	if (!is_left_over(slot, *(volatile __u64 *)socket, cookie))
 		return false;
 	read_final(record, tcp, slot, cookie, TCP_CLOSE);
-	barrier();
+	in_order(&slot->told);
 	if (!is_left_over(slot, *(volatile __u64 *)socket, cookie))
 		return true;
 	slot->flags |= SLOT_CLOSED;
@@ -97,6 +98,7 @@ static __always_inline void mark_told(struct slot *slot)
 {
 	if (!slot->told)
 		__sync_fetch_and_add(&slot->told, 1);
+	in_order(&slot->told);
 }
 
 static __always_inline void note_ticks(void)
@@ -163,6 +165,7 @@ static __always_inline bool read_slot(struct seq_file *seq, struct connection_re
 	mark_told(slot);
 	int state = ((struct sock *)tcp)->__sk_common.skc_state;
 	read_connection(record, tcp, received, slot, cookie, RECORD_LIVE, state);
+	in_order(&slot->told);
 	bool same = still_is(slot, address, cookie) && slot->claimed_at_ns == record->claimed_at_ns &&
 		    !(slot->flags & SLOT_CLOSED);
 	if (!same)

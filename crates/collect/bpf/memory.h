@@ -61,9 +61,47 @@ const volatile bool kernel_casts = false;
 	} while (0)
 #endif
 
+/*
+ * What is loaded before is loaded before what is loaded after, and so for what is stored. x86 does that of
+ * itself; elsewhere an atomic operation that answers does. `word` has 32 bits and may be written. In the
+ * oldest dialect the locks of its hashes do.
+ */
+#if defined(__TARGET_ARCH_x86) || defined(KERNEL_5_8)
+#define in_order(word) barrier()
+#else
+#define in_order(word)                                                                                       \
+	do {                                                                                                 \
+		__u32 nothing_ = 0;                                                                          \
+		asm volatile("" : "+r"(nothing_));                                                           \
+		__u32 before_ = __sync_fetch_and_add(word, nothing_);                                        \
+		asm volatile("" : : "r"(before_) : "memory");                                                \
+	} while (0)
+#endif
+
+/*
+ * What the verifier trusts, as something that it does not trust: a pointer is read of it. For one that is read
+ * of what it trusts, Linux looks through all of its types for a list of names, a millisecond each time that
+ * the verifier comes by (btf_nested_type_is_trusted).
+ */
+#define PLAIN(type, pointer) AT(type, pointer)
+
 static __always_inline struct task_struct *current_task(void)
 {
-	return KERNEL_5_12 ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+	if (!KERNEL_5_12)
+		return (struct task_struct *)bpf_get_current_task();
+	return PLAIN(struct task_struct, bpf_get_current_task_btf());
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return KERNEL_5_12 ? PLAIN(struct sock, sk)->__sk_common.skc_net.net->ns.inum
+			   : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* It is not an orphan. */
+static __always_inline bool has_socket(struct sock *sk)
+{
+	return PLAIN(struct sock, sk)->sk_socket != NULL;
 }
 
 #endif

@@ -161,8 +161,12 @@ static __always_inline void read_isns(struct connection_record *record, struct t
 	__u64 at_rest = is_same(local, *(volatile __u32 *)&tcp->snd_una - acked - (1 ^ syn_counted)) &
 			is_same(remote, *(volatile __u32 *)&tcp->rcv_nxt - received - 1);
 
-	/* CLOSE is that of a socket which is just beginning to connect. */
-	__u64 begun = 1 ^ is_in(IN(TCP_SYN_SENT) | IN(TCP_SYN_RECV) | IN(TCP_CLOSE), state);
+	/*
+	 * CLOSE is that of a socket which is just beginning to connect, or of one whose end was missed; what a
+	 * disconnect has emptied has sent nothing.
+	 */
+	__u64 was_established = (1 ^ is_zero(record->established_at_ns)) & is_other(tcp->segs_out, 0);
+	__u64 begun = was_established | (1 ^ is_in(IN(TCP_SYN_SENT) | IN(TCP_SYN_RECV) | IN(TCP_CLOSE), state));
 	record->has_isns = known & at_rest & begun;
 	record->local_isn = local;
 	record->remote_isn = remote;

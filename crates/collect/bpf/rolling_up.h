@@ -62,6 +62,7 @@ static __always_inline bool was_told(struct slot *slot)
 	/* Or the compiler makes another operation of it, which kernels before 5.12 do not have. */
 	asm volatile("" : "+r"(nothing));
 	__sync_fetch_and_add(&slot->told, nothing);
+	in_order(&slot->told);
 	return *(volatile __u32 *)&slot->told;
 }
 

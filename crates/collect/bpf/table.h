@@ -64,7 +64,7 @@ static __always_inline struct slot *table_claim(__u64 cookie, struct sock *sk)
 static __always_inline void table_commit(struct slot *slot, __u64 cookie)
 {
 	/* After everything else of the slot. */
-	barrier();
+	in_order(&slot->told);
 	*(volatile __u64 *)&slot->committed = cookie;
 }
 
@@ -75,6 +75,7 @@ static __always_inline void table_rekey(struct slot *slot, __u64 cookie, __u64 k
 	if (!bucket)
 		return;
 	*(volatile __u64 *)&slot->committed = 0;
+	in_order(&slot->told);
 	*(volatile __u64 *)&bucket->key[slot->way & (WAYS - 1)] = key;
 }
 
@@ -123,12 +124,6 @@ static __always_inline struct slot *claim_readable(__u64 cookie, struct sock *sk
 #else
 	return table_claim(cookie, sk);
 #endif
-}
-
-static __always_inline __u32 netns_of(struct sock *sk)
-{
-	return KERNEL_5_12 ? sk->__sk_common.skc_net.net->ns.inum
-			   : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 /* What every claimed slot begins with. The owner stays open. */

@@ -143,7 +143,7 @@ static __always_inline void peer_begin(struct peer *peer, struct udp_slot *slot,
 
 	peer->claimed_at_ns = unique_ns();
 	peer->socket = (__u64)sk;
-	peer->netns = sk->__sk_common.skc_net.net->ns.inum;
+	peer->netns = netns_of(sk);
 	peer->direction = peer_direction(slot, sk, sent, older);
 	peer->flags = (older ? PEER_PRE_EXISTING : 0) | (sent ? PEER_BEGAN_HERE : 0);
 	if (slot && sent && !older)
@@ -211,7 +211,7 @@ static __noinline void roll_up_datagrams(struct udp_slot *slot, struct peer_key 
 	struct rollup_key common = {
 	    .owner_started_at_boot_ns = owned.owner.started_at_boot_ns,
 	    .owner_tgid = owned.owner.tgid,
-	    .netns = sk->__sk_common.skc_net.net->ns.inum,
+	    .netns = netns_of(sk),
 	    .service_port = bpf_ntohs(outgoing ? key->remote_port : key->local_port),
 	    .direction = outgoing ? DIRECTION_OUTGOING : DIRECTION_INCOMING,
 	    .protocol = IPPROTO_UDP,

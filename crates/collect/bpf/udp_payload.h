@@ -53,7 +53,7 @@ static __always_inline bool describe_payload(struct payload_record *about, struc
 	__builtin_memcpy(about->local_address, key->local_address, sizeof(about->local_address));
 	__builtin_memcpy(about->remote_address, key->remote_address, sizeof(about->remote_address));
 	about->scope_id = key->scope_id;
-	about->netns = sk->__sk_common.skc_net.net->ns.inum;
+	about->netns = netns_of(sk);
 	about->sender = passed->sent ? sender_of(sk) : 0;
 	about->whole_bytes = whole;
 	about->copied_bytes = copied;

@@ -80,7 +80,7 @@ static __noinline struct udp_slot *udp_claim(struct sock *sk, __u64 cookie)
 		bucket->socket[way] = (__u64)sk;
 		struct udp_slot *slot = udp_slot_in(bucket, way);
 		udp_slot_begin(slot, sk, !given->udp_adopted);
-		barrier();
+		in_order(&slot->state);
 		*(volatile __u64 *)&slot->committed = cookie;
 		return slot;
 	}
@@ -95,6 +95,7 @@ static __always_inline void udp_free(struct udp_slot *slot, __u64 cookie)
 	if (!bucket)
 		return;
 	*(volatile __u64 *)&slot->committed = 0;
+	in_order(&slot->state);
 	*(volatile __u64 *)&bucket->key[slot->way & (WAYS - 1)] = 0;
 }
 
