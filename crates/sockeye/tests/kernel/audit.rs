@@ -262,8 +262,9 @@ fn end_unseen() -> Outcome {
         let mut all = told.find_all(&scene.world.left, local).into_iter();
         all.find(|(_, change)| change.connection.id == id && change.connection.closed_at.is_some())
     };
-    let (sum, _) = told.wait("the end", ended);
+    let (sum, closed) = told.wait("the end", ended);
     assert_eq!(sum.sent_bytes, change.connection.total.sent_bytes);
+    assert_eq!(closed.connection.global_id, change.connection.global_id);
 }
 
 /// Takes a slot out of the table; what is returned puts it back.

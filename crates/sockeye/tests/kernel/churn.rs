@@ -7,16 +7,16 @@ use std::thread::JoinHandle;
 use connections::GlobalId;
 
 use crate::Test;
-use crate::harness::{Client, Outcome, Tracer};
+use crate::harness::{Client, Outcome, Tracer, scaled};
 use crate::peer::Peer;
 use crate::world::{RIGHT_V4, VethPair};
 
 pub const TESTS: &[Test] = &[
-    ("both_ends_of_many_short_connections_agree", || ends_agree(2_000, 17)),
+    ("both_ends_of_many_short_connections_agree", || ends_agree(scaled(2_000), 17)),
     ("both_ends_of_long_connections_agree", || ends_agree(20, 3_000_000)),
 ];
 
-fn ends_agree(count: usize, bytes: u64) -> Outcome {
+fn ends_agree(count: u64, bytes: u64) -> Outcome {
     let world = VethPair::new();
     let tracer = Tracer::start();
     let mut told = tracer.client("a");
@@ -33,7 +33,7 @@ fn ends_agree(count: usize, bytes: u64) -> Outcome {
         nothing_too_many(&told, ends, bytes);
     }
     let _peers = working.map(|working| working.join().expect("the peer obeyed"));
-    told.wait("all closes", |told| (closed(told, ends).count() == 2 * count).then_some(()));
+    told.wait("all closes", |told| (closed(told, ends).count() as u64 == 2 * count).then_some(()));
     nothing_too_many(&told, ends, bytes);
     let mut by_name: BTreeMap<GlobalId, Vec<(u32, u64, u64)>> = BTreeMap::new();
     for connection in closed(&told, ends) {
@@ -45,7 +45,7 @@ fn ends_agree(count: usize, bytes: u64) -> Outcome {
             total.received_bytes,
         ));
     }
-    assert_eq!(by_name.len(), count);
+    assert_eq!(by_name.len() as u64, count);
     for (name, mut pair) in by_name {
         pair.sort_by_key(|(netns, ..)| *netns != ends[0]);
         assert_eq!(pair, [(ends[0], bytes, 0), (ends[1], 0, bytes)], "{name}");

@@ -227,11 +227,16 @@ fn handed_to_a_child() -> Outcome {
 
 /// Waits until the process that holds the socket is told as its owner.
 fn wait_descriptor(told: &mut Client<'_>, end: (&NetNs, u16), pid: u32) {
+    assert_eq!(told_descriptor(told, end), pid);
+}
+
+/// The process that is told to hold the socket, once one is.
+fn told_descriptor(told: &mut Client<'_>, end: (&NetNs, u16)) -> u32 {
     let owner = told.wait("the live owner", |told| {
         let (_, change) = told.find(end.0, end.1)?;
         change.connection.owner.filter(|owner| owner.source == OwnerSource::Descriptor)
     });
-    assert_eq!(owner.pid, pid);
+    owner.pid
 }
 
 fn passed_outgoing() -> Outcome {
@@ -261,7 +266,9 @@ fn passed_accepted(told_before: bool) -> Outcome {
     pass(&mut scene.server, "s", &mut other);
     scene.client.transfer("c", &mut other, "s", 10);
     if !told_before {
-        wait_descriptor(&mut told, end, other.pid());
+        // On a slow machine the search may have come before the socket was passed on.
+        let holders = [scene.server.pid(), other.pid()];
+        assert!(holders.contains(&told_descriptor(&mut told, end)), "none of {holders:?}");
     }
     other.ask("close s");
     scene.client.ask("end c");
