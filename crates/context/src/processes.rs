@@ -222,11 +222,12 @@ impl<'a> Looking<'a> {
 
     /// The same for several, each with the place for its answer: with one lock for as many as are remembered.
     pub fn of_each<'o>(&self, asked: impl Iterator<Item = (&'o Owner, &'o mut Option<Arc<Process>>)>) {
-        let asked: Vec<_> = asked.filter(|(owner, _)| owner.pid != 0).collect();
-        let keyed = asked.iter().map(|(owner, _)| (key_of(owner), Seen::of(owner)));
+        let mut owned = Vec::with_capacity(asked.size_hint().1.unwrap_or_default());
+        owned.extend(asked.filter(|(owner, _)| owner.pid != 0));
+        let keyed = owned.iter().map(|(owner, _)| (key_of(owner), Seen::of(owner)));
         let mut state = self.shared.lock();
         let completed = state.kept.completed_each(keyed, self.now);
-        for ((owner, answer), completed) in asked.into_iter().zip(completed) {
+        for ((owner, answer), completed) in owned.into_iter().zip(completed) {
             *answer = completed;
             if answer.is_none() {
                 (state, *answer) = self.find(state, owner);

@@ -186,10 +186,14 @@ impl Looking<'_> {
         &self,
         asked: impl Iterator<Item = ((u32, SocketAddr, SocketAddr), &'r mut Option<Arc<Route>>)>,
     ) {
-        let keyed = asked.filter_map(|((netns, source, destination), answer)| {
-            Some((Key::of(netns, source, destination)?, answer))
-        });
-        let (keys, answers): (Vec<Key>, Vec<_>) = keyed.unzip();
+        let room = asked.size_hint().1.unwrap_or_default();
+        let (mut keys, mut answers) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        for ((netns, source, destination), answer) in asked {
+            if let Some(key) = Key::of(netns, source, destination) {
+                keys.push(key);
+                answers.push(answer);
+            }
+        }
         let mut unknown = Vec::new();
         let known = self.shared.memory().routes.get_each(&keys, self.began);
         for ((key, answer), known) in keys.into_iter().zip(answers).zip(known) {

@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use super::lifetime::Lifetime;
 use super::names::{FREE_BITS, NONE, Names};
 use super::owners::{NOBODY, Owners};
-use super::{EndCounts, EndLimits};
+use super::{AT_ONCE, EndCounts, EndLimits};
 
 /// So many ends are found by one name. More would need the same addresses and ports in as many namespaces, or as often
 /// within the time for which ended ones are remembered, and to look through them would take long.
@@ -126,10 +126,11 @@ impl Table {
     pub(super) fn fetch(&self, names: impl Iterator<Item = (By, u64)>) {
         let names = names.filter(|(_, name)| *name != NONE);
         // First all that has to be decided, and then what it led to.
-        let places: Vec<u32> =
-            names.flat_map(|(by, name)| self.index(by).iter_hash(spread(name)).copied()).collect();
-        let known = places.into_iter().filter_map(|place| self.known.get(at(place)));
-        let owners: Vec<u32> = known.map(|known| known.owner).collect();
+        let mut places: Vec<u32> = Vec::with_capacity(2 * AT_ONCE);
+        places.extend(names.flat_map(|(by, name)| self.index(by).iter_hash(spread(name)).copied()));
+        let known = places.iter().filter_map(|place| self.known.get(at(*place)));
+        let mut owners: Vec<u32> = Vec::with_capacity(places.len());
+        owners.extend(known.map(|known| known.owner));
         let owners = owners.into_iter().filter_map(|owner| self.owners.get(owner));
         black_box(owners.fold(0, |seen, owner| seen ^ Arc::strong_count(owner)));
     }
