@@ -42,7 +42,9 @@ tell_output() {
 	while IFS= read -r text; do say output "$1" "$text"; done </tmp/told
 }
 uptime() { read -r up _ </proc/uptime; }
-# Runs the test binary with these arguments, under the name of a test.
+attempt() { timeout -k 5 "$seconds" /tests "$@" </dev/null >/tmp/output 2>&1; }
+# Runs the test binary with these arguments, under the name of a test: once more if it fails, since an emulated machine
+# now and then stands still for seconds. What the first attempt said is told all the same.
 run() {
 	name=$1
 	shift
@@ -50,8 +52,14 @@ run() {
 	uptime
 	begin=$up
 	say started "$name"
-	timeout -k 5 "$seconds" /tests "$@" </dev/null >/tmp/output 2>&1
+	attempt "$@"
 	code=$?
+	if [ $code != 0 ]; then
+		say output "$name" "$name failed at the first attempt ($code):"
+		tell_output "$name"
+		attempt "$@"
+		code=$?
+	fi
 	uptime
 	if [ $code = 0 ] && [ -s /tmp/not-run ]; then
 		IFS= read -r reason </tmp/not-run
