@@ -79,9 +79,9 @@ const volatile bool kernel_casts = false;
 #endif
 
 /*
- * What the verifier trusts, as something that it does not trust: a pointer is read of it. For one that is read
- * of what it trusts, Linux looks through all of its types for a list of names, a millisecond each time that
- * the verifier comes by (btf_nested_type_is_trusted).
+ * What the verifier trusts, as something that it does not trust: a pointer is read of it. For one that is
+ * read of what it trusts, Linux looks through all of its types for a list of names, a millisecond each time
+ * that the verifier comes by (btf_nested_type_is_trusted).
  */
 #define PLAIN(type, pointer) AT(type, pointer)
 

@@ -162,11 +162,12 @@ static __always_inline void read_isns(struct connection_record *record, struct t
 			is_same(remote, *(volatile __u32 *)&tcp->rcv_nxt - received - 1);
 
 	/*
-	 * CLOSE is that of a socket which is just beginning to connect, or of one whose end was missed; what a
-	 * disconnect has emptied has sent nothing.
+	 * CLOSE is that of a socket which is just beginning to connect, or of one whose end was missed; what
+	 * a disconnect has emptied has sent nothing.
 	 */
 	__u64 was_established = (1 ^ is_zero(record->established_at_ns)) & is_other(tcp->segs_out, 0);
-	__u64 begun = was_established | (1 ^ is_in(IN(TCP_SYN_SENT) | IN(TCP_SYN_RECV) | IN(TCP_CLOSE), state));
+	__u64 begun =
+	    was_established | (1 ^ is_in(IN(TCP_SYN_SENT) | IN(TCP_SYN_RECV) | IN(TCP_CLOSE), state));
 	record->has_isns = known & at_rest & begun;
 	record->local_isn = local;
 	record->remote_isn = remote;
@@ -204,7 +205,8 @@ static __always_inline void read_facts(struct connection_record *record, struct 
 	/* The own SYN or FIN waits behind the payload: it is the last to be sent and the last acknowledged.
 	 */
 	record->unsent_bytes = payload_only(unsent, own_syn_or_fin_waits(tcp));
-	record->unacknowledged_bytes = payload_only(unacknowledged, is_same(unsent, 0) & own_syn_or_fin_waits(tcp));
+	record->unacknowledged_bytes =
+	    payload_only(unacknowledged, is_same(unsent, 0) & own_syn_or_fin_waits(tcp));
 	record->unread_bytes = payload_only(tcp->rcv_nxt - tcp->copied_seq, fin_received(tcp));
 }
 
