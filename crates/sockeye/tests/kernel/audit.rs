@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use collect::{Capability, CollectLimits};
 use connections::{Audit, Criteria, Filter};
+use deltas::Change;
 use libbpf_rs::query::{MapInfoIter, ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
@@ -143,24 +144,11 @@ fn slot_removed() -> Outcome {
     let mut scene = Scene::connected();
     let tracer = Tracer::with(limits());
     let mut told = tracer.client("b");
-    scene.client.transfer("c", &mut scene.server, "s", 1000);
     let local = scene.local;
-    told.wait("the bytes", |told| {
-        told.find(&scene.world.left, local).filter(|(sum, _)| sum.sent_bytes >= 1000)
-    });
-    let (_, change) = told.find(&scene.world.left, local).expect("found");
+    let change = transferred(&mut scene, &mut told);
     let before = wait_audit(&mut told, "an audit", |_| true);
     let cookie = change.connection.id.cookie.to_ne_bytes();
-    let removed = match table(&tracer) {
-        Some(table) => change_keys(&table, |keys| {
-            let (slots, _) = keys.as_chunks_mut::<8>();
-            let slot = slots.iter_mut().find(|key| **key == cookie);
-            slot.map(|key| *key = [0; 8]).is_some()
-        }),
-        // All slots are beside the table.
-        None => map(&tracer, BESIDE).delete(&cookie).is_ok(),
-    };
-    assert!(removed, "the slot was there");
+    let _put_back = hide_slot(&tracer, cookie);
     let audit = wait_audit(&mut told, "the socket is found", |audit| audit.missing > before.missing);
     assert_eq!((audit.missing - before.missing, audit.found - before.found), (1, 1), "{audit:?}");
     // It is followed again, and nothing is told twice.
@@ -238,26 +226,15 @@ fn end_unseen() -> Outcome {
     let mut scene = Scene::connected();
     let tracer = Tracer::with(limits());
     let mut told = tracer.client("b");
-    scene.client.transfer("c", &mut scene.server, "s", 1000);
     let local = scene.local;
-    let found =
-        |told: &Client<'_>| told.find(&scene.world.left, local).filter(|(sum, _)| sum.sent_bytes >= 1000);
-    let (_, change) = told.wait("the bytes", found);
+    let change = transferred(&mut scene, &mut told);
     let id = change.connection.id;
     let cookie = id.cookie.to_ne_bytes();
     // The slot is hidden from the hooks while the connection ends, and then there again.
-    let hidden = match table(&tracer) {
-        Some(table) => take_slot(&table, cookie),
-        None => {
-            let beside = map(&tracer, BESIDE);
-            let slot = beside.lookup(&cookie, MapFlags::ANY).expect("readable").expect("it is there");
-            beside.delete(&cookie).expect("root may");
-            Box::new(move || beside.update(&cookie, &slot, MapFlags::ANY).expect("root may"))
-        }
-    };
+    let put_back = hide_slot(&tracer, cookie);
     scene.client.ask("close c");
     scene.server.ask("close s");
-    hidden();
+    put_back();
     let ended = |told: &Client<'_>| {
         let mut all = told.find_all(&scene.world.left, local).into_iter();
         all.find(|(_, change)| change.connection.id == id && change.connection.closed_at.is_some())
@@ -267,8 +244,29 @@ fn end_unseen() -> Outcome {
     assert_eq!(closed.connection.global_id, change.connection.global_id);
 }
 
-/// Takes a slot out of the table; what is returned puts it back.
-fn take_slot(table: &MapHandle, cookie: [u8; 8]) -> Box<dyn FnOnce()> {
+/// Waits until 1000 bytes that the client sends are told.
+fn transferred(scene: &mut Scene, told: &mut Client<'_>) -> Change {
+    scene.client.transfer("c", &mut scene.server, "s", 1000);
+    let found = |told: &Client<'_>| {
+        told.find(&scene.world.left, scene.local).filter(|(sum, _)| sum.sent_bytes >= 1000)
+    };
+    told.wait("the bytes", found).1
+}
+
+/// Takes away the slot of a socket, which must be there; what is returned puts it back.
+fn hide_slot(tracer: &Tracer, cookie: [u8; 8]) -> Box<dyn FnOnce()> {
+    let Some(table) = table(tracer) else {
+        // All slots are beside the table.
+        let beside = map(tracer, BESIDE);
+        let slot = beside.lookup(&cookie, MapFlags::ANY).expect("readable").expect("it is there");
+        beside.delete(&cookie).expect("root may");
+        return Box::new(move || beside.update(&cookie, &slot, MapFlags::ANY).expect("root may"));
+    };
+    take_slot(table, cookie)
+}
+
+/// The same for one in the table.
+fn take_slot(table: MapHandle, cookie: [u8; 8]) -> Box<dyn FnOnce()> {
     let has_it = |bucket: &[u8]| (0..WAYS).find(|way| bucket[8 * way..8 * way + 8] == cookie);
     let bucket =
         |index: &[u8]| table.lookup(index, MapFlags::ANY).expect("readable").expect("an array has all");
@@ -284,7 +282,6 @@ fn take_slot(table: &MapHandle, cookie: [u8; 8]) -> Box<dyn FnOnce()> {
     let mut without = before.clone();
     without[parts[0].clone()].fill(0);
     table.update(&index, &without, MapFlags::ANY).expect("root may");
-    let table = MapHandle::try_from(table).expect("descriptors are left");
     Box::new(move || {
         let mut bucket = table.lookup(&index, MapFlags::ANY).expect("readable").expect("an array has all");
         for part in parts {

@@ -10,7 +10,7 @@ use crate::Test;
 use crate::crowd::Crowd;
 use crate::harness::{Client, Outcome, Tracer, scaled};
 use crate::peer::Peer;
-use crate::scene::{set, until};
+use crate::scene::{Scene, set, until};
 use crate::stress::{ADDRESSES, wide_space};
 use crate::tally::{Tally, assert_bytes};
 use crate::world::{NetNs, RIGHT_V4, RIGHT_V6, VethPair};
@@ -168,13 +168,8 @@ fn no_fin_is_a_byte() -> Outcome {
 
 /// The kernel keeps the name of an end that closed first in `FIN_WAIT_2` while the other does not close.
 fn half_closed_names_are_no_connections() -> Outcome {
-    let world = VethPair::new();
-    let tracer = Tracer::polling();
+    let Scene { world, tracer, mut client, mut server, local, .. } = Scene::polled();
     let mut told = tracer.client("a");
-    let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
-    let port = server.listen("0.0.0.0");
-    let local = client.connect("c", RIGHT_V4, port);
-    server.ask("accept s");
     client.ask("send c 10");
     server.ask("receive s 10");
     client.ask("close c");
@@ -191,13 +186,8 @@ fn half_closed_names_are_no_connections() -> Outcome {
 }
 
 fn reset_and_held() -> Outcome {
-    let world = VethPair::new();
-    let tracer = Tracer::polling();
+    let Scene { world, tracer, mut client, mut server, local, port } = Scene::polled();
     let mut told = tracer.client("a");
-    let (mut client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
-    let port = server.listen("0.0.0.0");
-    let local = client.connect("c", RIGHT_V4, port);
-    server.ask("accept s");
     client.transfer("c", &mut server, "s", 500);
     told.wait_found(&world.left, local);
     server.ask("reset s");

@@ -29,9 +29,13 @@ impl Scene {
 
     /// A listener of this protocol in a world that was prepared before.
     pub fn listening_with(protocol: &str, prepare: impl FnOnce(&VethPair)) -> Self {
+        Self::traced_by(Tracer::start, protocol, prepare)
+    }
+
+    fn traced_by(start: fn() -> Tracer, protocol: &str, prepare: impl FnOnce(&VethPair)) -> Self {
         let world = VethPair::new();
         prepare(&world);
-        let tracer = Tracer::start();
+        let tracer = start();
         let (client, mut server) = (Peer::start(&world.left), Peer::start(&world.right));
         let answer = server.ask(&format!("listen-as {protocol} 0.0.0.0"));
         let port = answer.parse().expect("a port");
@@ -40,10 +44,18 @@ impl Scene {
 
     /// Socket `c` of the client is connected to socket `s` of the server.
     pub fn connected() -> Self {
-        let mut scene = Self::listening();
-        scene.local = scene.client.connect("c", RIGHT_V4, scene.port);
-        scene.server.ask("accept s");
-        scene
+        Self::listening().connect()
+    }
+
+    /// The same, with a tracer without programs.
+    pub fn polled() -> Self {
+        Self::traced_by(Tracer::polling, "tcp", |_| ()).connect()
+    }
+
+    fn connect(mut self) -> Self {
+        self.local = self.client.connect("c", RIGHT_V4, self.port);
+        self.server.ask("accept s");
+        self
     }
 }
 
