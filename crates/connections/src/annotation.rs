@@ -2,12 +2,14 @@
 //!
 //! The words only. Where each fact comes from, and how long it is remembered, is the business of who annotates.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::direction::Direction;
-use crate::owner::Owner;
+use crate::owner::{Owner, padded_text};
 use crate::process::Process;
 use crate::rollup::RollUp;
 
@@ -19,10 +21,11 @@ pub struct Annotation {
     /// How addresses are translated on their way.
     pub nat: Option<Nat>,
     /// Names of the remote end, as DNS answers on this host gave them: those that the process of the connection asked for
-    /// first, and of these, and of the others, the last asked for first.
-    pub names: Arc<[Arc<str>]>,
+    /// first, and of these, and of the others, the last asked for first. Absent where there are none: an empty list would be
+    /// counted in and out by all that have none.
+    pub names: Option<Arc<[Arc<str>]>>,
     /// The way to the remote end.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<Route>,
     /// The other end, where that is on this host too and was found.
     pub other_end: Option<OtherEnd>,
     /// Both ends are known to be on this host: its addresses say so, or the other end was found.
@@ -39,7 +42,7 @@ pub struct Nat {
 }
 
 /// The way from a namespace to an address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The next router; absent where the address is on a link of this host.
     pub gateway: Option<IpAddr>,
@@ -48,14 +51,41 @@ pub struct Route {
 }
 
 /// A network interface.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interface {
     /// Its number in its namespace.
     pub index: u32,
-    /// Its name, at most 15 bytes.
-    pub name: Box<str>,
+    /// Its name.
+    pub name: InterfaceName,
     /// Its Ethernet address; absent of interfaces without one.
     pub hardware_address: Option<[u8; 6]>,
+}
+
+/// The name of an interface: 1 to 15 bytes, padded with zeros, as the kernel keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InterfaceName([u8; 16]);
+
+impl InterfaceName {
+    /// `None` where there is no name, or one that is too long. What follows a zero is no part of it.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let name = name.split(|byte| *byte == 0).next()?;
+        let mut padded = [0; 16];
+        padded.get_mut(..name.len()).filter(|bytes| (1..16).contains(&bytes.len()))?.copy_from_slice(name);
+        Some(Self(padded))
+    }
+
+    /// The name as text; bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        padded_text(&self.0)
+    }
+}
+
+impl fmt::Debug for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text())
+    }
 }
 
 /// The other end of a connection, on this host.

@@ -43,7 +43,7 @@ mod time;
 mod tombstones;
 mod tuple;
 
-pub use annotation::{Annotate, Annotation, End, Interface, Nat, OtherEnd, Route};
+pub use annotation::{Annotate, Annotation, End, Interface, InterfaceName, Nat, OtherEnd, Route};
 pub use audit::{Audit, AuditReading, Drift, KernelSums, NamespaceReading};
 pub use closed::{Closed, ToldOf};
 pub use connection::{Connection, ConnectionId};

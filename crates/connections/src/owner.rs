@@ -65,9 +65,13 @@ impl Command {
     /// The name as text; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn text(&self) -> std::borrow::Cow<'_, str> {
-        let name = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(name)
+        padded_text(&self.0)
     }
+}
+
+/// Up to the first zero.
+pub(crate) fn padded_text(name: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(name.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 impl fmt::Debug for Command {

@@ -14,6 +14,7 @@ use connections::{
     Annotate, Annotation, Connection, Direction, End, Nat, Owner, Process, ProcessEvent, RollUp, Tuple,
 };
 
+use crate::batch::{AT_ONCE, Batch};
 use crate::ends::{EndCounts, EndLimits, Ends, Found};
 use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
 use crate::namespaces::Namespaces;
@@ -189,77 +190,69 @@ impl Annotator<'_> {
         found
     }
 
-    /// Each with what is known at once, names, translation and other end; and whether its own namespace translates it.
-    fn known(&self, connections: &[&Connection]) -> (Vec<Annotation>, Vec<bool>) {
-        let Context { nat, names, ends, .. } = self.context;
-        // Each part is locked once for all.
-        let mut known: Vec<Annotation> = match names {
-            Some(names) => {
-                let asked =
-                    connections.iter().map(|connection| (connection.tuple.remote.ip(), pid_of(connection)));
-                let named = names.look().of_each(asked).into_iter();
-                let with_names = |names| Annotation {
-                    names,
-                    process: None,
-                    nat: None,
-                    route: None,
-                    other_end: None,
-                    intra_host: false,
-                };
-                named.map(with_names).collect()
-            }
-            None => vec![Annotation::default(); connections.len()],
-        };
-        let mut by_own = vec![false; connections.len()];
-        if let Some(nat) = nat {
-            let looking = match self.has_caught_up.replace(true) {
-                true => nat.look_again(),
-                false => self.patiently(|_| nat.look()),
-            };
-            let mut answers = known.iter_mut().zip(&mut by_own);
-            looking.of_each(connections, |translated| {
-                let answer = answers.next();
-                if let Some(((known, by_own), translated)) = answer.zip(translated) {
-                    (known.nat, *by_own) = (Some(translated.nat), translated.by_own);
-                }
-            });
-        }
-        let asked: Vec<_> = connections
-            .iter()
-            .zip(&known)
-            .map(|(connection, known)| (*connection, known.nat.as_ref()))
-            .collect();
-        let found = ends.find(&asked);
-        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
-            (known.other_end, known.intra_host) = (other_end, intra_host);
-        }
-        (known, by_own)
-    }
-}
-
-impl Annotate for Annotator<'_> {
-    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
-        let connections: Vec<&Connection> = connections.collect();
-        if connections.is_empty() {
-            return Vec::new();
-        }
-        let (mut known, by_own) = self.known(&connections);
+    /// As many connections as are looked for at once, each with the place for what is known.
+    fn fill(&self, connections: &[&Connection], known: &mut [Annotation]) {
+        let by_own = self.fill_at_once(connections, known);
         // These may wait, and nothing is locked but what they wait for.
         if let Some(processes) = &self.context.processes {
-            let asked = connections.iter().zip(&mut known);
+            let asked = connections.iter().zip(&mut *known);
             let owned = asked
                 .filter_map(|(connection, known)| Some((connection.owner.as_ref()?, &mut known.process)));
             self.patiently(|deadline| processes.look(deadline).of_each(owned));
         }
         if let Some(routes) = &self.context.routes {
             let asked =
-                connections.iter().zip(&mut known).zip(by_own).map(|((connection, known), by_own)| {
+                connections.iter().zip(&mut *known).zip(by_own).map(|((connection, known), by_own)| {
                     let Tuple { netns, local, remote, .. } = connection.tuple;
-                    let here = known.nat.filter(|_| by_own);
+                    let here = known.nat.as_ref().filter(|_| by_own);
                     let remote = destination(remote, connection.direction, here);
                     ((netns, local, remote), &mut known.route)
                 });
             self.patiently(|deadline| routes.look(deadline).of_each(asked));
+        }
+    }
+
+    /// What is known without waiting: names, translation and other end; and of each whether its own namespace translates it.
+    /// Each part is locked once for all.
+    fn fill_at_once(&self, connections: &[&Connection], known: &mut [Annotation]) -> [bool; AT_ONCE] {
+        let Context { nat, names, ends, .. } = self.context;
+        if let Some(names) = names {
+            let asked = connections.iter().zip(&mut *known).map(|(connection, known)| {
+                ((connection.tuple.remote.ip(), pid_of(connection)), &mut known.names)
+            });
+            names.look().of_each(asked);
+        }
+        let mut by_own = [false; AT_ONCE];
+        if let Some(nat) = nat {
+            let looking = match self.has_caught_up.replace(true) {
+                true => nat.look_again(),
+                false => self.patiently(|_| nat.look()),
+            };
+            looking.of_each(connections, |number, translated| {
+                if let Some((known, by_own)) = known.get_mut(number).zip(by_own.get_mut(number)) {
+                    (known.nat, *by_own) = (Some(translated.nat), translated.by_own);
+                }
+            });
+        }
+        let found = {
+            let asked = connections.iter().zip(&*known);
+            let asked: Batch<_> =
+                asked.map(|(connection, known)| (*connection, known.nat.as_ref())).collect();
+            ends.find(&asked)
+        };
+        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
+            (known.other_end, known.intra_host) = (other_end, intra_host);
+        }
+        by_own
+    }
+}
+
+impl Annotate for Annotator<'_> {
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+        let connections: Vec<&Connection> = connections.collect();
+        let mut known: Vec<Annotation> = connections.iter().map(|_| Annotation::default()).collect();
+        for (connections, known) in connections.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
+            self.fill(connections, known);
         }
         known
     }
@@ -297,7 +290,7 @@ fn pid_of(connection: &Connection) -> u32 {
 
 /// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where the
 /// connection's own namespace translates it to. What others translate has left by then.
-fn destination(remote: SocketAddr, direction: Direction, nat: Option<Nat>) -> SocketAddr {
+fn destination(remote: SocketAddr, direction: Direction, nat: Option<&Nat>) -> SocketAddr {
     match nat {
         Some(nat) if direction == Direction::Outgoing => nat.remote,
         _ => remote,

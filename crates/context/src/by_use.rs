@@ -29,13 +29,14 @@ pub(crate) struct ByUse<K, V> {
     leaving: Vec<(u64, u32)>,
 }
 
-/// One that is kept.
+/// One that is kept. In this order: what a use reads and writes is in one line of a cache, or two.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Place<K, V> {
     key: K,
+    used: Cell<u64>,
     /// Absent where the place is free.
     value: Option<V>,
-    used: Cell<u64>,
 }
 
 impl<K, V> Place<K, V> {
@@ -85,7 +86,7 @@ impl<K: Eq + Hash, V> ByUse<K, V> {
     /// Keeps the value of a key that has none.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         let hash = self.hasher.hash_one(&key);
-        let new = Place { key, value: Some(value), used: Cell::new(self.next_use()) };
+        let new = Place { key, used: Cell::new(self.next_use()), value: Some(value) };
         let free = self.free.pop().or_else(|| u32::try_from(self.places.len()).ok());
         let Some(place) = free else { return };
         match self.places.get_mut(at(place)) {

@@ -3,28 +3,29 @@
 //! Owns what makes two connections the two ends of one, and for how long ends are remembered. Learns of them from who owns
 //! the state, and has no other source.
 
+mod addresses;
 mod lifetime;
 mod names;
 mod owners;
 mod table;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use connections::{Connection, ConnectionId, Direction, End, Nat, OtherEnd, Tuple};
 
+use crate::batch::{AT_ONCE, Batch};
 use lifetime::Lifetime;
 use names::{NONE, opposite};
 use table::{By, Known, Table};
 
-/// So many connections are looked for in one go, while nobody can tell of others: about 20 µs.
-const AT_ONCE: usize = 256;
-
 /// How many ends are remembered: each 40 bytes, and 15 to 34 in the indexes. At the default limits 16.4 MiB: 229 376 times 40
 /// bytes, three indexes of 524 288 times 5 bytes, and 4 bytes for each that has ended. The indexes have half of that until
 /// ends have come and gone. The index of tuples is two, for ends with a global id and for those without: where all of them
-/// were of one kind, and later of the other, it is 2.5 MiB more. An owner takes 150 bytes more, once for all of its ends.
+/// were of one kind, and later of the other, it is 2.5 MiB more. An owner takes 150 bytes more, once for all of its ends, and
+/// the addresses of ends 8 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndLimits {
     /// Ends that live. Further ones are not found while they live.
@@ -79,7 +80,7 @@ impl Ends {
     }
 
     /// Takes note of connections that are new, have ended, or have another owner, direction, tuple or global id: less than
-    /// a microsecond for each. It waits for who looks, not longer than that takes for 256 connections.
+    /// a microsecond for each. It waits for who looks, not longer than that takes for 64 connections.
     pub fn note(&self, ends: &[End]) {
         self.noting.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table();
@@ -98,7 +99,7 @@ impl Ends {
             }
             let table = self.table();
             let others = table.prepare(asked);
-            let each = asked.iter().zip(&others);
+            let each = asked.iter().zip(others);
             found.extend(each.map(|((connection, nat), other)| table.find(connection, *nat, other)));
         }
         found
@@ -115,59 +116,72 @@ impl Ends {
     }
 }
 
-/// The names of the other end of a connection: by its global id, and by its tuple.
+/// By what the other end of a connection is found: by its global id, and by its tuple.
+#[derive(Clone, Copy)]
 struct OfOther {
     by_id: u64,
+    /// [`NONE`] where no end has the address of the other one.
     mirrored: u64,
+    /// Something may be found by its id, or by its tuple where it has none.
+    is_met: bool,
 }
 
 impl Table {
     /// By what the other ends of these are found. Reads what is read to find them: the processor waits for the memory of many
     /// at a time where nothing has to be decided between.
-    fn prepare(&self, asked: &[(&Connection, Option<&Nat>)]) -> Vec<OfOther> {
-        let named = |(connection, _): &(&Connection, Option<&Nat>)| {
-            let tuple = &connection.tuple;
-            OfOther {
-                by_id: self.names.of_global(connection.global_id, opposite(connection.direction)),
-                mirrored: self.names.of_tuple(tuple.protocol, tuple.netns, tuple.remote, tuple.local),
+    fn prepare(&self, asked: &[(&Connection, Option<&Nat>)]) -> Batch<OfOther> {
+        let named = |(connection, _): &(&Connection, Option<&Nat>)| OfOther {
+            by_id: self.names.of_global(connection.global_id, opposite(connection.direction)),
+            mirrored: self.mirrored(&connection.tuple, connection.tuple.local, connection.tuple.remote),
+            is_met: false,
+        };
+        let mut named: Batch<OfOther> = asked.iter().map(named).collect();
+        let mut places: Batch<u32> = Batch::new();
+        for other in &mut named {
+            let before = places.len();
+            // What is found by its id is not looked for by its tuple.
+            match other.by_id {
+                NONE => {
+                    places.extend(self.places(By::TupleOfNamed, other.mirrored));
+                    places.extend(self.places(By::Tuple, other.mirrored));
+                }
+                by_id => places.extend(self.places(By::Global, by_id)),
             }
-        };
-        let named: Vec<OfOther> = asked.iter().map(named).collect();
-        // What is found by its id is not looked for by its tuple.
-        let first = |other: &OfOther| match other.by_id {
-            NONE => [(By::TupleOfNamed, other.mirrored), (By::Tuple, other.mirrored)],
-            by_id => [(By::Global, by_id), (By::Tuple, NONE)],
-        };
-        self.fetch(named.iter().flat_map(first));
+            other.is_met = places.len() > before;
+        }
+        self.fetch(&places);
         named
     }
 
-    /// The ends with this tuple that can be the other one of a connection that has a global id, or has none.
+    /// The name of the other end of a connection that has these ends there; [`NONE`] where no end on this host has the remote
+    /// address, which is so of most connections.
+    fn mirrored(&self, tuple: &Tuple, local: SocketAddr, remote: SocketAddr) -> u64 {
+        match self.addresses.may_have(remote.ip()) {
+            true => self.names.of_tuple(tuple.protocol, tuple.netns, remote, local),
+            false => NONE,
+        }
+    }
+
+    /// The ends with this tuple that can be the other one of a connection that has a global id, or has none: two ids that
+    /// differ are two connections, however alike the tuples are.
     fn by_tuple(&self, name: u64, has_id: bool) -> impl Iterator<Item = &Known> {
         let named = if has_id { NONE } else { name };
         self.alike(By::Tuple, name).chain(self.alike(By::TupleOfNamed, named))
     }
 
-    fn find(&self, connection: &Connection, nat: Option<&Nat>, other: &OfOther) -> Found {
+    fn find(&self, connection: &Connection, nat: Option<&Nat>, other: OfOther) -> Found {
         let tuple = &connection.tuple;
         let inside = tuple.stays_inside();
         let mut candidates = Candidates { table: self, of: connection.id, id: None, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
-        self.alike(By::Global, other.by_id).for_each(|known| candidates.consider(known));
+        let by_id = if other.is_met { other.by_id } else { NONE };
+        self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
-            // A later connection with the same addresses and ports is another one.
-            let lifetime = Lifetime::of(connection);
-            let met = |known: &&Known| known.lifetime.overlaps(lifetime);
-            // Two ids that differ are two connections, however alike the tuples are.
             let has_id = other.by_id != NONE;
-            let here = |known: &&Known| !inside || known.netns == tuple.netns;
-            let alike = self.by_tuple(other.mirrored, has_id).filter(here).filter(met);
-            alike.for_each(|known| candidates.consider(known));
-            // Which namespace translated addresses are of is not known: not always that of the socket.
-            if let Some(nat) = nat {
-                let translated = self.names.of_tuple(tuple.protocol, tuple.netns, nat.remote, nat.local);
-                let alike = self.by_tuple(translated, has_id).filter(met);
-                alike.filter(|_| translated != other.mirrored).for_each(|known| candidates.consider(known));
+            let mirrored = if other.is_met || has_id { other.mirrored } else { NONE };
+            let translated = nat.map_or(NONE, |nat| self.mirrored(tuple, nat.local, nat.remote));
+            if (mirrored, translated) != (NONE, NONE) {
+                self.find_by_tuple(connection, inside, has_id, [mirrored, translated], &mut candidates);
             }
         }
         let here = |nat: &Nat| {
@@ -181,6 +195,27 @@ impl Table {
                 owner: self.owners.get(chosen.known.owner).map(Arc::clone),
                 direction: chosen.direction.unwrap_or(Direction::Unknown),
             }),
+        }
+    }
+
+    fn find_by_tuple<'a>(
+        &'a self,
+        connection: &Connection,
+        inside: bool,
+        has_id: bool,
+        [mirrored, translated]: [u64; 2],
+        candidates: &mut Candidates<'a>,
+    ) {
+        // A later connection with the same addresses and ports is another one.
+        let lifetime = Lifetime::of(connection);
+        let met = |known: &&Known| known.lifetime.overlaps(lifetime);
+        let here = |known: &&Known| !inside || known.netns == connection.tuple.netns;
+        let alike = self.by_tuple(mirrored, has_id).filter(here).filter(met);
+        alike.for_each(|known| candidates.consider(known));
+        // Which namespace translated addresses are of is not known: not always that of the socket.
+        if translated != mirrored {
+            let alike = self.by_tuple(translated, has_id).filter(met);
+            alike.for_each(|known| candidates.consider(known));
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Reads `/proc`, asks the kernel, and answers from bounded caches. Sees no client: `sockeye` asks it, so that the state
 //! never waits for a file or for the kernel.
 
+mod address_bits;
 mod annotator;
+mod batch;
 mod by_use;
 mod cgroups;
 mod containers;

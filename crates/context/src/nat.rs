@@ -30,6 +30,7 @@ use connections::{Connection, Nat};
 use self::find::Asked;
 use self::shared::{Shared, lock};
 use self::table::Table;
+use self::way::Way;
 use crate::Namespaces;
 
 pub use counts::NatCounts;
@@ -161,14 +162,16 @@ impl Looking<'_> {
         self.table.find(&Asked::new(connection, self.shared.home))
     }
 
-    /// [`translated`](Self::translated) for several, told one after the other: as many as fit into a cache.
-    pub(crate) fn of_each(&self, connections: &[&Connection], told: impl FnMut(Option<Translated>)) {
-        let home = self.shared.home;
-        let asked: Vec<_> = connections.iter().map(|connection| Asked::new(connection, home)).collect();
-        if asked.iter().any(|asked| !self.table.knows(asked.netns)) {
+    /// [`translated`](Self::translated) for several, as many as fit into a cache: told are those that are, with their number.
+    pub(crate) fn of_each(&self, connections: &[&Connection], told: impl FnMut(usize, Translated)) {
+        // Those of one namespace often follow one another.
+        let mut namespaces = connections.chunk_by(|one, other| one.tuple.netns == other.tuple.netns);
+        if namespaces.any(|of_one| !self.table.knows(of_one[0].tuple.netns)) {
             self.ask_for_namespaces();
         }
-        self.table.find_each(&asked, told);
+        let way = |connection: &&Connection| (connection.tuple.protocol, Way::leaving(&connection.tuple));
+        let asked = |number: usize| Asked::new(connections[number], self.shared.home);
+        self.table.find_each(connections.iter().map(way), asked, told);
     }
 
     fn ask_for_namespaces(&self) {

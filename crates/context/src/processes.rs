@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use connections::{Owner, Process, ProcessEvent};
 
+use crate::batch::Batch;
 use crate::cgroups::has_v1;
 use crate::proc::{self, read_at_most};
 pub use scrub::Scrub;
@@ -222,8 +223,7 @@ impl<'a> Looking<'a> {
 
     /// The same for several, each with the place for its answer: with one lock for as many as are remembered.
     pub fn of_each<'o>(&self, asked: impl Iterator<Item = (&'o Owner, &'o mut Option<Arc<Process>>)>) {
-        let mut owned = Vec::with_capacity(asked.size_hint().1.unwrap_or_default());
-        owned.extend(asked.filter(|(owner, _)| owner.pid != 0));
+        let owned: Batch<_> = asked.filter(|(owner, _)| owner.pid != 0).collect();
         let keyed = owned.iter().map(|(owner, _)| (key_of(owner), Seen::of(owner)));
         let mut state = self.shared.lock();
         let completed = state.kept.completed_each(keyed, self.now);

@@ -104,10 +104,10 @@ fn names_at_the_limit_take_less_than_13_mib() {
     let look = world.names.look();
     // In no order that the memory has.
     let all: Vec<_> = (0..49_152).map(|number| host(20_848 + number * 40_503 % 49_152)).collect();
-    let cold = each(49_152, || all.iter().for_each(|host| assert_eq!(look.of(black_box(*host), 7).len(), 1)));
+    let cold = each(49_152, || all.iter().for_each(|host| assert!(look.of(black_box(*host), 7).is_some())));
     let few = &all[..1000];
-    let warm = each(1000, || few.iter().for_each(|host| assert_eq!(look.of(black_box(*host), 7).len(), 1)));
-    let unknown = each(1000, || (0..1000).for_each(|number| assert!(look.of(host(number), 7).is_empty())));
+    let warm = each(1000, || few.iter().for_each(|host| assert!(look.of(black_box(*host), 7).is_some())));
+    let unknown = each(1000, || (0..1000).for_each(|number| assert!(look.of(host(number), 7).is_none())));
     drop(look);
     let began = Instant::now();
     let mut names = 0;
@@ -146,7 +146,7 @@ fn a_look_up_allocates_only_for_an_order_of_its_own() {
         let before = ALLOCATOR.current_usage();
         let names = look.of(fixtures::ip("192.0.2.1"), pid);
         let after = ALLOCATOR.current_usage();
-        assert_eq!(names.len(), 2);
+        assert_eq!(names.map(|names| names.len()), Some(2));
         after > before
     };
     assert_eq!([0, 1, 2, 3].map(&mut allocates), [false, true, false, false]);

@@ -117,8 +117,8 @@ mod tests {
     use std::sync::Arc;
 
     use connections::{
-        Command, ConnectionId, Counters, Facts, Interface, KernelTime, Owner, OwnerSource, Process, Protocol,
-        Route, State, TcpFacts, Tuple,
+        Command, ConnectionId, Counters, Facts, Interface, InterfaceName, KernelTime, Owner, OwnerSource,
+        Process, Protocol, Route, State, TcpFacts, Tuple,
     };
 
     use super::*;
@@ -218,12 +218,16 @@ mod tests {
 
     /// What several have in common of which the first has this translation, and everything else that there is.
     fn several_with(direction: Direction, nat: Option<Nat>) -> Annotation {
-        let interface = Interface { index: 2, name: "eth0".into(), hardware_address: None };
+        let interface = Interface {
+            index: 2,
+            name: InterfaceName::of(b"eth0").expect("it is short"),
+            hardware_address: None,
+        };
         let owner = Some(Arc::new(owner()));
         let of_first = Annotation {
             nat,
-            names: [Arc::from("a.example")].into(),
-            route: Some(Arc::new(Route { gateway: None, interface })),
+            names: Some([Arc::from("a.example")].into()),
+            route: Some(Route { gateway: None, interface }),
             other_end: Some(OtherEnd { netns: 1, owner, direction: Direction::Unknown }),
             intra_host: true,
             ..Annotation::default()
@@ -244,7 +248,11 @@ mod tests {
         assert_eq!(masqueraded.nat, Some(Nat { remote, local: end(0) }));
         let other_end = masqueraded.other_end.expect("where it is they have in common");
         assert_eq!((other_end.netns, other_end.owner), (1, None));
-        assert!(masqueraded.intra_host && masqueraded.route.is_some() && masqueraded.names.len() == 1);
+        assert!(
+            masqueraded.intra_host
+                && masqueraded.route.is_some()
+                && masqueraded.names.is_some_and(|names| names.len() == 1)
+        );
         let served = several_with(Direction::Incoming, None);
         assert_eq!((served.other_end, served.intra_host, served.route.is_some()), (None, true, true));
     }

@@ -3,10 +3,12 @@
 //! Two names that are not of one connection are alike by chance in one of 10^12 look-ups at the limits.
 
 use std::hash::BuildHasher;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use connections::{ConnectionId, Direction, GlobalId, Protocol};
 use foldhash::quality::RandomState;
+
+use crate::address_bits::bits;
 
 /// Bits of a name that are free for what its holder wants to keep beside it.
 pub(super) const FREE_BITS: u64 = 0b111;
@@ -37,10 +39,11 @@ impl Names {
             return NONE;
         }
         let loopback = local_ip.is_loopback() && remote_ip.is_loopback();
-        let inside = if loopback { u64::from(netns) } else { 0 };
-        let ports = u64::from(local.port()) << 16 | u64::from(remote.port());
-        let rest = inside << 32 | ports;
-        named(self.0.hash_one((bits(local_ip), bits(remote_ip), rest, loopback, protocol == Protocol::Udp)))
+        let inside = if loopback { u128::from(netns) } else { 0 };
+        let ports = u128::from(local.port()) << 16 | u128::from(remote.port());
+        let kind = u128::from(loopback) << 1 | u128::from(protocol == Protocol::Udp);
+        // Without scopes, which are others at the other end. In few words: they would be hashed one by one.
+        named(self.0.hash_one((bits(local_ip), bits(remote_ip), kind << 64 | inside << 32 | ports)))
     }
 
     /// The name of the end of that connection which has this direction; [`NONE`] where the two ends cannot be told apart,
@@ -59,14 +62,6 @@ pub(super) fn opposite(direction: Direction) -> Direction {
         Direction::Unknown => Direction::Unknown,
         Direction::Incoming => Direction::Outgoing,
         Direction::Outgoing => Direction::Incoming,
-    }
-}
-
-/// The address without its scope, which is another one at the other end.
-fn bits(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use connections::{Connection, Direction};
 use hashbrown::HashTable;
 
+use super::addresses::Addresses;
 use super::lifetime::Lifetime;
 use super::names::{FREE_BITS, NONE, Names};
 use super::owners::{NOBODY, Owners};
-use super::{AT_ONCE, EndCounts, EndLimits};
+use super::{EndCounts, EndLimits};
+use crate::batch::Batch;
 
 /// So many ends are found by one name. More would need the same addresses and ports in as many namespaces, or as often
 /// within the time for which ended ones are remembered, and to look through them would take long.
@@ -51,6 +53,8 @@ pub(super) enum By {
 pub(super) struct Table {
     pub(super) names: Names,
     pub(super) owners: Owners,
+    /// Local addresses of all ends that were known.
+    pub(super) addresses: Addresses,
     limits: EndLimits,
     pub(super) counts: EndCounts,
     known: Vec<Known>,
@@ -103,6 +107,7 @@ impl Table {
         Self {
             names: Names::default(),
             owners: Owners::default(),
+            addresses: Addresses::default(),
             limits,
             counts: EndCounts::default(),
             known: Vec::new(),
@@ -117,20 +122,20 @@ impl Table {
 
     /// The ends with this name, at most [`ALIKE_MAX`].
     pub(super) fn alike(&self, by: By, name: u64) -> impl Iterator<Item = &Known> {
-        let places = (name != NONE).then(|| self.index(by).iter_hash(spread(name)));
-        let known = places.into_iter().flatten().filter_map(|place| self.known.get(at(*place)));
+        let known = self.places(by, name).filter_map(|place| self.known.get(at(place)));
         known.filter(move |known| known.name(by) == name)
     }
 
-    /// Reads the ends with these names, and does nothing with them.
-    pub(super) fn fetch(&self, names: impl Iterator<Item = (By, u64)>) {
-        let names = names.filter(|(_, name)| *name != NONE);
-        // First all that has to be decided, and then what it led to.
-        let mut places: Vec<u32> = Vec::with_capacity(2 * AT_ONCE);
-        places.extend(names.flat_map(|(by, name)| self.index(by).iter_hash(spread(name)).copied()));
+    /// Where ends with this name are, and perhaps others.
+    pub(super) fn places(&self, by: By, name: u64) -> impl Iterator<Item = u32> {
+        let places = (name != NONE).then(|| self.index(by).iter_hash(spread(name)));
+        places.into_iter().flatten().copied()
+    }
+
+    /// Reads the ends at these places, and does nothing with them.
+    pub(super) fn fetch(&self, places: &[u32]) {
         let known = places.iter().filter_map(|place| self.known.get(at(*place)));
-        let mut owners: Vec<u32> = Vec::with_capacity(places.len());
-        owners.extend(known.map(|known| known.owner));
+        let owners: Batch<u32> = known.map(|known| known.owner).collect();
         let owners = owners.into_iter().filter_map(|owner| self.owners.get(owner));
         black_box(owners.fold(0, |seen, owner| seen ^ Arc::strong_count(owner)));
     }
@@ -217,13 +222,14 @@ impl Table {
     }
 
     /// What is kept of a connection, but for its name.
-    fn seen(&self, connection: &Connection, owner: u32, ended: bool) -> Known {
+    fn seen(&mut self, connection: &Connection, owner: u32, ended: bool) -> Known {
         let tuple = connection.tuple;
         let direction = match connection.direction {
             Direction::Unknown => 0,
             Direction::Incoming => 1,
             Direction::Outgoing => 2,
         };
+        self.addresses.add(tuple.local.ip());
         let by_tuple = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.local, tuple.remote);
         Known {
             id: NONE,

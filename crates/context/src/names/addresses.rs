@@ -3,13 +3,15 @@
 //! Where the names come from is the business of `lookups`.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connections::KernelTime;
 
 use super::DnsLimits;
 use super::moment::Moment;
+use crate::address_bits::bits;
+use crate::batch::Batch;
 use crate::by_use::{ByUse, Place};
 
 /// Processes that are remembered of each name, those that asked last.
@@ -79,7 +81,6 @@ struct Kept {
     addresses_max: usize,
     names_max: usize,
     names_of_address_max: usize,
-    nothing: Arc<[Arc<str>]>,
     counts: NamesCounts,
     /// The number of the last answer; begins anew after the greatest.
     last: Number,
@@ -88,12 +89,14 @@ struct Kept {
 /// Answers in their order. Times would need twice the room: several answers come within a tenth of a second.
 type Number = u32;
 
-/// The names of one address, the last given first, and for each what else is known. There is always a first.
+/// The names of one address, the last given first, and for each what else is known. There is always a first. In this order:
+/// most look-ups read the two lists only.
 #[derive(Debug)]
+#[repr(C)]
 struct Entry {
     names: Arc<[Arc<str>]>,
-    first: Facts,
     others: Box<[Facts]>,
+    first: Facts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +123,6 @@ impl Names {
                 addresses_max: limits.addresses.max(1),
                 names_max: limits.names.max(2),
                 names_of_address_max: limits.names_of_address.max(2),
-                nothing: Arc::new([]),
                 counts: NamesCounts::default(),
                 last: 0,
             }),
@@ -154,7 +156,7 @@ impl Names {
                     answered_at: facts.answered_at.time(),
                     askers: askers.collect(),
                 };
-                tell(Ipv6Addr::from_bits(*address).to_canonical(), known);
+                tell(crate::address_bits::address(*address), known);
             }
         }
     }
@@ -162,24 +164,27 @@ impl Names {
 
 impl Look<'_> {
     /// The names of an address: first those that this process asked for, the one that it asked for last before the others;
-    /// then the rest, the last given first. What it was asked for stands before what that is an alias of. Empty when none is
+    /// then the rest, the last given first. What it was asked for stands before what that is an alias of. `None` when none is
     /// known. Of two processes that had the same id one after the other, both asked.
     ///
     /// The address counts as used. Takes about 20 ns, and allocates only where the order is not that of the last look-ups.
     #[must_use]
-    pub fn of(&self, address: IpAddr, pid: u32) -> Arc<[Arc<str>]> {
-        self.0.names_at(self.0.addresses.get(&key(address)), pid)
+    pub fn of(&self, address: IpAddr, pid: u32) -> Option<Arc<[Arc<str>]>> {
+        self.0.names_at(self.0.addresses.get(&bits(address)), pid)
     }
 
-    /// [`of`](Self::of) for several, in the same order: as many as fit into a cache. Reads at first what is read of all of
-    /// them: the processor waits for the memory of many at a time where nothing has to be decided between.
-    #[must_use]
-    pub fn of_each(&self, asked: impl Iterator<Item = (IpAddr, u32)>) -> Vec<Arc<[Arc<str>]>> {
+    /// [`of`](Self::of) for several, each with the place for its answer: as many as fit into a cache. Reads at first what is
+    /// read of all of them.
+    pub fn of_each<'n>(&self, asked: impl Iterator<Item = ((IpAddr, u32), &'n mut Option<Arc<[Arc<str>]>>)>) {
         let kept = &*self.0;
-        let found: Vec<_> = asked.map(|(address, pid)| (kept.addresses.get(&key(address)), pid)).collect();
-        let entries = found.iter().filter_map(|(place, _)| place.as_ref()?.value());
+        let found: Batch<_> = asked
+            .filter_map(|((address, pid), answer)| Some((kept.addresses.get(&bits(address))?, pid, answer)))
+            .collect();
+        let entries = found.iter().filter_map(|(place, ..)| place.value());
         black_box(entries.fold(0, |seen, entry| seen ^ Arc::strong_count(&entry.names)));
-        found.into_iter().map(|(place, pid)| kept.names_at(place, pid)).collect()
+        for (place, pid, answer) in found {
+            *answer = kept.names_at(Some(place), pid);
+        }
     }
 
     pub(super) fn tell(&mut self, address: IpAddr, told: &Told<'_>) {
@@ -188,7 +193,7 @@ impl Look<'_> {
         if address.is_unspecified() {
             return;
         }
-        let key = key(address);
+        let key = bits(address);
         kept.last = kept.last.wrapping_add(1);
         if let Some(entry) = kept.addresses.get_mut(&key) {
             let before = entry.names.len();
@@ -205,11 +210,9 @@ impl Look<'_> {
 
 impl Kept {
     /// The names of the address that is there, if one is, which counts as used.
-    fn names_at(&self, place: Option<&Place<u128, Entry>>, pid: u32) -> Arc<[Arc<str>]> {
-        match place.and_then(|place| self.addresses.used(place)) {
-            Some(entry) => entry.ordered_for(pid, self.last),
-            None => self.nothing.clone(),
-        }
+    fn names_at(&self, place: Option<&Place<u128, Entry>>, pid: u32) -> Option<Arc<[Arc<str>]>> {
+        let entry = place.and_then(|place| self.addresses.used(place))?;
+        Some(entry.ordered_for(pid, self.last))
     }
 
     /// Forgets the addresses that were longest not used, but never the last one.
@@ -223,13 +226,6 @@ impl Kept {
             self.counts.names -= entry.names.len();
             self.counts.addresses_dropped += 1;
         }
-    }
-}
-
-fn key(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

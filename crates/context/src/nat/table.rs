@@ -15,6 +15,7 @@ use hashbrown::HashTable;
 use super::entry::{ALIVE, Entry, Line, position};
 use super::find::{Asked, Found, Translated};
 use super::way::{Translation, Way};
+use crate::batch::Batch;
 
 /// How long what has ended is remembered.
 pub(crate) const REMEMBERED_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -193,23 +194,37 @@ impl Table {
 
     /// What is known of the way in that time.
     pub(crate) fn find(&self, asked: &Asked) -> Option<Translated> {
-        self.find_hashed(self.hash(asked.protocol, &asked.way), asked)
+        self.of_places(self.index.iter_hash(self.hash(asked.protocol, &asked.way)).copied(), asked)
     }
 
-    /// The same for several. Reads at first what all of them read: the processor waits for the memory of many at a time where
+    /// The same for several, by their ways: told are those that are translated, each with its number, and asked for is the rest
+    /// of those that may be. Reads at first what all of them read: the processor waits for the memory of many at a time where
     /// nothing has to be decided between.
-    pub(crate) fn find_each(&self, asked: &[Asked], told: impl FnMut(Option<Translated>)) {
-        let hashes: Vec<u64> = asked.iter().map(|asked| self.hash(asked.protocol, &asked.way)).collect();
-        let places = hashes.iter().flat_map(|hash| self.index.iter_hash(*hash));
-        let places: Vec<usize> = places.map(|index| position(index / 2)).collect();
-        let entries = places.into_iter().map(|place| &self.entries[place]);
+    pub(crate) fn find_each(
+        &self,
+        ways: impl Iterator<Item = (Protocol, Way)>,
+        asked: impl Fn(usize) -> Asked,
+        mut told: impl FnMut(usize, Translated),
+    ) {
+        let mut places: Batch<(usize, u32)> = Batch::new();
+        for (number, (protocol, way)) in ways.enumerate() {
+            let hash = self.hash(protocol, &way);
+            places.extend(self.index.iter_hash(hash).map(|index| (number, *index)));
+        }
+        let entries = places.iter().map(|(_, index)| &self.entries[position(index / 2)]);
         black_box(entries.fold(0, |seen, entry| seen ^ entry.original.source_port ^ entry.zone));
-        asked.iter().zip(hashes).map(|(asked, hash)| self.find_hashed(hash, asked)).for_each(told);
+        for of_one in places.chunk_by(|one, other| one.0 == other.0) {
+            let number = of_one[0].0;
+            let indexes = of_one.iter().map(|(_, index)| *index);
+            if let Some(translated) = self.of_places(indexes, &asked(number)) {
+                told(number, translated);
+            }
+        }
     }
 
-    fn find_hashed(&self, hash: u64, asked: &Asked) -> Option<Translated> {
+    fn of_places(&self, indexes: impl Iterator<Item = u32>, asked: &Asked) -> Option<Translated> {
         let mut found = Found::default();
-        for index in self.index.iter_hash(hash) {
+        for index in indexes {
             let (entry, reply) = (&self.entries[position(index / 2)], index % 2 == 1);
             if *entry.way(reply) == asked.way && entry.protocol == asked.protocol && asked.overlaps(entry) {
                 found.add(asked, entry, entry.way(!reply));

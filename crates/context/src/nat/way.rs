@@ -1,9 +1,11 @@
 //! One direction of a tracked connection, and the two that make a translation: as compact as the table keeps them.
 
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use connections::{Nat, Protocol, Tuple};
+
+use crate::address_bits::{self, bits};
 
 /// Where packets of one direction come from and go to. IPv4 addresses are mapped into IPv6; scopes are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,13 +77,10 @@ impl Translation {
     }
 }
 
-fn octets(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    }
+fn octets(ip: IpAddr) -> [u8; 16] {
+    bits(ip).to_be_bytes()
 }
 
 fn address(octets: [u8; 16]) -> IpAddr {
-    Ipv6Addr::from(octets).to_canonical()
+    address_bits::address(u128::from_be_bytes(octets))
 }

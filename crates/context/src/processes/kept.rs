@@ -11,6 +11,8 @@ use std::time::Instant;
 use connections::{Owner, Process, ProcessKey};
 use foldhash::fast::RandomState;
 
+use crate::batch::Batch;
+
 /// At the limit, one of so many leaves, so that looking for the oldest is paid for by many that come.
 const SHARE_EVICTED: usize = 16;
 /// Forms of one process that are remembered beside the last: threads with users of their own, cgroups it was in.
@@ -39,22 +41,17 @@ pub(super) struct Placed {
     pub(super) at: Instant,
 }
 
-/// What is remembered of one process.
+/// What is remembered of one process. In this order: what most look-ups read and write comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Entry {
     /// What is known; of a process that was made as a copy and not looked at since, what is known of the one it was made of.
     pub(super) facts: Option<Arc<Process>>,
     /// What `facts` was completed with, unless that may be wrong.
     pub(super) seen: Option<Seen>,
-    /// The same facts completed with something else.
-    pub(super) others: Vec<(Seen, Arc<Process>)>,
+    used: Cell<u64>,
     /// Until when the completed facts are true; absent when for ever.
     pub(super) true_until: Option<Instant>,
-    /// The process that made this one, if that was seen.
-    pub(super) made_by: Option<u32>,
-    pub(super) placed: Option<Box<Placed>>,
-    /// How many programs it has begun to run.
-    pub(super) programs: u32,
     /// Nothing can be read of it any more.
     pub(super) ended: bool,
     /// `/proc` was read since it began to run its program.
@@ -67,7 +64,13 @@ pub(super) struct Entry {
     pub(super) hung: bool,
     /// Its place is looked for in `/proc`.
     pub(super) wants_place: bool,
-    used: Cell<u64>,
+    /// The same facts completed with something else.
+    pub(super) others: Vec<(Seen, Arc<Process>)>,
+    /// The process that made this one, if that was seen.
+    pub(super) made_by: Option<u32>,
+    pub(super) placed: Option<Box<Placed>>,
+    /// How many programs it has begun to run.
+    pub(super) programs: u32,
     cost_bytes: usize,
 }
 
@@ -166,8 +169,8 @@ impl Kept {
         &self,
         asked: impl Iterator<Item = (ProcessKey, Seen)>,
         now: Instant,
-    ) -> Vec<Option<Arc<Process>>> {
-        let entries: Vec<_> = asked.map(|(key, seen)| (self.entries.get(&key), seen)).collect();
+    ) -> Batch<Option<Arc<Process>>> {
+        let entries: Batch<_> = asked.map(|(key, seen)| (self.entries.get(&key), seen)).collect();
         let facts = entries.iter().filter_map(|(entry, _)| entry.as_ref()?.facts.as_ref());
         black_box(facts.fold(0, |seen, facts| seen ^ Arc::strong_count(facts)));
         entries.into_iter().map(|(entry, seen)| self.use_completed(entry?, seen, now)).collect()

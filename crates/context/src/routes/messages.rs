@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use connections::Interface;
+use connections::{Interface, InterfaceName};
 use netlink_packet_core::{
     NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_ERROR, NetlinkBuffer, NetlinkMessage, NlaBuffer, NlasIterator,
 };
@@ -155,7 +155,7 @@ fn interface(payload: &[u8]) -> Option<Interface> {
     let (mut name, mut hardware_address) = (None, None);
     for attribute in attributes(payload, LINK_HEADER) {
         match attribute.kind() {
-            IFLA_IFNAME => name = name_of(attribute.value()),
+            IFLA_IFNAME => name = InterfaceName::of(attribute.value()),
             IFLA_ADDRESS if link_type == ARPHRD_ETHER => {
                 hardware_address = attribute.value().try_into().ok();
             }
@@ -167,11 +167,6 @@ fn interface(payload: &[u8]) -> Option<Interface> {
 
 fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
     NlasIterator::new(payload.get(header..).unwrap_or_default()).map_while(Result::ok)
-}
-
-fn name_of(value: &[u8]) -> Option<Box<str>> {
-    let name = value.split(|byte| *byte == 0).next()?;
-    (1..16).contains(&name.len()).then(|| String::from_utf8_lossy(name).into())
 }
 
 fn ip(value: &[u8]) -> Option<IpAddr> {
@@ -270,7 +265,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let ethernet = read(LinkLayerType::Ether);
-        assert_eq!((ethernet.index, &*ethernet.name), (3, "cable"));
+        assert_eq!((ethernet.index, &*ethernet.name.text()), (3, "cable"));
         assert_eq!(ethernet.hardware_address, Some([2, 0, 0, 0, 0, 7]));
         assert_eq!(read(LinkLayerType::Loopback).hardware_address, None);
     }

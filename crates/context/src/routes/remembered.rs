@@ -15,18 +15,18 @@ pub(super) struct Remembered<K, V> {
 
 #[derive(Debug)]
 pub(super) struct Answer<V> {
-    pub(super) value: V,
+    value: V,
     learnt: Instant,
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> Remembered<K, V> {
+impl<K: Copy + Eq + Hash, V: Copy> Remembered<K, V> {
     pub(super) fn new(max: usize, time_to_live: Duration) -> Self {
         Self { max, time_to_live, kept: ByUse::new(max) }
     }
 
     /// The answer, unless it was learnt too long ago.
     pub(super) fn get(&self, key: &K, now: Instant) -> Option<V> {
-        self.answer(self.place(key)?, now)
+        self.answer(self.place(key)?, self.oldest(now)).copied()
     }
 
     /// Where the answer is, for [`answer`](Self::answer).
@@ -34,13 +34,19 @@ impl<K: Copy + Eq + Hash, V: Clone> Remembered<K, V> {
         self.kept.get(key)
     }
 
+    /// What was learnt then or earlier is too old; `None` when nothing can be.
+    pub(super) fn oldest(&self, now: Instant) -> Option<Instant> {
+        now.checked_sub(self.time_to_live)
+    }
+
     /// The answer at this place, unless it was learnt too long ago.
-    pub(super) fn answer(&self, place: &Place<K, Answer<V>>, now: Instant) -> Option<V> {
-        let answer = place.value()?;
-        if now.saturating_duration_since(answer.learnt) >= self.time_to_live {
-            return None;
-        }
-        self.kept.used(place).map(|answer| answer.value.clone())
+    pub(super) fn answer<'a>(
+        &self,
+        place: &'a Place<K, Answer<V>>,
+        oldest: Option<Instant>,
+    ) -> Option<&'a V> {
+        place.value().filter(|answer| Some(answer.learnt) > oldest)?;
+        self.kept.used(place).map(|answer| &answer.value)
     }
 
     /// Remembers the answer; true where another one was forgotten for it.

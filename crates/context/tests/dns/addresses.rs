@@ -21,7 +21,10 @@ fn an_address_has_the_name_that_was_asked_for_and_what_that_is_an_alias_of() {
         world.resolve(Socket::udp(), milliseconds, "www.a.test", chain.clone());
         for named in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"].map(ip) {
             let names = world.names.look().of(named, 7);
-            assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["www.a.test", "host.c.test"]);
+            assert_eq!(
+                names.iter().flat_map(|names| &**names).map(|name| &**name).collect::<Vec<_>>(),
+                ["www.a.test", "host.c.test"]
+            );
         }
     }
     assert!(world.names_of("192.0.2.2", 7).is_empty());

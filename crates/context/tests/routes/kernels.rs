@@ -79,7 +79,7 @@ fn an_answer_is_taken_by_its_number_after_others_that_were_late() {
         vec![late, b"nonsense".to_vec(), sane(question)]
     });
     let found = look(&routes, NETNS, "10.0.0.1", "10.0.0.2").expect("it is told");
-    assert_eq!((&*found.interface.name, found.interface.index), ("eth", 3));
+    assert_eq!((&*found.interface.name.text(), found.interface.index), ("eth", 3));
     assert_eq!((routes.counts().silent, routes.counts().asked), (0, 2));
 }
 

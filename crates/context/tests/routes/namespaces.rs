@@ -68,13 +68,13 @@ pub(crate) fn routes(namespaces: &[&NetNs]) -> Routes {
 }
 
 /// Looks for one route, with time enough.
-pub(crate) fn look(routes: &Routes, netns: u32, source: &str, destination: &str) -> Option<Arc<Route>> {
+pub(crate) fn look(routes: &Routes, netns: u32, source: &str, destination: &str) -> Option<Route> {
     routes.look(Instant::now() + LONG).of(netns, end(source), end(destination))
 }
 
 /// The gateway and the name of the interface.
-pub(crate) fn seen(route: Option<Arc<Route>>) -> Option<(Option<IpAddr>, String)> {
-    route.map(|route| (route.gateway, route.interface.name.to_string()))
+pub(crate) fn seen(route: Option<Route>) -> Option<(Option<IpAddr>, String)> {
+    route.map(|route| (route.gateway, route.interface.name.text().into_owned()))
 }
 
 /// An address with any port; one of IPv6 may have the number of a link as its scope.

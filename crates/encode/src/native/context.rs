@@ -17,8 +17,8 @@ impl proto::Connection {
             owner.add(process);
         }
         self.nat = nat.map(proto::Nat::from);
-        self.names = names.iter().map(|name| name.to_string()).collect();
-        self.route = route.as_deref().map(proto::Route::from);
+        self.names = names.iter().flat_map(|names| &**names).map(|name| name.to_string()).collect();
+        self.route = route.as_ref().map(proto::Route::from);
         self.intra_host = intra_host.then_some(true);
         if let Some((remote, other_end)) = self.remote.as_mut().zip(other_end.as_ref()) {
             // Which of the two began is told of this one.
@@ -75,7 +75,7 @@ impl From<&Route> for proto::Route {
         let Route { gateway, interface } = route;
         let Interface { index, name, hardware_address } = interface;
         let hardware_address = hardware_address.map(hardware_text);
-        let interface = proto::Interface { index: *index, name: name.to_string(), hardware_address };
+        let interface = proto::Interface { index: *index, name: name.text().into_owned(), hardware_address };
         Self { gateway: gateway.map(address_text), interface: Some(interface) }
     }
 }

@@ -64,8 +64,8 @@ impl Lists {
 
     /// Takes note of the names of an address. Of those of several processes the first are told.
     pub(super) fn name(&mut self, address: IpAddr, annotation: &Annotation) {
-        if !annotation.names.is_empty() {
-            self.names.entry(address).or_insert_with(|| Arc::clone(&annotation.names));
+        if let Some(names) = &annotation.names {
+            self.names.entry(address).or_insert_with(|| Arc::clone(names));
         }
     }
 

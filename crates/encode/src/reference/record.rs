@@ -39,7 +39,7 @@ impl<'a> Record<'a> {
         let Self { key, sums } = self;
         lists.name(key.remote.ip, annotation);
         sums.nat = *nat;
-        sums.route = route.as_deref().and_then(of_route);
+        sums.route = route.as_ref().and_then(of_route);
         sums.intra_host = *intra_host;
         let other_owner = other_end.as_ref().and_then(|end| end.owner.as_deref());
         sums.other_container = other_owner.and_then(|owner| owner.container);

@@ -23,13 +23,11 @@ fn of_several_with_one_key_the_context_of_the_first_is_told() {
     let context = Known(|connection: &Connection| {
         let number = u8::try_from(connection.id.cookie).expect("it is small");
         let mut known = everything(owner("x"));
-        let route = known.route.as_deref().cloned().map(|mut route| {
+        if let Some(route) = &mut known.route {
             route.interface.hardware_address = Some([number; 6]);
-            Arc::new(route)
-        });
-        known.route = route;
+        }
         known.nat = known.nat.map(|nat| Nat { remote: ([10, 9, 9, number], 53).into(), ..nat });
-        known.names = [Arc::from(format!("{number}.example"))].into();
+        known.names = Some([Arc::from(format!("{number}.example"))].into());
         if let Some(other_end) = &mut known.other_end {
             let container = connections::ContainerId::parse(&format!("{number:064x}"));
             let owner = connections::Owner { container, ..owner("x") };
@@ -52,8 +50,7 @@ fn of_several_with_one_key_the_context_of_the_first_is_told() {
 fn only_a_way_over_a_router_is_a_route_of_the_reference() {
     let told = |gateway: Option<IpAddr>| {
         let mut known = everything(owner("x"));
-        let route = known.route.as_deref().cloned().map(|route| Arc::new(Route { gateway, ..route }));
-        known.route = route;
+        known.route = known.route.map(|route| Route { gateway, ..route });
         let delta = Delta { changes: vec![sent(1, "10.0.0.1:4000")].into(), ..world::empty_delta() };
         let context = Known(move |_: &Connection| known.clone());
         let text = world::written_with(world::reference_json, &delta, &context);

@@ -193,7 +193,7 @@ impl Known {
                 let runs = one.process.as_ref().and_then(|process| process.command_line.as_ref());
                 known.processes += usize::from(runs.is_some());
                 known.translations += usize::from(one.nat.is_some());
-                known.names += usize::from(!one.names.is_empty());
+                known.names += usize::from(one.names.is_some());
                 known.routes += usize::from(one.route.is_some());
                 known.other_ends += usize::from(one.other_end.is_some());
             }

@@ -54,8 +54,9 @@ fn several_are_found_as_each_is_alone() {
     [5, 6].into_iter().for_each(|client| table.begin(NETNS, &translation(client, client + 100), 1, 1));
     let all = [5, 7, 6].map(|client| asked(client, 1, 2));
     let mut hosts = Vec::new();
-    table.find_each(&all, |answer| hosts.push(answer.map(|answer| answer.nat.remote)));
-    assert_eq!(hosts, [Some(end(105, 8080)), None, Some(end(106, 8080))]);
+    let ways = all.iter().map(|asked| (asked.protocol, asked.way));
+    table.find_each(ways, |number| all[number], |number, answer| hosts.push((number, answer.nat.remote)));
+    assert_eq!(hosts, [(0, end(105, 8080)), (2, end(106, 8080))]);
 }
 
 #[test]
