@@ -3,6 +3,11 @@
  * tp_btf/inet_sock_set_state: the life of a TCP socket, from SYN_SENT, LISTEN or SYN_RECV to CLOSE.
  *
  * Runs about ten times in the life of a connection, both ends together, and never for data.
+ *
+ * Since Linux 6.1 the kernel leaves out a program that already runs on its CPU: for a change of state in a
+ * softirq that interrupts it, or in a task that takes the CPU from it where tracepoints can be preempted. A
+ * second program at the same hook then does what the first would have done. Should it do what the first did,
+ * nothing changes.
  */
 
 static __always_inline struct slot *begin(struct connection_record *scratch, struct sock *sk,
@@ -19,10 +24,19 @@ static __always_inline struct slot *begin(struct connection_record *scratch, str
 	return slot_claim(sk, cookie, direction, 0);
 }
 
+static __always_inline bool is_followed(struct slot *slot)
+{
+	return slot && !(slot->flags & SLOT_CLOSED);
+}
+
 /* connect() and listen() run in the context of the owner. */
-static __always_inline void on_opened_here(struct connection_record *scratch, struct sock *sk, __u8 direction)
+static __always_inline void on_opened_here(struct connection_record *scratch, struct sock *sk, __u8 direction,
+					   bool again)
 {
 	__u64 cookie;
+	/* It was claimed at this very change already. */
+	if (again && is_followed(slot_find(known_cookie(sk))))
+		return;
 	struct slot *slot = begin(scratch, sk, &cookie, direction);
 	/* listen() on a socket whose connect failed uses it again. */
 	if (direction == DIRECTION_LISTENING)
@@ -44,7 +58,8 @@ static __always_inline void on_established(struct connection_record *scratch, st
 	__u64 cookie = known_cookie(sk);
 	struct slot *slot = slot_find(cookie);
 	if (slot) {
-		slot->established_at_ns = bpf_ktime_get_ns();
+		if (!slot->established_at_ns)
+			slot->established_at_ns = bpf_ktime_get_ns();
 		return;
 	}
 	if (old != TCP_SYN_RECV)
@@ -73,8 +88,8 @@ static __always_inline struct slot *claim_fast_open(struct connection_record *sc
 }
 
 /*
- * The kernel does not run this program for a change of state in a softirq that interrupts it on its CPU: so a
- * connection that came in may not have been seen. A process holds it, and all that processes held before were
+ * Neither program may have run for a change of state: so a connection that came in may not have been seen. A
+ * process holds it, and all that processes held before were
  * taken over: it is not older than the tracer, and everything it carried is new. When it was opened is lost.
  */
 static __always_inline struct slot *claim_unseen(struct connection_record *scratch, struct sock *sk, int old)
@@ -114,10 +129,18 @@ static __always_inline void on_closed_here(struct connection_record *scratch, st
 		owner_from_current(&slot->owner, OWNER_CLOSE);
 }
 
-static __always_inline void on_ended(struct connection_record *scratch, struct sock *sk, int old)
+/*
+ * Of one that is not followed the second program cannot say whether it never was, or was told by the first a
+ * moment ago: it claims none, and does not count it.
+ */
+static __always_inline void on_ended(struct connection_record *scratch, struct sock *sk, int old, bool again)
 {
 	__u64 cookie = known_cookie(sk);
 	struct slot *slot = slot_find(cookie);
+	if (!slot && again)
+		return;
+	if (again)
+		COUNT(nested_runs);
 	if (!slot) {
 		slot = claim_at_end(scratch, sk, old);
 		cookie = known_cookie(sk);
@@ -145,29 +168,60 @@ static __always_inline void on_ended(struct connection_record *scratch, struct s
 	tell_and_free(scratch, slot);
 }
 
+static __always_inline void on_state(struct sock *sk, int old, int new, bool again)
+{
+	struct connection_record scratch;
+
+	if (again && new != TCP_CLOSE)
+		COUNT(nested_runs);
+	switch (new) {
+	case TCP_SYN_SENT:
+	case TCP_LISTEN:
+		on_opened_here(&scratch, sk, new == TCP_LISTEN ? DIRECTION_LISTENING : DIRECTION_OUTGOING,
+			       again);
+		return;
+	case TCP_ESTABLISHED:
+		on_established(&scratch, sk, old);
+		return;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		on_closed_here(&scratch, sk, old);
+		return;
+	case TCP_CLOSE:
+		on_ended(&scratch, sk, old, again);
+		return;
+	}
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
-	struct connection_record scratch;
+	__u32 zero = 0;
 
 	/* An MPTCP connection has its own protocol number; its subflows are TCP and are followed. */
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	switch (new) {
-	case TCP_SYN_SENT:
-	case TCP_LISTEN:
-		on_opened_here(&scratch, sk, new == TCP_LISTEN ? DIRECTION_LISTENING : DIRECTION_OUTGOING);
+	on_state(sk, old, new, false);
+	struct state_change *done = bpf_map_lookup_elem(&state_change_done, &zero);
+	if (done) {
+		done->socket = (__u64)sk;
+		done->state = new;
+	}
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state_again, struct sock *sk, int old, int new)
+{
+	__u32 zero = 0;
+	struct state_change *done = bpf_map_lookup_elem(&state_change_done, &zero);
+
+	if (!done || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	case TCP_ESTABLISHED:
-		on_established(&scratch, sk, old);
-		return 0;
-	case TCP_FIN_WAIT1:
-	case TCP_LAST_ACK:
-		on_closed_here(&scratch, sk, old);
-		return 0;
-	case TCP_CLOSE:
-		on_ended(&scratch, sk, old);
+	if (done->socket == (__u64)sk && done->state == new) {
+		done->socket = 0;
 		return 0;
 	}
+	on_state(sk, old, new, true);
 	return 0;
 }

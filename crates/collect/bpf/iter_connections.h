@@ -40,8 +40,9 @@ static __always_inline bool is_left_over(struct slot *slot, __u64 address, __u64
 }
 
 /*
- * The kernel now and then runs neither hook for a socket that ends. Until its memory is another one's, the
- * end is told with what was counted. True when it was, or is being told by somebody else.
+ * Neither hook may have run for a socket that ends, as where a kernel runs no program while a certain process
+ * is current. Until its memory is another one's, the end is told with what was counted. True when it was, or
+ * is being told by somebody else.
  */
 static __always_inline bool tell_left_over(struct connection_record *record, struct tcp_sock *tcp,
 					   struct slot *slot, __u64 *socket, __u64 cookie)

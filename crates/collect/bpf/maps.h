@@ -105,6 +105,22 @@ struct {
 	__type(value, struct connection_record);
 } deferred_records SEC(".maps");
 
+/* A change of the state of a socket. */
+struct state_change {
+	/* struct sock *, only compared. */
+	__u64 socket;
+	__u64 state;
+};
+
+/* The last change of state that the first program of the state hook was done with on this CPU. Taken out by
+ * the second. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct state_change);
+} state_change_done SEC(".maps");
+
 /* A connect() that was called. Without a SYN it failed before it began: no route, no address, or refused
  * here. */
 struct attempt {

@@ -277,6 +277,9 @@ struct kernel_counts {
 	__u64 attempts_full;
 	/* Connections of which the beginning was not seen, claimed when they ended. */
 	__u64 claimed_late;
+	/* Changes of state that came while the first program of the state hook ran on that CPU, done by the
+	 * second. */
+	__u64 nested_runs;
 	/* UDP connections begun: sockets with a peer. */
 	__u64 udp_begun;
 	/* Looks for a slot of a UDP socket in a full bucket: such a socket keeps all its peers beside the

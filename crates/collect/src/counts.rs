@@ -29,6 +29,8 @@ pub struct KernelCounts {
     pub attempts_full: u64,
     /// Connections of which the beginning was not seen, followed since they were closed.
     pub claimed_late: u64,
+    /// Changes of state that came while the program for them ran on that CPU, done by a second program.
+    pub nested_runs: u64,
     /// Times that the kernel had no room to tell of ends of sockets, where these are polled: some were not told.
     pub ends_overflowed: u64,
     /// Ends of sockets that were not told so.
@@ -45,7 +47,8 @@ pub struct KernelCounts {
     pub payloads_lost: u64,
     /// Of UDP.
     pub udp: UdpCounts,
-    /// Runs of the programs that the kernel left out, because the program was running on that CPU already.
+    /// Runs of the programs that the kernel left out, because the program was running on that CPU already, and that no second
+    /// program did.
     pub missed_runs: u64,
     /// Records that could not be decoded.
     pub malformed: u64,

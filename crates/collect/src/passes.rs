@@ -216,16 +216,18 @@ impl<'a> Passes<'a> {
             let left = self.read(outlet)?;
             self.rest_from_owners(took, left < unsettled);
         }
-        let missed_runs = self.programs.missed_runs();
         let last_pass_ns = u64::try_from(self.last_pass.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.pass_ns = self.pass_ns.saturating_add(last_pass_ns);
+        // In this order: what was done is among what was left out.
+        let counted = self.programs.counts()?;
+        let missed_runs = self.programs.missed_runs().saturating_sub(counted.nested_runs);
         let counts = KernelCounts {
             malformed: self.malformed,
             missed_runs,
             ring_most_bytes: self.rings.closed.most_bytes(),
             pass_ns: self.pass_ns,
             last_pass_ns,
-            ..self.programs.counts()?
+            ..counted
         };
         let costs = self.meter.so_far(self.programs.loaded());
         outlet.report(Report::PassEnded { request, counts, costs });

@@ -90,6 +90,10 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_claimed_late", "sockeye_kernel_claimed_late_connections",
             "Connections of which the beginning was not seen, and which were followed since they were closed."
         );
+        nested_runs: total(
+            "kernel_nested_runs", "sockeye_kernel_nested_runs",
+            "Changes of state of TCP that came while the BPF program for them ran on that CPU, and that a second program followed."
+        );
         ends_lost: total(
             "kernel_ends_lost", "sockeye_kernel_ends_lost",
             "Ends of sockets that the kernel had no room to tell, where these are polled."
@@ -116,7 +120,7 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
         );
         missed_runs: total(
             "kernel_missed_runs", "sockeye_kernel_missed_runs",
-            "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already."
+            "Runs of the BPF programs that the kernel left out, because the program was running on that CPU already, and that no second program did."
         );
         malformed: total(
             "records_malformed", "sockeye_records_malformed",

@@ -41,6 +41,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
         deferred_full,
         attempts_full,
         claimed_late,
+        nested_runs,
         udp_begun,
         udp_slots_full,
         udp_rolled_up,
@@ -65,6 +66,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
     sum.deferred_full += deferred_full;
     sum.attempts_full += attempts_full;
     sum.claimed_late += claimed_late;
+    sum.nested_runs += nested_runs;
     sum.udp.begun += udp_begun;
     sum.udp.slots_full += udp_slots_full;
     sum.udp.rolled_up += udp_rolled_up;

@@ -20,7 +20,7 @@ pub(super) struct Links {
     pub(super) auditing: Option<Link>,
     pub(super) owners: Option<Link>,
     /// Dropping them would detach the hooks.
-    _hooks: [Link; 2],
+    _hooks: [Link; 3],
     _connect_hooks: Vec<Link>,
 }
 
@@ -35,6 +35,7 @@ impl Links {
         let failed = |hook| move |source| CollectError::Attach { hook, source };
         let hooks = [
             progs.inet_sock_set_state.attach().map_err(failed("tp_btf/inet_sock_set_state"))?,
+            progs.inet_sock_set_state_again.attach().map_err(failed("tp_btf/inet_sock_set_state"))?,
             progs.tcp_destroy_sock.attach().map_err(failed("tp_btf/tcp_destroy_sock"))?,
         ];
         let over = |program: &ProgramMut<'_>, map: &dyn AsFd| {

@@ -81,7 +81,7 @@ pub(crate) const HOOKS: [Alternative; 21] = [
     row(
         Capability::TcpClosed,
         "tp_btf/inet_sock_set_state, tp_btf/tcp_destroy_sock",
-        &["inet_sock_set_state", "tcp_destroy_sock"],
+        &["inet_sock_set_state", "inet_sock_set_state_again", "tcp_destroy_sock"],
         WITHOUT_CLOSED,
     ),
     polled(Capability::TcpClosed, SOCK_DIAG_ENDS, WITHOUT_CLOSED),

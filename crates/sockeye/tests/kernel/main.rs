@@ -89,6 +89,7 @@ fn main() {
     ];
     let needing = [
         lossy::NEEDING,
+        stress::NEEDING,
         everything::NEEDING,
         failures::NEEDING,
         resets::NEEDING,

@@ -39,6 +39,14 @@ pub fn programs() -> Option<&'static str> {
     polls_in_all().then_some("what is polled has no programs (SOCKEYE_TEST_BACKEND)")
 }
 
+/// Programs in the kernel, and a queue that limits the rate of an interface.
+pub fn limited_rate() -> Option<&'static str> {
+    let queue = || {
+        (!kernel_has("tbf_enqueue") && !modules()).then_some("the kernel cannot limit a rate (NET_SCH_TBF)")
+    };
+    programs().or_else(queue)
+}
+
 /// Rules of nftables that answer with resets and ICMP.
 pub fn packet_filter() -> Option<&'static str> {
     if !world::runs("nft") {
