@@ -53,7 +53,9 @@ fn has_finished(state: State) -> bool {
     matches!(state, State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::Closed)
 }
 
-/// Which end opened a connection: the end that connected counts its SYN.
+/// Which end opened a connection: the end that connected counts its SYN. The kernel reads what waits in the queues before the
+/// rest, without the socket's lock: where the state has changed between, or something was under way that could be acknowledged
+/// between, nothing follows from the sum.
 pub(super) fn direction(socket: &Socket, info: &TcpInfo) -> Direction {
     let state = match record::state(socket.state) {
         Some(State::SynSent) => return Direction::Outgoing,
@@ -61,6 +63,9 @@ pub(super) fn direction(socket: &Socket, info: &TcpInfo) -> Direction {
         Some(State::Closed) | None => return Direction::Unknown,
         Some(state) => state,
     };
+    if info.state != socket.state || info.unacknowledged_packets > 0 {
+        return Direction::Unknown;
+    }
     let fin = u64::from(has_finished(state) && info.not_sent_bytes == 0);
     match Control::of(socket, info).sent.and_then(|sent| sent.checked_sub(fin)) {
         Some(0) => Direction::Incoming,
@@ -190,18 +195,28 @@ mod tests {
 
     #[test]
     fn the_end_that_connected_counts_its_syn() {
-        let told = |state, unacknowledged, info| direction(&socket(state, 0, unacknowledged, info), &info);
+        let told = |state, unacknowledged, info| {
+            let info = TcpInfo { state, ..info };
+            direction(&socket(state, 0, unacknowledged, info), &info)
+        };
         assert_eq!(told(1, 0, info(18, 17)), Direction::Outgoing);
         assert_eq!(told(1, 0, info(17, 17)), Direction::Incoming);
-        assert_eq!(told(1, 10, info(8, 17)), Direction::Outgoing, "ten bytes are under way");
         assert_eq!(told(2, 1, info(0, 0)), Direction::Outgoing);
-        assert_eq!(told(4, 1, info(18, 17)), Direction::Outgoing, "a SYN, and a FIN that is under way");
-        assert_eq!(told(4, 1, info(17, 17)), Direction::Incoming);
         assert_eq!(told(5, 0, info(18, 17)), Direction::Incoming, "that is the FIN");
         let fin_waits = TcpInfo { not_sent_bytes: 1, ..info(18, 17) };
         assert_eq!(told(4, 1, fin_waits), Direction::Outgoing);
         let waits = TcpInfo { not_sent_bytes: 5, ..info(17, 17) };
         assert_eq!(told(1, 5, waits), Direction::Incoming, "what is not sent does not count");
+    }
+
+    #[test]
+    fn nothing_follows_from_numbers_that_the_kernel_may_have_read_at_two_times() {
+        let established = TcpInfo { state: 1, ..info(18, 17) };
+        let under_way = TcpInfo { unacknowledged_packets: 1, ..established };
+        assert_eq!(direction(&socket(1, 0, 0, under_way), &under_way), Direction::Unknown);
+        // Its FIN was in the queue, and the state was read before.
+        let closed_between = TcpInfo { state: 9, ..info(17, 17) };
+        assert_eq!(direction(&socket(8, 0, 1, closed_between), &closed_between), Direction::Unknown);
     }
 
     #[test]
@@ -231,7 +246,7 @@ mod tests {
     #[test]
     fn what_the_own_queue_dropped_is_counted_once_and_tells_no_direction() {
         // The kernel counts 100 bytes twice, and they are no retransmission.
-        let dropped = info(1001, 1100);
+        let dropped = TcpInfo { state: 1, ..info(1001, 1100) };
         let established = socket(1, 0, 0, dropped);
         assert_eq!(direction(&established, &dropped), Direction::Unknown);
         let sent = |direction, state| payload_sent(&established, &dropped, direction, state);

@@ -7,9 +7,13 @@ use super::message::{u16_at, u32_at, u64_at};
 /// The fields that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct TcpInfo {
+    /// By include/net/tcp_states.h, read after that of the socket and together with the rest.
+    pub(super) state: u8,
     pub(super) probes: u8,
     pub(super) ecn_negotiated: bool,
     pub(super) delivery_app_limited: bool,
+    /// Packets that were sent and not acknowledged.
+    pub(super) unacknowledged_packets: u32,
     pub(super) lost: u32,
     /// Milliseconds since it sent or received something last.
     pub(super) idle_ms: u32,
@@ -52,9 +56,11 @@ impl TcpInfo {
         let word = |at: usize| u32_at(bytes, at);
         let long = |at: usize| u64_at(bytes, at);
         Self {
+            state: byte(0),
             probes: byte(3),
             ecn_negotiated: byte(5) & OPTION_ECN != 0,
             delivery_app_limited: byte(7) & 1 != 0,
+            unacknowledged_packets: word(24).unwrap_or(0),
             lost: word(32).unwrap_or(0),
             // Since data was sent, data was received, an acknowledgement was received.
             idle_ms: [44, 52, 56].into_iter().filter_map(word).min().unwrap_or(0),

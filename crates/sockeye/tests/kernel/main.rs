@@ -43,6 +43,7 @@ mod udp;
 mod udp_peers;
 mod udp_scene;
 mod udp_shapes;
+mod unpolled;
 #[path = "../fixtures/world.rs"]
 mod world;
 
@@ -109,7 +110,11 @@ fn main() {
         udp_shapes::ELSEWHERE.iter().map(|(name, needs, test)| trial("matrix", name, *needs, *test));
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, all.chain(of_programs).chain(needing).chain(elsewhere).collect()).exit();
+    let trials: Vec<Trial> = all.chain(of_programs).chain(needing).chain(elsewhere).collect();
+    let is_there = |name: &&str| trials.iter().any(|trial| trial.name() == *name);
+    let unknown = unpolled::names().find(|name| !is_there(name));
+    assert_eq!(unknown, None, "no test has this name");
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 /// The test, run if the host has what all tests and this one need. What needs a kernel of another kind is of the class
@@ -120,7 +125,8 @@ fn trial(
     needs: fn() -> Option<&'static str>,
     test: fn() -> Outcome,
 ) -> Trial {
-    Trial::test(name, move || match not_run_reason().or_else(needs) {
+    let unpolled = || unpolled::reason(name).filter(|_| harness::polls_in_all());
+    Trial::test(name, move || match not_run_reason().or_else(unpolled).or_else(needs) {
         Some(reason) => not_run::not_run(class, name, reason).map_err(Failed::from),
         None => match needs::unless_served(test) {
             Some(reason) => not_run::not_run(class, name, &reason).map_err(Failed::from),
