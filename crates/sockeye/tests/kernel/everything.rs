@@ -102,8 +102,8 @@ fn everything() -> Outcome {
     assert_balanced(&tracer, 0);
 }
 
-/// Connections of which no hook saw the end, and whose memory was another one's before a pass came by: on a busy host the
-/// kernel may leave out both hooks, for one connection of some hundred thousand.
+/// Connections of which no hook saw the end, and whose memory was another one's before a pass came by: some kernels run no
+/// program at all while a certain process is current, and softirqs interrupt that one too.
 fn lost(tracer: &Tracer) -> u64 {
     tracer.counter("kernel_stale")
 }
