@@ -54,6 +54,10 @@ impl Entry {
         // The source port and address of a connecting socket are chosen after it was first seen.
         connection.tuple = observation.tuple;
         connection.state = observation.state;
+        // What nobody could tell at first may show later.
+        if connection.direction == Direction::Unknown {
+            connection.direction = observation.direction;
+        }
         connection.established_at = connection.established_at.or(observation.established_at);
         connection.facts = connection.facts.renewed(observation.facts);
         // The newest: a live socket is read while it moves, and the final record is right.

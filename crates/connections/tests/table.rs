@@ -257,6 +257,17 @@ fn the_direction_that_the_kernel_side_saw_is_not_replaced() {
 }
 
 #[test]
+fn a_direction_that_shows_later_is_told() {
+    let unknown = Observation { direction: Direction::Unknown, ..observation(1) };
+    let mut table = table([Event::Read(unknown)]);
+    table.apply(Event::Read(Observation { direction: Direction::Outgoing, ..observation(1) }));
+    assert_eq!(only_live(&table).direction, Direction::Outgoing);
+    // What is known stays.
+    table.apply(Event::Read(unknown));
+    assert_eq!(only_live(&table).direction, Direction::Outgoing);
+}
+
+#[test]
 fn the_direction_of_a_new_connection_is_never_guessed() {
     let mut table = table([Event::Read(Observation { direction: Direction::Unknown, ..observation(1) })]);
     end_pass(&mut table, 0);

@@ -272,7 +272,7 @@ impl KnownSockets {
         };
         let mut asked = None;
         let mut left = || *asked.get_or_insert_with(|| leavings(socket));
-        if known.is_none() {
+        if last.direction == Direction::Unknown {
             last.direction = self.direction_of_ended(netns, socket, &info, &mut left);
         }
         let fin = fin_is_in(socket, &info, last.direction, was, &mut left);
