@@ -6,7 +6,7 @@
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use crate::address_bits::bits;
 
@@ -17,6 +17,7 @@ const BITS: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Addresses {
     words: Box<[u64]>,
+    /// Its upper bits are used: a faster one mixes neighbours there by some of its seeds.
     hasher: RandomState,
 }
 
