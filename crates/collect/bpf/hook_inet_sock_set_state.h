@@ -89,8 +89,8 @@ static __always_inline struct slot *claim_fast_open(struct connection_record *sc
 
 /*
  * Neither program may have run for a change of state: so a connection that came in may not have been seen. A
- * process holds it, and all that processes held before were
- * taken over: it is not older than the tracer, and everything it carried is new. When it was opened is lost.
+ * process holds it, and all that processes held before were taken over: it is not older than the tracer, and
+ * everything it carried is new. When it was opened is lost.
  */
 static __always_inline struct slot *claim_unseen(struct connection_record *scratch, struct sock *sk, int old)
 {

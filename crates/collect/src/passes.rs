@@ -218,12 +218,10 @@ impl<'a> Passes<'a> {
         }
         let last_pass_ns = u64::try_from(self.last_pass.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.pass_ns = self.pass_ns.saturating_add(last_pass_ns);
-        // In this order: what was done is among what was left out.
         let counted = self.programs.counts()?;
-        let missed_runs = self.programs.missed_runs().saturating_sub(counted.nested_runs);
         let counts = KernelCounts {
             malformed: self.malformed,
-            missed_runs,
+            missed_runs: self.programs.missed_runs(&counted),
             ring_most_bytes: self.rings.closed.most_bytes(),
             pass_ns: self.pass_ns,
             last_pass_ns,

@@ -195,8 +195,7 @@ impl Looking<'_> {
             let keyed = asked.filter_map(|((netns, source, destination), answer)| {
                 Some((Key::of(netns, source, destination)?, answer))
             });
-            // All are found before any is read: the processor waits for the memory of many at a time where nothing has to be
-            // decided between.
+            // All are found before any is read.
             let placed: Batch<_> =
                 keyed.map(|(key, answer)| (memory.routes.place(&key), key, answer)).collect();
             for (place, key, answer) in placed {

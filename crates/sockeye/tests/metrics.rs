@@ -47,7 +47,7 @@ const KERNEL: KernelCounts = KernelCounts {
     deferred_full: 1011,
     attempts_full: 1012,
     claimed_late: 1013,
-    nested_runs: 1033,
+    nested_runs: 1036,
     ends_overflowed: 1033,
     ends_lost: 1034,
     ends_emptied: 1035,

@@ -295,11 +295,12 @@ impl<'a> Programs<'a> {
         self.udp.as_ref().map_or(Ok(udp_audit::default()), Udp::audit)
     }
 
-    /// Runs of the programs that the kernel left out so far, those included that a second program did.
-    pub(crate) fn missed_runs(&self) -> u64 {
+    /// Runs of the programs that the kernel left out so far, but for those that a second program did; these are counted before.
+    pub(crate) fn missed_runs(&self, counted: &KernelCounts) -> u64 {
         let second = &self.skeleton.progs.inet_sock_set_state_again;
         let counting = self.loaded().filter(|program| program.name() != second.name());
-        counting.map(|program| missed_runs(&program)).sum()
+        let left_out: u64 = counting.map(|program| missed_runs(&program)).sum();
+        left_out.saturating_sub(counted.nested_runs)
     }
 
     /// What the kernel side itself counted so far.

@@ -53,7 +53,7 @@ pub(super) enum By {
 pub(super) struct Table {
     pub(super) names: Names,
     pub(super) owners: Owners,
-    /// Local addresses of all ends that were known.
+    /// Local addresses of all ends that were told.
     pub(super) addresses: Addresses,
     limits: EndLimits,
     pub(super) counts: EndCounts,
@@ -142,6 +142,7 @@ impl Table {
 
     /// Takes note of a connection as it is at this time.
     pub(super) fn note(&mut self, connection: &Connection, ended: bool) {
+        self.addresses.add(connection.tuple.local.ip());
         let id = self.names.of_connection(connection.id);
         let is_it = |place: &u32| self.known.get(at(*place)).is_some_and(|known| known.id == id);
         match self.by_connection.find(spread(id), is_it).copied() {
@@ -222,14 +223,13 @@ impl Table {
     }
 
     /// What is kept of a connection, but for its name.
-    fn seen(&mut self, connection: &Connection, owner: u32, ended: bool) -> Known {
+    fn seen(&self, connection: &Connection, owner: u32, ended: bool) -> Known {
         let tuple = connection.tuple;
         let direction = match connection.direction {
             Direction::Unknown => 0,
             Direction::Incoming => 1,
             Direction::Outgoing => 2,
         };
-        self.addresses.add(tuple.local.ip());
         let by_tuple = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.local, tuple.remote);
         Known {
             id: NONE,

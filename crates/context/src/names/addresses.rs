@@ -10,7 +10,7 @@ use connections::KernelTime;
 
 use super::DnsLimits;
 use super::moment::Moment;
-use crate::address_bits::bits;
+use crate::address_bits::{self, bits};
 use crate::batch::Batch;
 use crate::by_use::{ByUse, Place};
 
@@ -156,7 +156,7 @@ impl Names {
                     answered_at: facts.answered_at.time(),
                     askers: askers.collect(),
                 };
-                tell(crate::address_bits::address(*address), known);
+                tell(address_bits::address(*address), known);
             }
         }
     }
@@ -170,7 +170,7 @@ impl Look<'_> {
     /// The address counts as used. Takes about 20 ns, and allocates only where the order is not that of the last look-ups.
     #[must_use]
     pub fn of(&self, address: IpAddr, pid: u32) -> Option<Arc<[Arc<str>]>> {
-        self.0.names_at(self.0.addresses.get(&bits(address)), pid)
+        self.0.names_at(self.0.addresses.get(&bits(address))?, pid)
     }
 
     /// [`of`](Self::of) for several, each with the place for its answer: as many as fit into a cache. Reads at first what is
@@ -183,7 +183,7 @@ impl Look<'_> {
         let entries = found.iter().filter_map(|(place, ..)| place.value());
         black_box(entries.fold(0, |seen, entry| seen ^ Arc::strong_count(&entry.names)));
         for (place, pid, answer) in found {
-            *answer = kept.names_at(Some(place), pid);
+            *answer = kept.names_at(place, pid);
         }
     }
 
@@ -209,10 +209,9 @@ impl Look<'_> {
 }
 
 impl Kept {
-    /// The names of the address that is there, if one is, which counts as used.
-    fn names_at(&self, place: Option<&Place<u128, Entry>>, pid: u32) -> Option<Arc<[Arc<str>]>> {
-        let entry = place.and_then(|place| self.addresses.used(place))?;
-        Some(entry.ordered_for(pid, self.last))
+    /// The names of the address that is there, which counts as used.
+    fn names_at(&self, place: &Place<u128, Entry>, pid: u32) -> Option<Arc<[Arc<str>]>> {
+        self.addresses.used(place).map(|entry| entry.ordered_for(pid, self.last))
     }
 
     /// Forgets the addresses that were longest not used, but never the last one.

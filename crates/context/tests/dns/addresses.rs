@@ -3,7 +3,7 @@
 use connections::KernelTime;
 use context::DnsLimits;
 
-use crate::fixtures::{Socket, World, address, alias, at, ip};
+use crate::fixtures::{Socket, World, address, alias, at};
 
 #[test]
 fn an_address_has_the_name_that_was_asked_for_and_what_that_is_an_alias_of() {
@@ -19,12 +19,8 @@ fn an_address_has_the_name_that_was_asked_for_and_what_that_is_an_alias_of() {
     ];
     for milliseconds in [10, 20] {
         world.resolve(Socket::udp(), milliseconds, "www.a.test", chain.clone());
-        for named in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"].map(ip) {
-            let names = world.names.look().of(named, 7);
-            assert_eq!(
-                names.iter().flat_map(|names| &**names).map(|name| &**name).collect::<Vec<_>>(),
-                ["www.a.test", "host.c.test"]
-            );
+        for named in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert_eq!(world.names_of(named, 7), ["www.a.test", "host.c.test"]);
         }
     }
     assert!(world.names_of("192.0.2.2", 7).is_empty());

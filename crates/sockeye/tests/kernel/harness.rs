@@ -32,10 +32,18 @@ pub fn scaled(count: u64) -> u64 {
 
 /// `SOCKEYE_TEST_REFUSE`, words between commas, refuses hooks in every test that refuses none itself.
 fn refused_for_all(refused: Refuse) -> Refuse {
+    if refused == Refuse::default() { for_all() } else { refused }
+}
+
+fn for_all() -> Refuse {
     let words = std::env::var("SOCKEYE_TEST_REFUSE").unwrap_or_default();
     let words: Vec<&str> = words.split(',').filter(|word| !word.is_empty()).collect();
-    let for_all = Refuse::of(&words).expect("SOCKEYE_TEST_REFUSE has known words");
-    if refused == Refuse::default() { for_all } else { refused }
+    Refuse::of(&words).expect("SOCKEYE_TEST_REFUSE has known words")
+}
+
+/// Hooks are refused in the kernel's place.
+pub fn refuses_in_all() -> bool {
+    for_all() != Refuse::default()
 }
 
 /// `SOCKEYE_TEST_BACKEND=polling` polls in every test that chooses no backend itself.
