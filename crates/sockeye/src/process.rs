@@ -35,6 +35,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let access = Access::of(config)?;
     check_privileges(config.collect.backend.into())?;
     raise_open_files();
+    // Before there is a socket that would be left over.
+    let signals = Signals::listen()?;
     let listeners = Listeners::bind(config, access)?;
     // The root of the cgroups is opened while that may still be mounted.
     let cgroups = CgroupPaths::open().ok();
@@ -48,7 +50,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the HTTP threads")?;
-    let signals = runtime.block_on(async { Signals::listen() })?;
     let daemon = Daemon::build(config, about, loading, cgroups)?;
     let tcp = listeners.tcp.as_ref().map(|tcp| tracing::field::display(tcp.address()));
     let kept = kept.names().join(",");
@@ -148,7 +149,12 @@ struct Signals {
 }
 
 impl Signals {
+    /// From here on they end nothing by themselves. Whichever runtime comes later waits for them, also for those that came
+    /// before it: this one has no thread, because threads would have the privileges of now.
     fn listen() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = runtime.context("cannot prepare to listen for signals")?;
+        let _context = runtime.enter();
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
