@@ -26,6 +26,8 @@ static __always_inline void free_if_stale(struct slot *slot, __u64 *socket, __u6
 	if (is_of_slot || *(volatile __u64 *)&slot->committed != cookie)
 		return;
 	COUNT(stale);
+	if (!slot->told && slot->direction != DIRECTION_LISTENING)
+		COUNT(stale_untold);
 	slot_free(slot, cookie);
 }
 

@@ -295,6 +295,8 @@ struct kernel_counts {
 	__u64 udp_left;
 	/* Slots of TCP sockets that were gone without a word, freed by a pass. */
 	__u64 stale;
+	/* Of these, those that no pass had read: nothing is known of their connections. */
+	__u64 stale_untold;
 	/* UDP sockets of processes that were gone without a word, ended by a pass. */
 	__u64 udp_stale;
 	/* UDP sockets of tunnels that were closed. */

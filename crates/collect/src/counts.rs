@@ -39,6 +39,8 @@ pub struct KernelCounts {
     pub ends_emptied: u64,
     /// Slots of sockets that were gone without a word, freed by a pass.
     pub stale: u64,
+    /// Of these, those that no pass had read: nothing is known of their connections.
+    pub stale_untold: u64,
     /// What processes did and the ring buffer for it had no room for.
     pub process_records_lost: u64,
     /// Messages of name servers that were copied.

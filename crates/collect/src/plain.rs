@@ -30,7 +30,7 @@ macro_rules! plain {
 
 plain!(
     connection_record: 256, datagram_record: 256, unchanged_record: 256, rollup_key: 24, rollup: 752, orders: 40,
-    kernel_counts: 192, tcp_audit: 24, udp_audit: 24, payload_record: 88, process_record: 48
+    kernel_counts: 200, tcp_audit: 24, udp_audit: 24, payload_record: 88, process_record: 48
 );
 
 /// The struct of these bytes; `None` when there are more or fewer than it has.

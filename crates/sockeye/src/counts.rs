@@ -106,6 +106,10 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
             "kernel_stale", "sockeye_kernel_stale_slots",
             "Slots of sockets that were gone without a word, freed by a pass."
         );
+        stale_untold: total(
+            "kernel_stale_untold", "sockeye_kernel_stale_untold_slots",
+            "Of these, those that no pass had read: nothing is known of their connections."
+        );
         process_records_lost: total(
             "kernel_process_records_lost", "sockeye_kernel_process_records_lost",
             "Forks, executions and exits of processes for which the ring buffer had no room."

@@ -415,6 +415,7 @@ impl State {
             attempts_full,
             ends_lost,
             ends_emptied,
+            stale_untold,
             udp: UdpCounts { foreign, late, .. },
             malformed,
             payloads_lost,
@@ -438,7 +439,7 @@ impl State {
         Health {
             losses: Losses { ring_full, close_not_seen, closed_log_full: Loss::default() },
             // A datagram that was not counted is one of a connection of which a part is unknown.
-            untracked: untracked + unclaimed + attempts_full + ends + foreign + late,
+            untracked: untracked + unclaimed + attempts_full + ends + stale_untold + foreign + late,
             untracked_now: without_room + spilled_now,
             rolled_up,
             excluded,

@@ -52,6 +52,7 @@ const KERNEL: KernelCounts = KernelCounts {
     ends_lost: 1034,
     ends_emptied: 1035,
     stale: 1023,
+    stale_untold: 1037,
     udp: UdpCounts {
         begun: 1016,
         slots_full: 1017,
@@ -263,7 +264,7 @@ fn every_count_of_the_kernel_side_is_in_the_status_and_in_the_metrics() {
     let told = told();
     let samples: Vec<_> = text_families(&told).into_iter().flat_map(|family| family.samples).collect();
     let counters = told.status["counters"].as_object().expect("counters by name");
-    for number in (1001..=1024_u32).chain([1026, 1027]) {
+    for number in (1001..=1024_u32).chain([1026, 1027]).chain(1030..=1037) {
         let in_status = counters.values().filter(|value| **value == number).count();
         let in_metrics =
             samples.iter().filter(|sample| sample.value.total_cmp(&number.into()).is_eq()).count();

@@ -49,6 +49,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
         udp_late,
         udp_left,
         stale,
+        stale_untold,
         udp_stale,
         udp_tunnels_ended,
         payloads,
@@ -74,6 +75,7 @@ fn add_cpu(sum: &mut KernelCounts, cpu: &types::kernel_counts) {
     sum.udp.late += udp_late;
     sum.udp.left += udp_left;
     sum.stale += stale;
+    sum.stale_untold += stale_untold;
     sum.udp.stale += udp_stale;
     sum.udp.tunnels_ended += udp_tunnels_ended;
     sum.payloads += payloads;

@@ -191,7 +191,9 @@ fn datagrams_swallowed() -> Outcome {
 fn end_swallowed() -> Outcome {
     let tracer = Tracer::with(limits());
     let mut told = tracer.client("a");
+    let mut later = tracer.client("b");
     let before = wait_audit(&mut told, "an audit", |_| true);
+    later.clean_answer();
     // A slot of a socket that is gone: its cookie is nobody's, and it was committed.
     const NOBODY: [u8; 8] = (1_u64 << 40).to_ne_bytes();
     let is_there: Box<dyn Fn() -> bool> = match table(&tracer) {
@@ -220,6 +222,8 @@ fn end_swallowed() -> Outcome {
     let audit = wait_audit(&mut told, "the slot is freed", |audit| audit.stale > before.stale);
     assert_eq!(audit.stale - before.stale, 1);
     assert!(!is_there(), "it is free again");
+    let coverage = later.answer().coverage;
+    assert_eq!((coverage.untracked, coverage.complete()), (1, false), "nothing was told of it");
 }
 
 fn end_unseen() -> Outcome {

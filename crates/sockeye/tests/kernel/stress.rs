@@ -97,7 +97,7 @@ fn nested() -> Outcome {
                 closed += 1;
                 untold += u64::from(connection.established_at.is_none());
             }
-            unseen += delta.coverage.losses.close_not_seen.connections;
+            unseen += delta.coverage.losses.close_not_seen.connections + delta.coverage.untracked;
             closed + unseen >= 4 * scaled(400) * round
         });
     }
