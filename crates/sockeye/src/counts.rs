@@ -108,7 +108,7 @@ fn of_all_protocols(counts: KernelCounts) -> impl Iterator<Item = Count> {
         );
         stale_untold: total(
             "kernel_stale_untold", "sockeye_kernel_stale_untold_slots",
-            "Of these, those that no pass had read: nothing is known of their connections."
+            "Slots of sockets that were gone without a word and that no pass had read: nothing is known of their connections."
         );
         process_records_lost: total(
             "kernel_process_records_lost", "sockeye_kernel_process_records_lost",

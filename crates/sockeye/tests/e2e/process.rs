@@ -99,6 +99,20 @@ fn termination_and_interrupt_end_it_cleanly_and_remove_the_socket() {
 }
 
 #[test]
+fn a_daemon_that_is_stopped_while_it_loads_leaves_no_socket() {
+    if !runs_here(&[]) {
+        return;
+    }
+    let place = Rc::new(Place::new());
+    let mut daemon = Daemon::spawn_in(&place, &[]);
+    until("the socket", || socket_in(&place).exists().then_some(()));
+    daemon.signal(Signal::TERM);
+    let status = daemon.wait_end();
+    assert!(status.success(), "{status}: {}", daemon.stderr());
+    assert!(!socket_in(&place).exists(), "the socket was left");
+}
+
+#[test]
 fn an_answer_in_flight_at_the_end_is_finished() {
     const CONNECTIONS: usize = 1500;
     if !runs_here(&["curl", "ip"]) {

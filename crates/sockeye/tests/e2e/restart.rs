@@ -2,15 +2,12 @@
 
 use std::rc::Rc;
 
-use rustix::process::Signal;
-
 use crate::curl;
 use crate::daemon::{Daemon, socket_in};
 use crate::exchange::{Exchange, Pair};
 use crate::ledger::{Ledger, bytes, counters};
 use crate::needs::runs_here;
 use crate::place::Place;
-use crate::wait::until;
 
 #[test]
 fn after_a_kill_and_a_restart_older_bytes_are_apart_and_the_instance_is_new() {
@@ -55,20 +52,6 @@ fn after_a_kill_and_a_restart_older_bytes_are_apart_and_the_instance_is_new() {
     for (id, told) in ledger.of(&exchange.space) {
         assert_eq!((told.payload(), told.closes), (34, 1), "{id}: {told:?}");
     }
-}
-
-#[test]
-fn a_daemon_that_is_stopped_while_it_loads_leaves_no_socket() {
-    if !runs_here(&[]) {
-        return;
-    }
-    let place = Rc::new(Place::new());
-    let mut daemon = Daemon::spawn_in(&place, &[]);
-    until("the socket", || socket_in(&place).exists().then_some(()));
-    daemon.signal(Signal::TERM);
-    let status = daemon.wait_end();
-    assert!(status.success(), "{status}: {}", daemon.stderr());
-    assert!(!socket_in(&place).exists(), "the socket was left");
 }
 
 #[test]

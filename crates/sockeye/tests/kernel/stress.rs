@@ -41,10 +41,11 @@ fn two_hundred_thousand() -> Outcome {
     const THREADS: u64 = 2;
     const ROUNDS: u64 = 50;
     const MOST: u64 = 100;
-    let count = scaled(200_000) / (CROWDS * THREADS * ROUNDS);
+    let connections = scaled(200_000);
+    let count = connections / (CROWDS * THREADS * ROUNDS);
     let spaces: Vec<NetNs> = (0..CROWDS).map(|_| wide_space()).collect();
     // However long this thread takes over an answer, what ends meanwhile is kept one by one.
-    let ends = usize::try_from(2 * scaled(200_000)).expect("it fits");
+    let ends = usize::try_from(2 * connections).expect("it fits");
     let tracer = Tracer::keeping(CollectLimits::default(), ends);
     let mut told = tracer.client("a");
     let mut tally = Tally::of(&spaces);
