@@ -2,15 +2,54 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+/// The upper bits of an IPv4 address that is mapped into IPv6.
+const MAPPED: u128 = 0xffff << 32;
+
 /// The bits of an address, IPv4 mapped into IPv6. Scopes are not in them.
 pub(crate) fn bits(ip: IpAddr) -> u128 {
     match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V4(v4) => MAPPED | u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
     }
+}
+
+/// True of the bits of `0.0.0.0` and `::`.
+pub(crate) fn is_unspecified(bits: u128) -> bool {
+    bits == 0 || bits == MAPPED
+}
+
+/// True of the bits of `127.0.0.0/8` and `::1`.
+pub(crate) fn is_loopback(bits: u128) -> bool {
+    bits == 1 || bits >> 24 == MAPPED >> 24 | 127
 }
 
 /// The address with these bits; a mapped one is IPv4.
 pub(crate) fn address(bits: u128) -> IpAddr {
     Ipv6Addr::from_bits(bits).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_say_what_the_address_says() {
+        for text in [
+            "0.0.0.0",
+            "::",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "128.0.0.1",
+            "126.255.255.255",
+            "::2",
+            "0.0.0.1",
+        ] {
+            let ip: IpAddr = text.parse().expect("a test address");
+            let known = (is_unspecified(bits(ip)), is_loopback(bits(ip)), address(bits(ip)));
+            assert_eq!(known, (ip.is_unspecified(), ip.is_loopback(), ip), "{text}");
+        }
+        let mapped: Ipv6Addr = "::ffff:10.0.0.1".parse().expect("a test address");
+        assert_eq!(bits(mapped.into()), bits(mapped.to_canonical()), "the same address");
+    }
 }

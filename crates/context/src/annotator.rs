@@ -14,8 +14,8 @@ use connections::{
     Annotate, Annotation, Connection, Direction, End, Nat, Owner, Process, ProcessEvent, RollUp, Tuple,
 };
 
-use crate::batch::{AT_ONCE, Batch};
-use crate::ends::{EndCounts, EndLimits, Ends, Found};
+use crate::batch::{AT_ONCE, Question};
+use crate::ends::{EndCounts, EndLimits, Ends};
 use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
 use crate::namespaces::Namespaces;
 use crate::nat::{NatCounts, NatLimits, Translations};
@@ -191,36 +191,27 @@ impl Annotator<'_> {
     }
 
     /// As many connections as are looked for at once, each with the place for what is known.
-    fn fill(&self, connections: &[&Connection], known: &mut [Annotation]) {
-        let by_own = self.fill_at_once(connections, known);
+    fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+        let by_own = self.fill_at_once(questions, known);
         // These may wait, and nothing is locked but what they wait for.
         if let Some(processes) = &self.context.processes {
-            let asked = connections.iter().zip(&mut *known);
-            let owned = asked
-                .filter_map(|(connection, known)| Some((connection.owner.as_ref()?, &mut known.process)));
-            self.patiently(|deadline| processes.look(deadline).of_each(owned));
+            self.patiently(|deadline| processes.look(deadline).fill(questions, known));
         }
         if let Some(routes) = &self.context.routes {
-            let asked =
-                connections.iter().zip(&mut *known).zip(by_own).map(|((connection, known), by_own)| {
-                    let Tuple { netns, local, remote, .. } = connection.tuple;
-                    let here = known.nat.as_ref().filter(|_| by_own);
-                    let remote = destination(remote, connection.direction, here);
-                    ((netns, local, remote), &mut known.route)
-                });
-            self.patiently(|deadline| routes.look(deadline).of_each(asked));
+            let to = |number: usize, connection: &Connection, known: &Annotation| {
+                let here = known.nat.as_ref().filter(|_| by_own[number]);
+                destination(connection.tuple.remote, connection.direction, here)
+            };
+            self.patiently(|deadline| routes.look(deadline).fill(questions, known, to));
         }
     }
 
     /// What is known without waiting: names, translation and other end; and of each whether its own namespace translates it.
     /// Each part is locked once for all.
-    fn fill_at_once(&self, connections: &[&Connection], known: &mut [Annotation]) -> [bool; AT_ONCE] {
+    fn fill_at_once(&self, questions: &[Question<'_>], known: &mut [Annotation]) -> [bool; AT_ONCE] {
         let Context { nat, names, ends, .. } = self.context;
         if let Some(names) = names {
-            let asked = connections.iter().zip(&mut *known).map(|(connection, known)| {
-                ((connection.tuple.remote.ip(), pid_of(connection)), &mut known.names)
-            });
-            names.look().of_each(asked);
+            names.look().fill(questions, known);
         }
         let mut by_own = [false; AT_ONCE];
         if let Some(nat) = nat {
@@ -228,31 +219,21 @@ impl Annotator<'_> {
                 true => nat.look_again(),
                 false => self.patiently(|_| nat.look()),
             };
-            looking.of_each(connections, |number, translated| {
-                if let Some((known, by_own)) = known.get_mut(number).zip(by_own.get_mut(number)) {
-                    (known.nat, *by_own) = (Some(translated.nat), translated.by_own);
-                }
+            looking.of_each(questions, |number, translated| {
+                (known[number].nat, by_own[number]) = (Some(translated.nat), translated.by_own);
             });
         }
-        let found = {
-            let asked = connections.iter().zip(&*known);
-            let asked: Batch<_> =
-                asked.map(|(connection, known)| (*connection, known.nat.as_ref())).collect();
-            ends.find(&asked)
-        };
-        for (known, Found { other_end, intra_host }) in known.iter_mut().zip(found) {
-            (known.other_end, known.intra_host) = (other_end, intra_host);
-        }
+        ends.fill(questions, known);
         by_own
     }
 }
 
 impl Annotate for Annotator<'_> {
     fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
-        let connections: Vec<&Connection> = connections.collect();
-        let mut known: Vec<Annotation> = connections.iter().map(|_| Annotation::default()).collect();
-        for (connections, known) in connections.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
-            self.fill(connections, known);
+        let questions: Vec<Question<'_>> = connections.map(Question::of).collect();
+        let mut known: Vec<_> = questions.iter().map(|_| Annotation::default()).collect();
+        for (questions, known) in questions.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
+            self.fill(questions, known);
         }
         known
     }
@@ -282,10 +263,6 @@ impl Annotate for Annotator<'_> {
         let processes = self.context.processes.as_ref()?;
         self.patiently(|deadline| processes.look(deadline).of(owner))
     }
-}
-
-fn pid_of(connection: &Connection) -> u32 {
-    connection.owner.as_ref().map_or(0, |owner| owner.pid)
 }
 
 /// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where the

@@ -9,11 +9,13 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::batch::{Found, first_each, number_each};
+
 /// One of so many is looked for at once, so that looking at all of them is paid for by many that leave.
 const SHARE_LEAVING: usize = 16;
 
-/// Values by key. Beside key and value each takes 8 bytes, and 5 in the index for each of its places, of which there are a
-/// power of two and at least an eighth more than values.
+/// Values by key. With its key and 8 bytes each takes a multiple of 64 bytes, and 5 in the index for each of its places, of
+/// which there are a power of two and at least an eighth more than values.
 #[derive(Debug)]
 pub(crate) struct ByUse<K, V> {
     places: Vec<Place<K, V>>,
@@ -29,9 +31,10 @@ pub(crate) struct ByUse<K, V> {
     leaving: Vec<(u64, u32)>,
 }
 
-/// One that is kept. In this order: what a use reads and writes is in one line of a cache, or two.
+/// One that is kept. In this order, and at the beginning of a line of the cache: what a use reads and writes is in as few as
+/// can be.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Place<K, V> {
     key: K,
     used: Cell<u64>,
@@ -40,6 +43,11 @@ pub(crate) struct Place<K, V> {
 }
 
 impl<K, V> Place<K, V> {
+    /// A number that stands in the part that is read at first.
+    pub(crate) fn fetch(&self) -> Option<u64> {
+        Some(self.used.get())
+    }
+
     pub(crate) fn value(&self) -> Option<&V> {
         self.value.as_ref()
     }
@@ -66,6 +74,17 @@ impl<K: Eq + Hash, V> ByUse<K, V> {
     /// Where the value is. That it is looked for is no use of it.
     pub(crate) fn get(&self, key: &K) -> Option<&Place<K, V>> {
         self.places.get(at(self.place(key)?))
+    }
+
+    /// Where the values of a batch may be, for [`is_at`](Self::is_at). Does not read what stands there.
+    pub(crate) fn first_each<Q>(&self, asked: &[Q], key: impl Fn(&Q) -> K) -> Found<&Place<K, V>> {
+        let hashes = number_each(asked, |asked| self.hasher.hash_one(key(asked)));
+        first_each(&self.index, &hashes[..asked.len()], |place| self.places.get(at(place)))
+    }
+
+    /// Where the value is, when it is known where it may be.
+    pub(crate) fn is_at<'a>(&'a self, first: &'a Place<K, V>, key: &K) -> Option<&'a Place<K, V>> {
+        if first.key == *key { Some(first) } else { self.get(key) }
     }
 
     /// The value at this place, which counts as used.

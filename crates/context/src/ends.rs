@@ -9,16 +9,15 @@ mod names;
 mod owners;
 mod table;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use connections::{Connection, ConnectionId, Direction, End, Nat, OtherEnd, Tuple};
+use connections::{Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Tuple};
 
-use crate::batch::{AT_ONCE, Batch};
+use crate::batch::{AT_ONCE, Question, fetch_each, find_each};
 use lifetime::Lifetime;
-use names::{NONE, opposite};
+use names::{NONE, Place, opposite};
 use table::{By, Known, Table};
 
 /// How many ends are remembered: each 40 bytes, and 15 to 34 in the indexes. At the default limits 16.4 MiB: 229 376 times 40
@@ -91,18 +90,31 @@ impl Ends {
     /// What is known of the other end of each, in the same order. With a translation the other end is also looked for by
     /// the translated addresses.
     #[must_use]
-    pub fn find(&self, asked: &[(&Connection, Option<&Nat>)]) -> Vec<Found> {
-        let mut found = Vec::with_capacity(asked.len());
-        for asked in asked.chunks(AT_ONCE) {
-            while self.noting.load(Ordering::Relaxed) > 0 {
-                thread::yield_now();
-            }
-            let table = self.table();
-            let others = table.prepare(asked);
-            let each = asked.iter().zip(others);
-            found.extend(each.map(|((connection, nat), other)| table.find(connection, *nat, other)));
+    pub fn find(&self, asked: &[(&Connection, Option<Nat>)]) -> Vec<Found> {
+        let questions: Vec<_> = asked.iter().map(|(connection, _)| Question::of(connection)).collect();
+        let with = |nat: &Option<Nat>| Annotation { nat: *nat, ..Annotation::default() };
+        let mut known: Vec<_> = asked.iter().map(|(_, nat)| with(nat)).collect();
+        for (questions, known) in questions.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
+            self.fill(questions, known);
         }
-        found
+        let found = |known| {
+            let Annotation { other_end, intra_host, .. } = known;
+            Found { other_end, intra_host }
+        };
+        known.into_iter().map(found).collect()
+    }
+
+    /// The same for a batch of which the translations are filled in.
+    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+        while self.noting.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+        let table = self.table();
+        let others = table.prepare(questions);
+        for ((question, known), other) in questions.iter().zip(known).zip(others) {
+            let Found { other_end, intra_host } = table.find(question, known.nat.as_ref(), other);
+            (known.other_end, known.intra_host) = (other_end, intra_host);
+        }
     }
 
     /// How much is remembered, and what was not.
@@ -118,45 +130,44 @@ impl Ends {
 
 /// By what the other end of a connection is found: by its global id, and by its tuple.
 #[derive(Clone, Copy)]
-struct OfOther {
+struct OfOther<'a> {
     by_id: u64,
     /// [`NONE`] where no end has the address of the other one.
     mirrored: u64,
-    /// Something may be found by its id, or by its tuple where it has none.
-    is_met: bool,
+    /// The first that may be found by its id, or by its tuple where it has none.
+    first: Option<&'a Known>,
 }
 
 impl Table {
-    /// By what the other ends of these are found. Reads what is read to find them: the processor waits for the memory of many
-    /// at a time where nothing has to be decided between.
-    fn prepare(&self, asked: &[(&Connection, Option<&Nat>)]) -> Batch<OfOther> {
-        let named = |(connection, _): &(&Connection, Option<&Nat>)| OfOther {
-            by_id: self.names.of_global(connection.global_id, opposite(connection.direction)),
-            mirrored: self.mirrored(&connection.tuple, connection.tuple.local, connection.tuple.remote),
-            is_met: false,
-        };
-        let mut named: Batch<OfOther> = asked.iter().map(named).collect();
-        let mut places: Batch<u32> = Batch::new();
-        for other in &mut named {
-            let before = places.len();
-            // What is found by its id is not looked for by its tuple.
-            match other.by_id {
-                NONE => {
-                    places.extend(self.places(By::TupleOfNamed, other.mirrored));
-                    places.extend(self.places(By::Tuple, other.mirrored));
-                }
-                by_id => places.extend(self.places(By::Global, by_id)),
-            }
-            other.is_met = places.len() > before;
+    /// By what the other ends of these are found. Reads what is read to find them.
+    fn prepare(&self, questions: &[Question<'_>]) -> [OfOther<'_>; AT_ONCE] {
+        let mut others = [OfOther { by_id: NONE, mirrored: NONE, first: None }; AT_ONCE];
+        for (other, question) in others.iter_mut().zip(questions) {
+            let Connection { global_id, direction, tuple, .. } = question.connection;
+            other.by_id = self.names.of_global(*global_id, opposite(*direction));
+            let local = Place { address: question.local, port: tuple.local.port() };
+            let remote = Place { address: question.remote, port: tuple.remote.port() };
+            other.mirrored = self.mirrored(tuple, local, remote);
         }
-        self.fetch(&places);
-        named
+        let places = find_each(&others, |other| match other.by_id {
+            NONE => {
+                let named = self.first(By::TupleOfNamed, other.mirrored);
+                named.or_else(|| self.first(By::Tuple, other.mirrored))
+            }
+            // What is found by its id is not looked for by its tuple.
+            by_id => self.first(By::Global, by_id),
+        });
+        let first = find_each(&places, |place| self.known(*(*place)?));
+        fetch_each(&first, |known| Some(known.id ^ u64::from(known.netns)));
+        fetch_each(&first, |known| self.owners.get(known.owner).map(Arc::strong_count));
+        others.iter_mut().zip(first).for_each(|(other, first)| other.first = first);
+        others
     }
 
     /// The name of the other end of a connection that has these ends there; [`NONE`] where no end on this host has the remote
     /// address, which is so of most connections.
-    fn mirrored(&self, tuple: &Tuple, local: SocketAddr, remote: SocketAddr) -> u64 {
-        match self.addresses.may_have(remote.ip()) {
+    fn mirrored(&self, tuple: &Tuple, local: Place, remote: Place) -> u64 {
+        match self.addresses.may_have(remote.address) {
             true => self.names.of_tuple(tuple.protocol, tuple.netns, remote, local),
             false => NONE,
         }
@@ -169,17 +180,19 @@ impl Table {
         self.alike(By::Tuple, name).chain(self.alike(By::TupleOfNamed, named))
     }
 
-    fn find(&self, connection: &Connection, nat: Option<&Nat>, other: OfOther) -> Found {
+    fn find(&self, question: &Question<'_>, nat: Option<&Nat>, other: OfOther<'_>) -> Found {
+        let connection = question.connection;
         let tuple = &connection.tuple;
         let inside = tuple.stays_inside();
         let mut candidates = Candidates { table: self, of: connection.id, id: None, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
-        let by_id = if other.is_met { other.by_id } else { NONE };
+        let by_id = if other.first.is_some() { other.by_id } else { NONE };
         self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
             let has_id = other.by_id != NONE;
-            let mirrored = if other.is_met || has_id { other.mirrored } else { NONE };
-            let translated = nat.map_or(NONE, |nat| self.mirrored(tuple, nat.local, nat.remote));
+            let mirrored = if other.first.is_some() || has_id { other.mirrored } else { NONE };
+            let translated =
+                nat.map_or(NONE, |nat| self.mirrored(tuple, nat.local.into(), nat.remote.into()));
             if (mirrored, translated) != (NONE, NONE) {
                 self.find_by_tuple(connection, inside, has_id, [mirrored, translated], &mut candidates);
             }

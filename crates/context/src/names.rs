@@ -15,7 +15,7 @@
 //! - Of a message that is there only in part what is there serves, except for the extended bits of its code, which are at
 //!   its end. An answer without a question belongs to no query; that one gets none in time.
 //!
-//! At the limits: names take 12 MiB (see [`Names`]), pending queries 2 MiB, and segments that wait for others 4 MiB
+//! At the limits: names take 12.2 MiB (see [`Names`]), pending queries 2 MiB, and segments that wait for others 4 MiB
 //! where somebody on this host means to fill all of them; some kilobytes of those are usual.
 
 mod addresses;

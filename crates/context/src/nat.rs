@@ -32,6 +32,7 @@ use self::shared::{Shared, lock};
 use self::table::Table;
 use self::way::Way;
 use crate::Namespaces;
+use crate::batch::Question;
 
 pub use counts::NatCounts;
 pub(crate) use find::Translated;
@@ -159,19 +160,19 @@ impl Looking<'_> {
         if !self.table.knows(connection.tuple.netns) {
             self.ask_for_namespaces();
         }
-        self.table.find(&Asked::new(connection, self.shared.home))
+        self.table.find(&Asked::new(&Question::of(connection), self.shared.home))
     }
 
-    /// [`translated`](Self::translated) for several, as many as fit into a cache: told are those that are, with their number.
-    pub(crate) fn of_each(&self, connections: &[&Connection], told: impl FnMut(usize, Translated)) {
+    /// [`translated`](Self::translated) for a batch: told are those that are, with their number.
+    pub(crate) fn of_each(&self, questions: &[Question<'_>], told: impl FnMut(usize, Translated)) {
         // Those of one namespace often follow one another.
-        let mut namespaces = connections.chunk_by(|one, other| one.tuple.netns == other.tuple.netns);
-        if namespaces.any(|of_one| !self.table.knows(of_one[0].tuple.netns)) {
+        let netns = |question: &Question<'_>| question.connection.tuple.netns;
+        let mut namespaces = questions.chunk_by(|one, other| netns(one) == netns(other));
+        if namespaces.any(|of_one| !self.table.knows(netns(&of_one[0]))) {
             self.ask_for_namespaces();
         }
-        let way = |connection: &&Connection| (connection.tuple.protocol, Way::leaving(&connection.tuple));
-        let asked = |number: usize| Asked::new(connections[number], self.shared.home);
-        self.table.find_each(connections.iter().map(way), asked, told);
+        let way = |question: &Question<'_>| (question.connection.tuple.protocol, Way::leaving(question));
+        self.table.find_each(questions, way, |question| Asked::new(question, self.shared.home), told);
     }
 
     fn ask_for_namespaces(&self) {

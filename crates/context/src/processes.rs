@@ -18,9 +18,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use connections::{Owner, Process, ProcessEvent};
+use connections::{Annotation, Owner, Process, ProcessEvent};
 
-use crate::batch::Batch;
+use crate::batch::Question;
+
 use crate::cgroups::has_v1;
 use crate::proc::{self, read_at_most};
 pub use scrub::Scrub;
@@ -221,16 +222,13 @@ impl<'a> Looking<'a> {
         self.find(self.shared.lock(), owner).1
     }
 
-    /// The same for several, each with the place for its answer: with one lock for as many as are remembered.
-    pub fn of_each<'o>(&self, asked: impl Iterator<Item = (&'o Owner, &'o mut Option<Arc<Process>>)>) {
-        let owned: Batch<_> = asked.filter(|(owner, _)| owner.pid != 0).collect();
-        let keyed = owned.iter().map(|(owner, _)| (key_of(owner), Seen::of(owner)));
+    /// The same for the owners of a batch of connections: with one lock for as many as are remembered.
+    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
         let mut state = self.shared.lock();
-        let completed = state.kept.completed_each(keyed, self.now);
-        for ((owner, answer), completed) in owned.into_iter().zip(completed) {
-            *answer = completed;
-            if answer.is_none() {
-                (state, *answer) = self.find(state, owner);
+        state.kept.fill(questions, known, self.now);
+        for (question, known) in questions.iter().zip(known) {
+            if let (Some(owner), None) = (&question.connection.owner, &known.process) {
+                (state, known.process) = self.find(state, owner);
             }
         }
     }

@@ -20,11 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connections::{Interface, Route};
+use connections::{Annotation, Connection, Interface, Route, Tuple};
 use foldhash::fast::RandomState;
 
 use crate::address_bits::{address, bits};
-use crate::batch::Batch;
+use crate::batch::{AT_ONCE, Question, fetch_each};
+use crate::by_use::Place;
 use crate::namespaces::Namespaces;
 use kernel::{Kernel, NoAnswer};
 use lending::Lending;
@@ -40,7 +41,7 @@ pub struct RouteLimits {
     /// index. At the default of 8192 that is 1.1 MiB. The one that was not asked for longest is forgotten
     /// for the next.
     pub routes: usize,
-    /// Interfaces, as many in all namespaces together: each 72 bytes, and 10 in the
+    /// Interfaces, as many in all namespaces together: each 64 bytes, and 10 in the
     /// index. At the default of 4096 that is 0.3 MiB.
     pub interfaces: usize,
     /// Sockets, one in each namespace; at least one. The one that was not used longest is closed for the next.
@@ -182,32 +183,40 @@ impl Looking<'_> {
         self.shared.ask(key, self.deadline)
     }
 
-    /// [`of`](Self::of) for several, each given in the same way, with the place for its answer: with one lock for as many as
-    /// are remembered. To be given as many as fit into a cache.
-    pub fn of_each<'r>(
+    /// [`of`](Self::of) from the local ends of a batch of connections, each to where its packets go: with one lock for as many
+    /// as are remembered.
+    pub(crate) fn fill(
         &self,
-        asked: impl Iterator<Item = ((u32, SocketAddr, SocketAddr), &'r mut Option<Route>)>,
+        questions: &[Question<'_>],
+        known: &mut [Annotation],
+        destination: impl Fn(usize, &Connection, &Annotation) -> SocketAddr,
     ) {
-        let mut unknown = Batch::new();
+        let (mut keys, mut unknown) = ([Key::NOWHERE; AT_ONCE], [false; AT_ONCE]);
+        for (number, (question, known)) in questions.iter().zip(&*known).enumerate() {
+            let Tuple { netns, local, .. } = question.connection.tuple;
+            if let Some(key) = Key::of(netns, local, destination(number, question.connection, known)) {
+                keys[number] = key;
+            }
+        }
+        let keys = &keys[..questions.len()];
         {
             let memory = self.shared.memory();
             let oldest = memory.routes.oldest(self.began);
-            let keyed = asked.filter_map(|((netns, source, destination), answer)| {
-                Some((Key::of(netns, source, destination)?, answer))
-            });
-            // All are found before any is read.
-            let placed: Batch<_> =
-                keyed.map(|(key, answer)| (memory.routes.place(&key), key, answer)).collect();
-            for (place, key, answer) in placed {
+            let first = memory.routes.first_each(keys);
+            fetch_each(&first, Place::fetch);
+            fetch_each(&first, |place| Some(memory.routes.is_fresh(place, oldest)));
+            let each = keys.iter().zip(first).zip(&mut *known).zip(&mut unknown);
+            for (((key, first), known), unknown) in each {
+                let place = first.and_then(|first| memory.routes.is_at(first, key));
                 match place.and_then(|place| memory.routes.answer(place, oldest)) {
-                    Some(known) => *answer = *known,
-                    None => unknown.push((key, answer)),
+                    Some(route) => known.route = *route,
+                    None => *unknown = true,
                 }
             }
         }
         // Several may be the same, and be known after the first of them.
-        for (key, answer) in unknown {
-            *answer = self.get(key);
+        for ((key, known), _) in keys.iter().zip(known).zip(unknown).filter(|(_, unknown)| *unknown) {
+            known.route = Some(*key).filter(|key| *key != Key::NOWHERE).and_then(|key| self.get(key));
         }
     }
 }
@@ -311,8 +320,23 @@ fn tidy(shared: &Weak<Shared>, idle: Duration) -> bool {
 }
 
 impl Key {
+    /// What nobody is asked: to no address.
+    const NOWHERE: Self = Self { source: 0, destination: 0, netns: 0, scope: 0 };
+
     /// `None` where there can be no answer: an address is none, or of another family, or of a link that is not known.
     fn of(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
+        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (source, destination) else {
+            return Self::of_any(netns, source, destination);
+        };
+        let (from, to) = (*from.ip(), *to.ip());
+        if to.is_unspecified() || to.is_loopback() || from.is_multicast() {
+            return Self::of_any(netns, source, destination);
+        }
+        Some(Self { netns, scope: 0, source: bits(from.into()), destination: bits(to.into()) })
+    }
+
+    /// [`of`](Self::of) addresses of any kind.
+    fn of_any(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
         let (source_ip, ip) = (source.ip().to_canonical(), destination.ip().to_canonical());
         if ip.is_unspecified() || source_ip.is_ipv4() != ip.is_ipv4() {
             return None;
@@ -362,11 +386,11 @@ impl fmt::Debug for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use remembered::Answer;
 
     #[test]
     fn what_is_remembered_takes_as_much_as_the_limits_say() {
-        let place = size_of::<Option<(Key, Option<Route>, Instant, u64)>>();
-        assert!(place <= 128, "{place}");
-        assert!(size_of::<((u32, u32), Option<Interface>, Instant, u64)>() <= 72);
+        assert_eq!(size_of::<Place<Key, Answer<Option<Route>>>>(), 128);
+        assert_eq!(size_of::<Place<(u32, u32), Answer<Option<Interface>>>>(), 64);
     }
 }

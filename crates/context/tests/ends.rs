@@ -33,7 +33,7 @@ fn ends(noted: &[End]) -> Ends {
 }
 
 fn look(ends: &Ends, connection: &Connection, nat: Option<&Nat>) -> Seen {
-    seen(&ends.find(&[(connection, nat)])[0])
+    seen(&ends.find(&[(connection, nat.copied())])[0])
 }
 
 /// What each finds where all of them live.

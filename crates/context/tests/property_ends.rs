@@ -163,11 +163,11 @@ proptest! {
             model.note(end);
         }
         let known = noted.iter().map(|end| (&end.connection, None));
-        let asked = asked.iter().map(|(end, nat)| (&end.connection, nat.as_ref()));
+        let asked = asked.iter().map(|(end, nat)| (&end.connection, *nat));
         let asked: Vec<_> = known.chain(asked).collect();
         let found = ends.find(&asked);
         for ((connection, nat), found) in asked.iter().zip(found) {
-            prop_assert_eq!(found, model.find(connection, *nat), "{:?} {:?}", connection, nat);
+            prop_assert_eq!(found, model.find(connection, nat.as_ref()), "{:?} {:?}", connection, nat);
         }
         let counts = ends.counts();
         let ended = model.ends.iter().filter(|end| end.ended).count();

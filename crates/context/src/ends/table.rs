@@ -3,8 +3,6 @@
 //! Owns what is kept of an end and for how long. Does not know which of several that are found is the right one.
 
 use std::collections::VecDeque;
-use std::hint::black_box;
-use std::sync::Arc;
 
 use connections::{Connection, Direction};
 use hashbrown::HashTable;
@@ -14,7 +12,7 @@ use super::lifetime::Lifetime;
 use super::names::{FREE_BITS, NONE, Names};
 use super::owners::{NOBODY, Owners};
 use super::{EndCounts, EndLimits};
-use crate::batch::Batch;
+use crate::address_bits::bits;
 
 /// So many ends are found by one name. More would need the same addresses and ports in as many namespaces, or as often
 /// within the time for which ended ones are remembered, and to look through them would take long.
@@ -122,27 +120,23 @@ impl Table {
 
     /// The ends with this name, at most [`ALIKE_MAX`].
     pub(super) fn alike(&self, by: By, name: u64) -> impl Iterator<Item = &Known> {
-        let known = self.places(by, name).filter_map(|place| self.known.get(at(place)));
+        let places = (name != NONE).then(|| self.index(by).iter_hash(spread(name)));
+        let known = places.into_iter().flatten().filter_map(|place| self.known.get(at(*place)));
         known.filter(move |known| known.name(by) == name)
     }
 
-    /// Where ends with this name are, and perhaps others.
-    pub(super) fn places(&self, by: By, name: u64) -> impl Iterator<Item = u32> {
-        let places = (name != NONE).then(|| self.index(by).iter_hash(spread(name)));
-        places.into_iter().flatten().copied()
+    /// The place of the first end that may have this name, if there is one. Does not read it.
+    pub(super) fn first(&self, by: By, name: u64) -> Option<&u32> {
+        (name != NONE).then(|| self.index(by).find(spread(name), |_| true))?
     }
 
-    /// Reads the ends at these places, and does nothing with them.
-    pub(super) fn fetch(&self, places: &[u32]) {
-        let known = places.iter().filter_map(|place| self.known.get(at(*place)));
-        let owners: Batch<u32> = known.map(|known| known.owner).collect();
-        let owners = owners.into_iter().filter_map(|owner| self.owners.get(owner));
-        black_box(owners.fold(0, |seen, owner| seen ^ Arc::strong_count(owner)));
+    pub(super) fn known(&self, place: u32) -> Option<&Known> {
+        self.known.get(at(place))
     }
 
     /// Takes note of a connection as it is at this time.
     pub(super) fn note(&mut self, connection: &Connection, ended: bool) {
-        self.addresses.add(connection.tuple.local.ip());
+        self.addresses.add(bits(connection.tuple.local.ip()));
         let id = self.names.of_connection(connection.id);
         let is_it = |place: &u32| self.known.get(at(*place)).is_some_and(|known| known.id == id);
         match self.by_connection.find(spread(id), is_it).copied() {
@@ -230,7 +224,8 @@ impl Table {
             Direction::Incoming => 1,
             Direction::Outgoing => 2,
         };
-        let by_tuple = self.names.of_tuple(tuple.protocol, tuple.netns, tuple.local, tuple.remote);
+        let by_tuple =
+            self.names.of_tuple(tuple.protocol, tuple.netns, tuple.local.into(), tuple.remote.into());
         Known {
             id: NONE,
             tuple: by_tuple | direction | if ended { ENDED } else { 0 },

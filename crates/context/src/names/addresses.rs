@@ -2,16 +2,15 @@
 //!
 //! Where the names come from is the business of `lookups`.
 
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connections::KernelTime;
+use connections::{Annotation, KernelTime};
 
 use super::DnsLimits;
 use super::moment::Moment;
 use crate::address_bits::{self, bits};
-use crate::batch::Batch;
+use crate::batch::{Question, fetch_each};
 use crate::by_use::{ByUse, Place};
 
 /// Processes that are remembered of each name, those that asked last.
@@ -26,8 +25,8 @@ const ASKERS_MAX: usize = 4;
 ///
 /// Addresses are those of the host: the same private address in two network namespaces is one.
 ///
-/// At the limit of 49 152 addresses with a name of 40 bytes each, this takes 12 MiB of the allocator: 250 bytes for each, of
-/// which 120 are for the address, 56 for the name, and the rest for the list and the indices. Where each has a name that was
+/// At the limit of 49 152 addresses with a name of 40 bytes each, this takes 12.2 MiB of the allocator: 260 bytes for each, of
+/// which 112 are for the address, 56 for the name, and the rest for the list and the indices. Where each has a name that was
 /// asked for and what that is an alias of, there is room for half of the addresses.
 #[derive(Debug)]
 pub struct Names {
@@ -89,14 +88,12 @@ struct Kept {
 /// Answers in their order. Times would need twice the room: several answers come within a tenth of a second.
 type Number = u32;
 
-/// The names of one address, the last given first, and for each what else is known. There is always a first. In this order:
-/// most look-ups read the two lists only.
+/// The names of one address, the last given first, and for each what else is known. There is always a first. Most look-ups
+/// read no more than this, which is in one line of the cache with the address.
 #[derive(Debug)]
-#[repr(C)]
 struct Entry {
     names: Arc<[Arc<str>]>,
-    others: Box<[Facts]>,
-    first: Facts,
+    facts: Box<[Facts]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +145,7 @@ impl Names {
     pub fn each(&self, now: KernelTime, mut tell: impl FnMut(IpAddr, KnownName<'_>)) {
         let now = Moment::of(now);
         for (address, entry) in self.look().0.addresses.iter() {
-            for (name, facts) in entry.names.iter().zip(entry.facts()) {
+            for (name, facts) in entry.names.iter().zip(&entry.facts) {
                 let askers = facts.askers.iter().map(|(pid, _)| *pid).filter(|pid| *pid != 0);
                 let known = KnownName {
                     name,
@@ -173,17 +170,17 @@ impl Look<'_> {
         self.0.names_at(self.0.addresses.get(&bits(address))?, pid)
     }
 
-    /// [`of`](Self::of) for several, each with the place for its answer: as many as fit into a cache. Reads at first what is
-    /// read of all of them.
-    pub fn of_each<'n>(&self, asked: impl Iterator<Item = ((IpAddr, u32), &'n mut Option<Arc<[Arc<str>]>>)>) {
+    /// [`of`](Self::of) for the remote ends of a batch of connections and the processes that own them.
+    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
         let kept = &*self.0;
-        let found: Batch<_> = asked
-            .filter_map(|((address, pid), answer)| Some((kept.addresses.get(&bits(address))?, pid, answer)))
-            .collect();
-        let entries = found.iter().filter_map(|(place, ..)| place.value());
-        black_box(entries.fold(0, |seen, entry| seen ^ Arc::strong_count(&entry.names)));
-        for (place, pid, answer) in found {
-            *answer = kept.names_at(place, pid);
+        let first = kept.addresses.first_each(questions, |question| question.remote);
+        fetch_each(&first, Place::fetch);
+        fetch_each(&first, |place| Some(Arc::strong_count(&place.value()?.names)));
+        for ((question, first), known) in questions.iter().zip(first).zip(known) {
+            let place = first.and_then(|first| kept.addresses.is_at(first, &question.remote));
+            if let Some(place) = place {
+                known.names = kept.names_at(place, question.pid());
+            }
         }
     }
 
@@ -232,30 +229,23 @@ impl Entry {
     fn new(told: &Told<'_>, number: Number) -> Self {
         let facts = Facts::new(told, number);
         match told.canonical {
-            None => Self { names: Arc::new([told.asked.clone()]), first: facts, others: Box::default() },
+            None => Self { names: Arc::new([told.asked.clone()]), facts: Box::new([facts]) },
             Some(canonical) => Self {
                 names: Arc::new([told.asked.clone(), canonical.clone()]),
-                first: facts,
-                others: Box::new([facts]),
+                facts: Box::new([facts, facts]),
             },
         }
-    }
-
-    fn facts(&self) -> impl Iterator<Item = &Facts> {
-        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// Adds names, or moves them to the front. How many others made room.
     fn add(&mut self, told: &Told<'_>, number: Number, names_max: usize) -> u64 {
         if self.begins_with(told) {
             // Answers are repeated more often than they change.
-            self.first.again(told, number);
-            if told.canonical.is_some() {
-                self.others[0].again(told, number);
-            }
+            let given = if told.canonical.is_some() { 2 } else { 1 };
+            self.facts[..given].iter_mut().for_each(|facts| facts.again(told, number));
             return 0;
         }
-        let mut all: Vec<_> = self.names.iter().cloned().zip(self.facts().copied()).collect();
+        let mut all: Vec<_> = self.names.iter().cloned().zip(self.facts.iter().copied()).collect();
         // The one that was asked for comes last, and so to the front.
         for name in told.canonical.into_iter().chain([told.asked]) {
             let found = all.iter().position(|(known, _)| **known == **name);
@@ -271,8 +261,7 @@ impl Entry {
             all.remove(older.unwrap_or(all.len() - 1));
             dropped += 1;
         }
-        self.first = all[0].1;
-        self.others = all[1..].iter().map(|(_, facts)| *facts).collect();
+        self.facts = all.iter().map(|(_, facts)| *facts).collect();
         self.names = all.into_iter().map(|(name, _)| name).collect();
         dropped
     }
@@ -286,15 +275,15 @@ impl Entry {
 
     /// `last` is the number of the last answer.
     fn ordered_for(&self, pid: u32, last: Number) -> Arc<[Arc<str>]> {
-        if self.others.is_empty() || pid == 0 {
+        if self.facts.len() == 1 || pid == 0 {
             return self.names.clone();
         }
         // Who did not ask comes after all who did. Equal ones stay as they are.
         let order = |facts: &Facts| facts.answers_since(pid, last).map_or(u64::MAX, u64::from);
-        if self.facts().is_sorted_by_key(order) {
+        if self.facts.iter().is_sorted_by_key(order) {
             return self.names.clone();
         }
-        let mut all: Vec<_> = self.names.iter().zip(self.facts()).collect();
+        let mut all: Vec<_> = self.names.iter().zip(&self.facts).collect();
         all.sort_by_key(|(_, facts)| order(facts));
         all.into_iter().map(|(name, _)| name.clone()).collect()
     }
@@ -327,5 +316,15 @@ impl Facts {
     /// How many answers there were since this process was last answered with the name.
     fn answers_since(&self, pid: u32, last: Number) -> Option<Number> {
         self.askers.iter().find(|(asker, _)| *asker == pid).map(|(_, number)| last.wrapping_sub(*number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_most_look_ups_read_is_in_one_line_of_the_cache() {
+        assert_eq!(size_of::<Place<u128, Entry>>(), 64);
     }
 }

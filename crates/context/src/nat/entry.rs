@@ -37,6 +37,12 @@ impl Entry {
         Self { original, reply, began, ended, netns, before: NOWHERE, behind: NOWHERE, zone, protocol, mark }
     }
 
+    /// A number that comes of all parts: an entry is in two or three lines of the cache.
+    pub(crate) fn fetch(&self) -> u64 {
+        let Way { source, source_port, .. } = self.original;
+        self.began ^ u64::from(source[0]) ^ u64::from(source_port ^ self.zone)
+    }
+
     /// The first direction, or the other one.
     pub(crate) fn way(&self, reply: bool) -> &Way {
         if reply { &self.reply } else { &self.original }

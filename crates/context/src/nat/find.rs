@@ -1,9 +1,10 @@
 //! Which of the translations that a way could have is the one of a connection.
 
-use connections::{Connection, Nat, Protocol};
+use connections::{Nat, Protocol};
 
 use super::entry::Entry;
 use super::way::Way;
+use crate::batch::Question;
 
 /// The translation of a connection, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(connection: &Connection, home: u32) -> Self {
+    pub(crate) fn new(question: &Question<'_>, home: u32) -> Self {
+        let connection = question.connection;
         Self {
             protocol: connection.tuple.protocol,
-            way: Way::leaving(&connection.tuple),
+            way: Way::leaving(question),
             netns: connection.tuple.netns,
             home,
             opened: connection.opened_at.map_or(0, |time| time.0),

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::hint::black_box;
 
 use connections::Protocol;
 use foldhash::fast::{FixedState, RandomState};
@@ -15,7 +14,7 @@ use hashbrown::HashTable;
 use super::entry::{ALIVE, Entry, Line, position};
 use super::find::{Asked, Found, Translated};
 use super::way::{Translation, Way};
-use crate::batch::Batch;
+use crate::batch::{fetch_each, first_each, number_each};
 
 /// How long what has ended is remembered.
 pub(crate) const REMEMBERED_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -197,26 +196,28 @@ impl Table {
         self.of_places(self.index.iter_hash(self.hash(asked.protocol, &asked.way)).copied(), asked)
     }
 
-    /// The same for several, by their ways: told are those that are translated, each with its number, and asked for is the rest
+    /// The same for a batch, by their ways: told are those that are translated, each with its number, and asked for is the rest
     /// of those that may be. Reads at first what all of them read: the processor waits for the memory of many at a time where
     /// nothing has to be decided between.
-    pub(crate) fn find_each(
+    pub(crate) fn find_each<Q>(
         &self,
-        ways: impl Iterator<Item = (Protocol, Way)>,
-        asked: impl Fn(usize) -> Asked,
+        batch: &[Q],
+        way: impl Fn(&Q) -> (Protocol, Way),
+        asked: impl Fn(&Q) -> Asked,
         mut told: impl FnMut(usize, Translated),
     ) {
-        let mut places: Batch<(usize, u32)> = Batch::new();
-        for (number, (protocol, way)) in ways.enumerate() {
-            let hash = self.hash(protocol, &way);
-            places.extend(self.index.iter_hash(hash).map(|index| (number, *index)));
-        }
-        let entries = places.iter().map(|(_, index)| &self.entries[position(index / 2)]);
-        black_box(entries.fold(0, |seen, entry| seen ^ entry.original.source_port ^ entry.zone));
-        for of_one in places.chunk_by(|one, other| one.0 == other.0) {
-            let number = of_one[0].0;
-            let indexes = of_one.iter().map(|(_, index)| *index);
-            if let Some(translated) = self.of_places(indexes, &asked(number)) {
+        let hashes = number_each(batch, |one| {
+            let (protocol, way) = way(one);
+            self.hash(protocol, &way)
+        });
+        let first =
+            first_each(&self.index, &hashes[..batch.len()], |index| self.entries.get(position(index / 2)));
+        fetch_each(&first, |entry| Some(entry.fetch()));
+        for (number, ((first, hash), one)) in first.into_iter().zip(hashes).zip(batch).enumerate() {
+            if first.is_none() {
+                continue;
+            }
+            if let Some(translated) = self.of_places(self.index.iter_hash(hash).copied(), &asked(one)) {
                 told(number, translated);
             }
         }
@@ -243,7 +244,7 @@ impl Table {
     }
 
     fn hash(&self, protocol: Protocol, way: &Way) -> u64 {
-        self.hasher.hash_one((protocol as u8, way))
+        self.hasher.hash_one((way, protocol as u8))
     }
 
     /// Places of entries whose first direction is that way, in any namespace.
@@ -282,7 +283,7 @@ impl Table {
             let Self { index, entries, hasher, .. } = self;
             index.insert_unique(hash, place * 2 + u32::from(reply), |index| {
                 let entry = &entries[position(index / 2)];
-                hasher.hash_one((entry.protocol as u8, entry.way(index % 2 == 1)))
+                hasher.hash_one((entry.way(index % 2 == 1), entry.protocol as u8))
             });
         }
     }

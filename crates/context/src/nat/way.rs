@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use connections::{Nat, Protocol, Tuple};
 
-use crate::address_bits::{self, bits};
+use crate::address_bits;
+use crate::batch::Question;
 
 /// Where packets of one direction come from and go to. IPv4 addresses are mapped into IPv6; scopes are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,19 +28,15 @@ pub(crate) struct Translation {
 }
 
 impl Way {
-    /// The way from one end to the other.
-    pub(crate) fn between(source: SocketAddr, destination: SocketAddr) -> Self {
-        Self {
-            source: octets(source.ip()),
-            destination: octets(destination.ip()),
-            source_port: source.port(),
-            destination_port: destination.port(),
-        }
-    }
-
     /// The way of what the local end of the connection sends.
-    pub(crate) fn leaving(tuple: &Tuple) -> Self {
-        Self::between(tuple.local, tuple.remote)
+    pub(crate) fn leaving(question: &Question<'_>) -> Self {
+        let Tuple { local, remote, .. } = &question.connection.tuple;
+        Self {
+            source: question.local.to_be_bytes(),
+            destination: question.remote.to_be_bytes(),
+            source_port: local.port(),
+            destination_port: remote.port(),
+        }
     }
 
     pub(crate) fn source(&self) -> SocketAddr {
@@ -75,10 +72,6 @@ impl Translation {
     pub(crate) fn translates(&self) -> bool {
         !self.reply.is_reverse_of(&self.original)
     }
-}
-
-fn octets(ip: IpAddr) -> [u8; 16] {
-    bits(ip).to_be_bytes()
 }
 
 fn address(octets: [u8; 16]) -> IpAddr {

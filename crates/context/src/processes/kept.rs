@@ -2,16 +2,17 @@
 //! others those that nobody has asked for the longest.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::hint::black_box;
+use std::hash::BuildHasher;
 use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connections::{Owner, Process, ProcessKey};
+use connections::{Annotation, Owner, Process, ProcessKey};
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
-use crate::batch::Batch;
+use super::state::key_of;
+use crate::batch::{Question, fetch_each, find_each, number_each};
 
 /// At the limit, one of so many leaves, so that looking for the oldest is paid for by many that come.
 const SHARE_EVICTED: usize = 16;
@@ -138,7 +139,8 @@ fn cost_bytes(process: &Process) -> usize {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Kept {
-    entries: HashMap<ProcessKey, Entry, RandomState>,
+    entries: HashTable<(ProcessKey, Entry)>,
+    hasher: RandomState,
     limit: usize,
     bytes_limit: usize,
     bytes: usize,
@@ -149,7 +151,8 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn new(limit: usize, bytes_limit: usize) -> Self {
         Self {
-            entries: HashMap::default(),
+            entries: HashTable::new(),
+            hasher: RandomState::default(),
             limit: limit.max(1),
             bytes_limit,
             bytes: 0,
@@ -160,20 +163,23 @@ impl Kept {
 
     /// The facts of a process as completed with what an owner says, when they are true: the common case.
     pub(super) fn completed(&self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
-        self.use_completed(self.entries.get(&key)?, seen, now)
+        self.use_completed(self.get(key)?, seen, now)
     }
 
-    /// The same for several. Reads at first what is read of all of them: the processor waits for the memory of many at a time
-    /// where nothing has to be decided between.
-    pub(super) fn completed_each(
-        &self,
-        asked: impl Iterator<Item = (ProcessKey, Seen)>,
-        now: Instant,
-    ) -> Batch<Option<Arc<Process>>> {
-        let entries: Batch<_> = asked.map(|(key, seen)| (self.entries.get(&key), seen)).collect();
-        let facts = entries.iter().filter_map(|(entry, _)| entry.as_ref()?.facts.as_ref());
-        black_box(facts.fold(0, |seen, facts| seen ^ Arc::strong_count(facts)));
-        entries.into_iter().map(|(entry, seen)| self.use_completed(entry?, seen, now)).collect()
+    /// The same for the owners of a batch of connections. Reads at first what is read of all of them.
+    pub(super) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation], now: Instant) {
+        let hashes = number_each(questions, |question| {
+            question.connection.owner.as_ref().map_or(0, |owner| self.hash(&key_of(owner)))
+        });
+        let first = find_each(&hashes[..questions.len()], |hash| self.entries.find(*hash, |_| true));
+        fetch_each(&first, |(_, entry)| Some(entry.used.get() ^ u64::from(entry.ended)));
+        fetch_each(&first, |(_, entry)| entry.facts.as_ref().map(Arc::strong_count));
+        for ((question, first), known) in questions.iter().zip(first).zip(known) {
+            let Some(((is, entry), owner)) = first.zip(question.connection.owner.as_ref()) else { continue };
+            let key = key_of(owner);
+            let entry = if *is == key { Some(entry) } else { self.get(key) };
+            known.process = entry.and_then(|entry| self.use_completed(entry, Seen::of(owner), now));
+        }
     }
 
     fn use_completed(&self, entry: &Entry, seen: Seen, now: Instant) -> Option<Arc<Process>> {
@@ -187,13 +193,14 @@ impl Kept {
     }
 
     pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.find(self.hash(&key), |(known, _)| *known == key).map(|(_, entry)| entry)
     }
 
     /// Changes what is remembered of a process, if something is.
     pub(super) fn change<T>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let used = self.next_use();
-        let entry = self.entries.get_mut(&key)?;
+        let hash = self.hash(&key);
+        let (_, entry) = self.entries.find_mut(hash, |(known, _)| *known == key)?;
         entry.used.set(used);
         let changed = change(entry);
         let cost_bytes = entry.current_cost_bytes();
@@ -207,17 +214,20 @@ impl Kept {
 
     /// Changes what is remembered of a process, from now on if nothing was.
     pub(super) fn make<T: Default>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> T {
-        if !self.entries.contains_key(&key) {
+        if self.get(key).is_none() {
             if self.entries.len() >= self.limit {
                 self.evict();
             }
-            self.entries.insert(key, Entry::default());
+            let Self { entries, hasher, .. } = self;
+            entries.insert_unique(hasher.hash_one(key), (key, Entry::default()), |(key, _)| {
+                hasher.hash_one(key)
+            });
         }
         self.change(key, change).unwrap_or_default()
     }
 
     pub(super) fn forget_all_completed(&mut self) {
-        for entry in self.entries.values_mut() {
+        for (_, entry) in &mut self.entries {
             entry.forget_completed();
             let cost_bytes = entry.current_cost_bytes();
             self.bytes = self.bytes - entry.cost_bytes + cost_bytes;
@@ -233,13 +243,18 @@ impl Kept {
             all.select_nth_unstable(leaving);
         }
         for (.., key) in &all[..leaving] {
-            self.bytes -= self.entries.remove(key).map_or(0, |entry| entry.cost_bytes);
+            let found = self.entries.find_entry(self.hasher.hash_one(key), |(known, _)| known == key);
+            self.bytes -= found.map_or(0, |found| found.remove().0.1.cost_bytes);
             self.evicted += 1;
         }
     }
 
+    fn hash(&self, key: &ProcessKey) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ProcessKey, &Entry)> {
-        self.entries.iter()
+        self.entries.iter().map(|(key, entry)| (key, entry))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use crate::batch::Found;
 use crate::by_use::{ByUse, Place};
 
 /// Answers by key: those that there is nothing included.
@@ -34,6 +35,20 @@ impl<K: Copy + Eq + Hash, V: Copy> Remembered<K, V> {
         self.kept.get(key)
     }
 
+    /// Where the answers to a batch may be, for [`is_at`](Self::is_at). Does not read what stands there.
+    pub(super) fn first_each(&self, keys: &[K]) -> Found<&Place<K, Answer<V>>> {
+        self.kept.first_each(keys, |key| *key)
+    }
+
+    /// Where the answer is, when it is known where it may be.
+    pub(super) fn is_at<'a>(
+        &'a self,
+        first: &'a Place<K, Answer<V>>,
+        key: &K,
+    ) -> Option<&'a Place<K, Answer<V>>> {
+        self.kept.is_at(first, key)
+    }
+
     /// What was learnt then or earlier is too old; `None` when nothing can be.
     pub(super) fn oldest(&self, now: Instant) -> Option<Instant> {
         now.checked_sub(self.time_to_live)
@@ -45,8 +60,15 @@ impl<K: Copy + Eq + Hash, V: Copy> Remembered<K, V> {
         place: &'a Place<K, Answer<V>>,
         oldest: Option<Instant>,
     ) -> Option<&'a V> {
-        place.value().filter(|answer| Some(answer.learnt) > oldest)?;
+        if !self.is_fresh(place, oldest) {
+            return None;
+        }
         self.kept.used(place).map(|answer| &answer.value)
+    }
+
+    /// True where the answer at this place was not learnt too long ago.
+    pub(super) fn is_fresh(&self, place: &Place<K, Answer<V>>, oldest: Option<Instant>) -> bool {
+        place.value().is_some_and(|answer| Some(answer.learnt) > oldest)
     }
 
     /// Remembers the answer; true where another one was forgotten for it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use connections::Nat;
 
 use super::*;
+use crate::address_bits::bits;
 
 const NETNS: u32 = 7;
 const HOME: u32 = 1;
@@ -15,14 +16,25 @@ fn end(host: u32, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + host)), port)
 }
 
+/// The way from one end to the other.
+fn between(source: SocketAddr, destination: SocketAddr) -> Way {
+    let octets = |end: SocketAddr| bits(end.ip()).to_be_bytes();
+    Way {
+        source: octets(source),
+        destination: octets(destination),
+        source_port: source.port(),
+        destination_port: destination.port(),
+    }
+}
+
 /// A client's connection to host 1, which is host `real` in truth.
 fn translation(client: u32, real: u32) -> Translation {
     let port = u16::try_from(client % 50_000).unwrap() + 1;
     Translation {
         protocol: Protocol::Tcp,
         zone: 0,
-        original: Way::between(end(client, port), end(1, 80)),
-        reply: Way::between(end(real, 8080), end(client, port)),
+        original: between(end(client, port), end(1, 80)),
+        reply: between(end(real, 8080), end(client, port)),
     }
 }
 
@@ -54,8 +66,8 @@ fn several_are_found_as_each_is_alone() {
     [5, 6].into_iter().for_each(|client| table.begin(NETNS, &translation(client, client + 100), 1, 1));
     let all = [5, 7, 6].map(|client| asked(client, 1, 2));
     let mut hosts = Vec::new();
-    let ways = all.iter().map(|asked| (asked.protocol, asked.way));
-    table.find_each(ways, |number| all[number], |number, answer| hosts.push((number, answer.nat.remote)));
+    let told = |number, answer: Translated| hosts.push((number, answer.nat.remote));
+    table.find_each(&all, |asked| (asked.protocol, asked.way), |asked| *asked, told);
     assert_eq!(hosts, [(0, end(105, 8080)), (2, end(106, 8080))]);
 }
 
