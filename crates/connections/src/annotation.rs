@@ -12,22 +12,23 @@ use crate::direction::Direction;
 use crate::owner::{Owner, padded_text};
 use crate::process::Process;
 use crate::rollup::RollUp;
+use crate::shared::Shared;
 
 /// What is known about one connection. A fact that is missing is not known, and never guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Annotation {
+pub struct Annotation<'a> {
     /// The process that owns it.
-    pub process: Option<Arc<Process>>,
+    pub process: Option<Shared<'a, Process>>,
     /// How addresses are translated on their way.
     pub nat: Option<Nat>,
     /// Names of the remote end, as DNS answers on this host gave them: those that the process of the connection asked for
     /// first, and of these, and of the others, the last asked for first. Absent where there are none: an empty list would be
     /// counted in and out by all that have none.
-    pub names: Option<Arc<[Arc<str>]>>,
+    pub names: Option<Shared<'a, [Arc<str>]>>,
     /// The way to the remote end.
     pub route: Option<Route>,
     /// The other end, where that is on this host too and was found.
-    pub other_end: Option<OtherEnd>,
+    pub other_end: Option<OtherEnd<'a>>,
     /// Both ends are known to be on this host: its addresses say so, or the other end was found.
     pub intra_host: bool,
 }
@@ -90,11 +91,11 @@ impl fmt::Debug for InterfaceName {
 
 /// The other end of a connection, on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherEnd {
+pub struct OtherEnd<'a> {
     /// Inode number of its network namespace.
     pub netns: u32,
     /// Its owner.
-    pub owner: Option<Arc<Owner>>,
+    pub owner: Option<Shared<'a, Owner>>,
     /// Its direction, as far as it is known.
     pub direction: Direction,
 }
@@ -112,10 +113,10 @@ pub struct End {
 /// remember, within a time that is bounded for all questions together.
 pub trait Annotate {
     /// What is known of each, in the same order.
-    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation>;
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation<'_>>;
 
     /// What is known of connections that are told together, as far as they have it in common.
-    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation;
+    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation<'_>;
 
     /// The process of an owner.
     fn process(&self, owner: &Owner) -> Option<Arc<Process>>;
@@ -123,11 +124,11 @@ pub trait Annotate {
 
 /// Nobody: nothing is known.
 impl Annotate for () {
-    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation<'_>> {
         connections.map(|_| Annotation::default()).collect()
     }
 
-    fn annotate_roll_up(&self, _: &RollUp) -> Annotation {
+    fn annotate_roll_up(&self, _: &RollUp) -> Annotation<'_> {
         Annotation::default()
     }
 

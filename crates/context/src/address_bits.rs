@@ -1,6 +1,6 @@
 //! Addresses as keys: as a number, which is smaller, hashed and compared faster than an address of either family.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The upper bits of an IPv4 address that is mapped into IPv6.
 const MAPPED: u128 = 0xffff << 32;
@@ -25,7 +25,10 @@ pub(crate) fn is_loopback(bits: u128) -> bool {
 
 /// The address with these bits; a mapped one is IPv4.
 pub(crate) fn address(bits: u128) -> IpAddr {
-    Ipv6Addr::from_bits(bits).to_canonical()
+    match u32::try_from(bits ^ MAPPED) {
+        Ok(v4) => Ipv4Addr::from_bits(v4).into(),
+        Err(_) => Ipv6Addr::from_bits(bits).into(),
+    }
 }
 
 #[cfg(test)]

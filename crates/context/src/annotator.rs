@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use connections::{
@@ -16,6 +17,7 @@ use connections::{
 
 use crate::batch::{AT_ONCE, Question};
 use crate::ends::{EndCounts, EndLimits, Ends};
+use crate::lent::Lender;
 use crate::names::{DnsLimits, Lookups, Names, NamesCounts};
 use crate::namespaces::Namespaces;
 use crate::nat::{NatCounts, NatLimits, Translations};
@@ -48,6 +50,8 @@ pub struct Context {
     names: Option<Arc<Names>>,
     routes: Option<Routes>,
     ends: Ends,
+    /// The number of the next answer.
+    answers: AtomicU32,
     /// Why translations are not known at all.
     no_nat: Option<String>,
 }
@@ -95,6 +99,7 @@ impl Context {
             names,
             routes: routes.map(|limits| Routes::new(limits, Arc::clone(namespaces))),
             ends: Ends::new(ends),
+            answers: AtomicU32::new(1),
             no_nat,
         };
         (context, lookups)
@@ -119,7 +124,16 @@ impl Context {
     /// Who answers the questions of one answer: it waits for at most 50 ms in all for what is not remembered.
     #[must_use]
     pub fn annotator(&self) -> Annotator<'_> {
-        Annotator { context: self, patience: Cell::new(PATIENCE), has_caught_up: Cell::new(false) }
+        // 0 is none; after it the numbers begin anew.
+        let answer = self.answers.fetch_add(1, Ordering::Relaxed).max(1);
+        Annotator {
+            context: self,
+            patience: Cell::new(PATIENCE),
+            has_caught_up: Cell::new(false),
+            processes: Lender::new(answer),
+            names: Lender::new(answer),
+            owners: Lender::new(answer),
+        }
     }
 
     /// Processes, unless they are off.
@@ -179,6 +193,10 @@ pub struct Annotator<'a> {
     patience: Cell<Duration>,
     /// Translations of all that an answer tells were taken in: it tells nothing that ended after it was asked for.
     has_caught_up: Cell<bool>,
+    /// What the answer has of what is remembered.
+    processes: Lender<Process>,
+    names: Lender<[Arc<str>]>,
+    owners: Lender<Owner>,
 }
 
 impl Annotator<'_> {
@@ -191,14 +209,14 @@ impl Annotator<'_> {
     }
 
     /// As many connections as are looked for at once, each with the place for what is known.
-    fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+    fn fill<'k>(&'k self, questions: &[Question<'_>], known: &mut [Annotation<'k>]) {
         let by_own = self.fill_at_once(questions, known);
         // These may wait, and nothing is locked but what they wait for.
         if let Some(processes) = &self.context.processes {
-            self.patiently(|deadline| processes.look(deadline).fill(questions, known));
+            self.patiently(|deadline| processes.look(deadline).fill(questions, known, &self.processes));
         }
         if let Some(routes) = &self.context.routes {
-            let to = |number: usize, connection: &Connection, known: &Annotation| {
+            let to = |number: usize, connection: &Connection, known: &Annotation<'_>| {
                 let here = known.nat.as_ref().filter(|_| by_own[number]);
                 destination(connection.tuple.remote, connection.direction, here)
             };
@@ -208,10 +226,14 @@ impl Annotator<'_> {
 
     /// What is known without waiting: names, translation and other end; and of each whether its own namespace translates it.
     /// Each part is locked once for all.
-    fn fill_at_once(&self, questions: &[Question<'_>], known: &mut [Annotation]) -> [bool; AT_ONCE] {
+    fn fill_at_once<'k>(
+        &'k self,
+        questions: &[Question<'_>],
+        known: &mut [Annotation<'k>],
+    ) -> [bool; AT_ONCE] {
         let Context { nat, names, ends, .. } = self.context;
         if let Some(names) = names {
-            names.look().fill(questions, known);
+            names.look().fill(questions, known, &self.names);
         }
         let mut by_own = [false; AT_ONCE];
         if let Some(nat) = nat {
@@ -223,13 +245,13 @@ impl Annotator<'_> {
                 (known[number].nat, by_own[number]) = (Some(translated.nat), translated.by_own);
             });
         }
-        ends.fill(questions, known);
+        ends.fill(questions, known, |owner| self.owners.lend(owner));
         by_own
     }
 }
 
 impl Annotate for Annotator<'_> {
-    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+    fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation<'_>> {
         let questions: Vec<Question<'_>> = connections.map(Question::of).collect();
         let mut known: Vec<_> = questions.iter().map(|_| Annotation::default()).collect();
         for (questions, known) in questions.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
@@ -238,9 +260,9 @@ impl Annotate for Annotator<'_> {
         known
     }
 
-    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation {
+    fn annotate_roll_up(&self, rollup: &RollUp) -> Annotation<'_> {
         let mut known = Annotation {
-            process: rollup.owner.and_then(|owner| self.process(&owner)),
+            process: rollup.owner.and_then(|owner| self.process(&owner)).map(Into::into),
             ..Annotation::default()
         };
         let Some((common, (local, remote))) =
@@ -251,7 +273,8 @@ impl Annotate for Annotator<'_> {
         let tuple = Tuple { protocol: rollup.key.protocol, netns: common.netns, local, remote };
         known.intra_host = tuple.stays_inside();
         if let Some(names) = &self.context.names {
-            known.names = names.look().of(remote.ip(), rollup.owner.map_or(0, |owner| owner.pid));
+            known.names =
+                names.look().of(remote.ip(), rollup.owner.map_or(0, |owner| owner.pid)).map(Into::into);
         }
         if let Some(routes) = &self.context.routes {
             known.route = self.patiently(|deadline| routes.look(deadline).of(common.netns, local, remote));

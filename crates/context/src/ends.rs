@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use connections::{Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Tuple};
+use connections::{
+    Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Owner, Shared, Tuple,
+};
 
 use crate::batch::{AT_ONCE, Question, fetch_each, find_each};
+use crate::lent::Lendable;
 use lifetime::Lifetime;
 use names::{NONE, Place, opposite};
 use table::{By, Known, Table};
@@ -50,9 +53,9 @@ pub struct EndCounts {
 
 /// What is known of the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Found {
+pub struct Found<'a> {
     /// The other end; absent also where it could be one of several that are not of one process in one namespace.
-    pub other_end: Option<OtherEnd>,
+    pub other_end: Option<OtherEnd<'a>>,
     /// The other end is on this host: addresses say so, or one or several were found.
     pub intra_host: bool,
 }
@@ -90,12 +93,12 @@ impl Ends {
     /// What is known of the other end of each, in the same order. With a translation the other end is also looked for by
     /// the translated addresses.
     #[must_use]
-    pub fn find(&self, asked: &[(&Connection, Option<Nat>)]) -> Vec<Found> {
+    pub fn find(&self, asked: &[(&Connection, Option<Nat>)]) -> Vec<Found<'static>> {
         let questions: Vec<_> = asked.iter().map(|(connection, _)| Question::of(connection)).collect();
         let with = |nat: &Option<Nat>| Annotation { nat: *nat, ..Annotation::default() };
         let mut known: Vec<_> = asked.iter().map(|(_, nat)| with(nat)).collect();
         for (questions, known) in questions.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
-            self.fill(questions, known);
+            self.fill(questions, known, |owner| Arc::clone(owner.shared()).into());
         }
         let found = |known| {
             let Annotation { other_end, intra_host, .. } = known;
@@ -105,15 +108,20 @@ impl Ends {
     }
 
     /// The same for a batch of which the translations are filled in.
-    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+    pub(crate) fn fill<'a>(
+        &self,
+        questions: &[Question<'_>],
+        known: &mut [Annotation<'a>],
+        lend: impl Fn(&Lendable<Owner>) -> Shared<'a, Owner>,
+    ) {
         while self.noting.load(Ordering::Relaxed) > 0 {
             thread::yield_now();
         }
         let table = self.table();
         let others = table.prepare(questions);
         for ((question, known), other) in questions.iter().zip(known).zip(others) {
-            let Found { other_end, intra_host } = table.find(question, known.nat.as_ref(), other);
-            (known.other_end, known.intra_host) = (other_end, intra_host);
+            let found = table.find(question, known.nat.as_ref(), other, &lend);
+            (known.other_end, known.intra_host) = (found.other_end, found.intra_host);
         }
     }
 
@@ -159,7 +167,7 @@ impl Table {
         });
         let first = find_each(&places, |place| self.known(*(*place)?));
         fetch_each(&first, |known| Some(known.id ^ u64::from(known.netns)));
-        fetch_each(&first, |known| self.owners.get(known.owner).map(Arc::strong_count));
+        fetch_each(&first, |known| self.owners.get(known.owner).map(Lendable::fetch));
         others.iter_mut().zip(first).for_each(|(other, first)| other.first = first);
         others
     }
@@ -180,7 +188,13 @@ impl Table {
         self.alike(By::Tuple, name).chain(self.alike(By::TupleOfNamed, named))
     }
 
-    fn find(&self, question: &Question<'_>, nat: Option<&Nat>, other: OfOther<'_>) -> Found {
+    fn find<'a>(
+        &self,
+        question: &Question<'_>,
+        nat: Option<&Nat>,
+        other: OfOther<'_>,
+        lend: &impl Fn(&Lendable<Owner>) -> Shared<'a, Owner>,
+    ) -> Found<'a> {
         let connection = question.connection;
         let tuple = &connection.tuple;
         let inside = tuple.stays_inside();
@@ -205,7 +219,7 @@ impl Table {
             intra_host: inside || candidates.first.is_some() || nat.is_some_and(here),
             other_end: candidates.first.filter(|chosen| !chosen.contradicted).map(|chosen| OtherEnd {
                 netns: chosen.known.netns,
-                owner: self.owners.get(chosen.known.owner).map(Arc::clone),
+                owner: self.owners.get(chosen.known.owner).map(lend),
                 direction: chosen.direction.unwrap_or(Direction::Unknown),
             }),
         }

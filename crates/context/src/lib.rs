@@ -10,6 +10,7 @@ mod by_use;
 mod cgroups;
 mod containers;
 mod ends;
+mod lent;
 mod names;
 mod namespaces;
 mod nat;

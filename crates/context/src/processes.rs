@@ -23,6 +23,7 @@ use connections::{Annotation, Owner, Process, ProcessEvent};
 use crate::batch::Question;
 
 use crate::cgroups::has_v1;
+use crate::lent::Lender;
 use crate::proc::{self, read_at_most};
 pub use scrub::Scrub;
 
@@ -184,8 +185,10 @@ impl Processes {
     pub fn each(&self, mut callback: impl FnMut(&Process, bool)) {
         let all: Vec<_> = {
             let state = self.shared.lock();
-            let all =
-                state.kept.iter().map(|(key, entry)| (*key, entry.facts.clone(), entry.made_by, entry.ended));
+            let all = state.kept.iter().map(|(key, entry)| {
+                let facts = entry.facts.as_ref().map(|facts| Arc::clone(facts.shared()));
+                (*key, facts, entry.made_by, entry.ended)
+            });
             all.collect()
         };
         for (key, known, made_by, ended) in all {
@@ -223,12 +226,19 @@ impl<'a> Looking<'a> {
     }
 
     /// The same for the owners of a batch of connections: with one lock for as many as are remembered.
-    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+    pub(crate) fn fill<'k>(
+        &self,
+        questions: &[Question<'_>],
+        known: &mut [Annotation<'k>],
+        lender: &'k Lender<Process>,
+    ) {
         let mut state = self.shared.lock();
-        state.kept.fill(questions, known, self.now);
+        state.kept.fill(questions, known, lender, self.now);
         for (question, known) in questions.iter().zip(known) {
             if let (Some(owner), None) = (&question.connection.owner, &known.process) {
-                (state, known.process) = self.find(state, owner);
+                let process;
+                (state, process) = self.find(state, owner);
+                known.process = process.map(Into::into);
             }
         }
     }

@@ -188,8 +188,8 @@ impl Looking<'_> {
     pub(crate) fn fill(
         &self,
         questions: &[Question<'_>],
-        known: &mut [Annotation],
-        destination: impl Fn(usize, &Connection, &Annotation) -> SocketAddr,
+        known: &mut [Annotation<'_>],
+        destination: impl Fn(usize, &Connection, &Annotation<'_>) -> SocketAddr,
     ) {
         let (mut keys, mut unknown) = ([Key::NOWHERE; AT_ONCE], [false; AT_ONCE]);
         for (number, (question, known)) in questions.iter().zip(&*known).enumerate() {

@@ -237,7 +237,8 @@ fn routes(context: &Context) {
     let end = |number: u32| SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 1));
     for number in 1..=u32::try_from(limit * 5 / 4).expect("it is small") {
         let asked = router::connection(MADE_UP, Protocol::Tcp, end(0), end(number));
-        let known = connections::Annotate::annotate(&context.annotator(), &mut std::iter::once(&asked));
+        let annotator = context.annotator();
+        let known = connections::Annotate::annotate(&annotator, &mut std::iter::once(&asked));
         assert!(known[0].route.is_some());
     }
     let counts = context.counts().routes.expect("they are on");

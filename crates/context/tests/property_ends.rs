@@ -4,6 +4,7 @@
 mod fixtures;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use connections::{Connection, ConnectionId, Direction, End, GlobalId, KernelTime, Nat, Protocol};
 use context::{EndLimits, Ends, Found};
@@ -41,7 +42,7 @@ impl Model {
         }
     }
 
-    fn find(&self, asking: &Connection, nat: Option<&Nat>) -> Found {
+    fn find(&self, asking: &Connection, nat: Option<&Nat>) -> Found<'static> {
         let others: Vec<_> = self.ends.iter().map(|end| &end.connection).collect();
         let others = others.into_iter().filter(|other| other.id != asking.id);
         let (tells, others): (Vec<&Connection>, Vec<&Connection>) =
@@ -64,7 +65,7 @@ impl Model {
         let direction = if agreed { directions.first().copied() } else { None };
         let other_end = candidates.first().filter(|_| all_alike).map(|end| connections::OtherEnd {
             netns: end.tuple.netns,
-            owner: end.owner.map(Into::into),
+            owner: end.owner.map(|owner| Arc::new(owner).into()),
             direction: direction.unwrap_or(Direction::Unknown),
         });
         Found { other_end, intra_host }

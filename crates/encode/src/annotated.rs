@@ -38,7 +38,7 @@ impl AsRef<Unpacked> for Unpacked {
 pub(crate) struct Annotated<'a, I: Iterator> {
     records: I,
     context: &'a dyn Annotate,
-    batch: Zip<IntoIter<I::Item>, IntoIter<Annotation>>,
+    batch: Zip<IntoIter<I::Item>, IntoIter<Annotation<'a>>>,
 }
 
 /// Annotates these records, or what has one.
@@ -49,11 +49,11 @@ where
     Annotated { records, context, batch: Vec::new().into_iter().zip(Vec::new()) }
 }
 
-impl<I: Iterator> Iterator for Annotated<'_, I>
+impl<'a, I: Iterator> Iterator for Annotated<'a, I>
 where
     I::Item: AsRef<Unpacked>,
 {
-    type Item = (I::Item, Annotation);
+    type Item = (I::Item, Annotation<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(next) = self.batch.next() {
@@ -71,7 +71,7 @@ where
             }
             Unpacked::Several(_, rollup, None) => self.context.annotate_roll_up(rollup),
         };
-        let annotations: Vec<Annotation> = records.iter().map(annotate).collect();
+        let annotations: Vec<Annotation<'a>> = records.iter().map(annotate).collect();
         self.batch = records.into_iter().zip(annotations);
         self.batch.next()
     }
@@ -90,7 +90,7 @@ impl Unpacked {
 /// Of what is known of the first of several, what holds for all of them. They share both addresses and the port of the
 /// service, and no more: a translation of the service may lead each of them to another place, and at it several processes
 /// may answer; and behind the address of a caller there may be many.
-fn in_common(of_first: Annotation, first: &Connection) -> Annotation {
+fn in_common<'a>(of_first: Annotation<'a>, first: &Connection) -> Annotation<'a> {
     let Annotation { process, nat, names, route, other_end, intra_host } = of_first;
     let remote = first.tuple.remote;
     let goes_there = match first.direction {
@@ -118,7 +118,7 @@ mod tests {
 
     use connections::{
         Command, ConnectionId, Counters, Facts, Interface, InterfaceName, KernelTime, Owner, OwnerSource,
-        Process, Protocol, Route, State, TcpFacts, Tuple,
+        Process, Protocol, Route, Shared, State, TcpFacts, Tuple,
     };
 
     use super::*;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     impl Annotate for Ports {
-        fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation> {
+        fn annotate(&self, connections: &mut dyn Iterator<Item = &Connection>) -> Vec<Annotation<'_>> {
             let known = |connection: &Connection| Annotation {
                 nat: Some(Nat { local: end(connection.tuple.local.port()), remote: end(443) }),
                 other_end: Some(OtherEnd { netns: 1, owner: None, direction: Direction::Unknown }),
@@ -142,7 +142,7 @@ mod tests {
             known
         }
 
-        fn annotate_roll_up(&self, _: &RollUp) -> Annotation {
+        fn annotate_roll_up(&self, _: &RollUp) -> Annotation<'_> {
             Annotation { intra_host: true, ..Annotation::default() }
         }
 
@@ -217,16 +217,16 @@ mod tests {
     }
 
     /// What several have in common of which the first has this translation, and everything else that there is.
-    fn several_with(direction: Direction, nat: Option<Nat>) -> Annotation {
+    fn several_with(direction: Direction, nat: Option<Nat>) -> Annotation<'static> {
         let interface = Interface {
             index: 2,
             name: InterfaceName::of(b"eth0").expect("it is short"),
             hardware_address: None,
         };
-        let owner = Some(Arc::new(owner()));
+        let owner = Some(Arc::new(owner()).into());
         let of_first = Annotation {
             nat,
-            names: Some([Arc::from("a.example")].into()),
+            names: Some(Shared::Counted([Arc::from("a.example")].into())),
             route: Some(Route { gateway: None, interface }),
             other_end: Some(OtherEnd { netns: 1, owner, direction: Direction::Unknown }),
             intra_host: true,

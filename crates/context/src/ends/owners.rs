@@ -7,6 +7,8 @@ use connections::Owner;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::lent::Lendable;
+
 /// The place of no owner.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -21,7 +23,7 @@ pub(super) struct Owners {
 
 #[derive(Debug)]
 struct Place {
-    owner: Arc<Owner>,
+    owner: Lendable<Owner>,
     ends: u32,
 }
 
@@ -30,7 +32,7 @@ impl Owners {
     pub(super) fn take(&mut self, owner: Option<Owner>) -> u32 {
         let Some(owner) = owner else { return NOBODY };
         let hash = self.hasher.hash_one(owner);
-        let is_it = |place: &u32| self.get(*place).is_some_and(|known| **known == owner);
+        let is_it = |place: &u32| self.get(*place).is_some_and(|known| **known.shared() == owner);
         if let Some(place) = self.index.find(hash, is_it).copied() {
             if let Some(Some(known)) = self.places.get_mut(index(place)) {
                 known.ends = known.ends.saturating_add(1);
@@ -40,7 +42,7 @@ impl Owners {
         let Some(place) = self.free.pop().or_else(|| u32::try_from(self.places.len()).ok()) else {
             return NOBODY;
         };
-        let new = Some(Place { owner: Arc::new(owner), ends: 1 });
+        let new = Some(Place { owner: Arc::new(owner).into(), ends: 1 });
         match self.places.get_mut(index(place)) {
             Some(free) => *free = new,
             None => self.places.push(new),
@@ -68,13 +70,14 @@ impl Owners {
     }
 
     /// The owner at this place.
-    pub(super) fn get(&self, place: u32) -> Option<&Arc<Owner>> {
+    pub(super) fn get(&self, place: u32) -> Option<&Lendable<Owner>> {
         self.places.get(index(place))?.as_ref().map(|place| &place.owner)
     }
 
     /// True where the owners at these places are one process, whatever of its tasks was seen, or nobody both times.
     pub(super) fn same_process(&self, one: u32, other: u32) -> bool {
-        let process = |place| self.get(place).map(|owner| (owner.pid, owner.started_at_boot_ns));
+        let process =
+            |place| self.get(place).map(|owner| (owner.shared().pid, owner.shared().started_at_boot_ns));
         one == other || process(one) == process(other)
     }
 
@@ -87,7 +90,7 @@ impl Owners {
 
 fn hash_at(places: &[Option<Place>], hasher: &RandomState, place: u32) -> u64 {
     let owner = places.get(index(place)).and_then(|place| place.as_ref());
-    owner.map_or(0, |place| hasher.hash_one(*place.owner))
+    owner.map_or(0, |place| hasher.hash_one(**place.owner.shared()))
 }
 
 fn index(place: u32) -> usize {
@@ -120,9 +123,9 @@ mod tests {
         let (one, again) = (owners.take(owner(1, 1)), owners.take(owner(1, 1)));
         assert_eq!((one, owners.len()), (again, 1));
         owners.give_back(one);
-        assert_eq!(owners.get(again).map(|owner| owner.pid), Some(1));
+        assert_eq!(owners.get(again).map(|owner| owner.shared().pid), Some(1));
         owners.give_back(again);
-        assert_eq!((owners.get(one), owners.len()), (None, 0));
+        assert!(owners.get(one).is_none() && owners.len() == 0);
         assert_eq!((owners.take(owner(2, 2)), owners.places.len()), (one, 1));
     }
 

@@ -12,6 +12,7 @@ use super::moment::Moment;
 use crate::address_bits::{self, bits};
 use crate::batch::{Question, fetch_each};
 use crate::by_use::{ByUse, Place};
+use crate::lent::{Lendable, Lender};
 
 /// Processes that are remembered of each name, those that asked last.
 const ASKERS_MAX: usize = 4;
@@ -92,7 +93,7 @@ type Number = u32;
 /// read no more than this, which is in one line of the cache with the address.
 #[derive(Debug)]
 struct Entry {
-    names: Arc<[Arc<str>]>,
+    names: Lendable<[Arc<str>]>,
     facts: Box<[Facts]>,
 }
 
@@ -145,7 +146,7 @@ impl Names {
     pub fn each(&self, now: KernelTime, mut tell: impl FnMut(IpAddr, KnownName<'_>)) {
         let now = Moment::of(now);
         for (address, entry) in self.look().0.addresses.iter() {
-            for (name, facts) in entry.names.iter().zip(&entry.facts) {
+            for (name, facts) in entry.names.shared().iter().zip(&entry.facts) {
                 let askers = facts.askers.iter().map(|(pid, _)| *pid).filter(|pid| *pid != 0);
                 let known = KnownName {
                     name,
@@ -167,19 +168,25 @@ impl Look<'_> {
     /// The address counts as used. Takes about 20 ns, and allocates only where the order is not that of the last look-ups.
     #[must_use]
     pub fn of(&self, address: IpAddr, pid: u32) -> Option<Arc<[Arc<str>]>> {
-        self.0.names_at(self.0.addresses.get(&bits(address))?, pid)
+        let entry = self.0.addresses.used(self.0.addresses.get(&bits(address))?)?;
+        Some(entry.ordered_for(pid, self.0.last).unwrap_or_else(|| Arc::clone(entry.names.shared())))
     }
 
     /// [`of`](Self::of) for the remote ends of a batch of connections and the processes that own them.
-    pub(crate) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation]) {
+    pub(crate) fn fill<'k>(
+        &self,
+        questions: &[Question<'_>],
+        known: &mut [Annotation<'k>],
+        lender: &'k Lender<[Arc<str>]>,
+    ) {
         let kept = &*self.0;
         let first = kept.addresses.first_each(questions, |question| question.remote);
         fetch_each(&first, Place::fetch);
-        fetch_each(&first, |place| Some(Arc::strong_count(&place.value()?.names)));
         for ((question, first), known) in questions.iter().zip(first).zip(known) {
             let place = first.and_then(|first| kept.addresses.is_at(first, &question.remote));
-            if let Some(place) = place {
-                known.names = kept.names_at(place, question.pid());
+            if let Some(entry) = place.and_then(|place| kept.addresses.used(place)) {
+                let ordered = entry.ordered_for(question.pid(), kept.last);
+                known.names = Some(ordered.map_or_else(|| lender.lend(&entry.names), Into::into));
             }
         }
     }
@@ -193,12 +200,12 @@ impl Look<'_> {
         let key = bits(address);
         kept.last = kept.last.wrapping_add(1);
         if let Some(entry) = kept.addresses.get_mut(&key) {
-            let before = entry.names.len();
+            let before = entry.names.shared().len();
             kept.counts.names_dropped += entry.add(told, kept.last, kept.names_of_address_max);
-            kept.counts.names = kept.counts.names - before + entry.names.len();
+            kept.counts.names = kept.counts.names - before + entry.names.shared().len();
         } else {
             let entry = Entry::new(told, kept.last);
-            kept.counts.names += entry.names.len();
+            kept.counts.names += entry.names.shared().len();
             kept.addresses.insert(key, entry);
         }
         kept.make_room();
@@ -206,11 +213,6 @@ impl Look<'_> {
 }
 
 impl Kept {
-    /// The names of the address that is there, which counts as used.
-    fn names_at(&self, place: &Place<u128, Entry>, pid: u32) -> Option<Arc<[Arc<str>]>> {
-        self.addresses.used(place).map(|entry| entry.ordered_for(pid, self.last))
-    }
-
     /// Forgets the addresses that were longest not used, but never the last one.
     fn make_room(&mut self) {
         let is_over = |kept: &Self| {
@@ -219,7 +221,7 @@ impl Kept {
         };
         while is_over(self) {
             let Some(entry) = self.addresses.take_oldest() else { return };
-            self.counts.names -= entry.names.len();
+            self.counts.names -= entry.names.shared().len();
             self.counts.addresses_dropped += 1;
         }
     }
@@ -229,9 +231,9 @@ impl Entry {
     fn new(told: &Told<'_>, number: Number) -> Self {
         let facts = Facts::new(told, number);
         match told.canonical {
-            None => Self { names: Arc::new([told.asked.clone()]), facts: Box::new([facts]) },
+            None => Self { names: names([told.asked.clone()]), facts: Box::new([facts]) },
             Some(canonical) => Self {
-                names: Arc::new([told.asked.clone(), canonical.clone()]),
+                names: names([told.asked.clone(), canonical.clone()]),
                 facts: Box::new([facts, facts]),
             },
         }
@@ -245,7 +247,7 @@ impl Entry {
             self.facts[..given].iter_mut().for_each(|facts| facts.again(told, number));
             return 0;
         }
-        let mut all: Vec<_> = self.names.iter().cloned().zip(self.facts.iter().copied()).collect();
+        let mut all: Vec<_> = self.names.shared().iter().cloned().zip(self.facts.iter().copied()).collect();
         // The one that was asked for comes last, and so to the front.
         for name in told.canonical.into_iter().chain([told.asked]) {
             let found = all.iter().position(|(known, _)| **known == **name);
@@ -262,31 +264,35 @@ impl Entry {
             dropped += 1;
         }
         self.facts = all.iter().map(|(_, facts)| *facts).collect();
-        self.names = all.into_iter().map(|(name, _)| name).collect();
+        self.names = names(all.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
         dropped
     }
 
     /// True when these are the names given last already.
     fn begins_with(&self, told: &Told<'_>) -> bool {
         let names = [Some(told.asked), told.canonical];
-        let mut known = self.names.iter();
+        let mut known = self.names.shared().iter();
         names.into_iter().flatten().all(|name| known.next() == Some(name))
     }
 
-    /// `last` is the number of the last answer.
-    fn ordered_for(&self, pid: u32, last: Number) -> Arc<[Arc<str>]> {
+    /// In the order of this process, when that is another one. `last` is the number of the last answer.
+    fn ordered_for(&self, pid: u32, last: Number) -> Option<Arc<[Arc<str>]>> {
         if self.facts.len() == 1 || pid == 0 {
-            return self.names.clone();
+            return None;
         }
         // Who did not ask comes after all who did. Equal ones stay as they are.
         let order = |facts: &Facts| facts.answers_since(pid, last).map_or(u64::MAX, u64::from);
         if self.facts.iter().is_sorted_by_key(order) {
-            return self.names.clone();
+            return None;
         }
-        let mut all: Vec<_> = self.names.iter().zip(&self.facts).collect();
+        let mut all: Vec<_> = self.names.shared().iter().zip(&self.facts).collect();
         all.sort_by_key(|(_, facts)| order(facts));
-        all.into_iter().map(|(name, _)| name.clone()).collect()
+        Some(all.into_iter().map(|(name, _)| name.clone()).collect())
     }
+}
+
+fn names(names: impl Into<Arc<[Arc<str>]>>) -> Lendable<[Arc<str>]> {
+    names.into().into()
 }
 
 impl Facts {

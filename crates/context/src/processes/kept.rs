@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 
 use super::state::key_of;
 use crate::batch::{Question, fetch_each, find_each, number_each};
+use crate::lent::{Lendable, Lender};
 
 /// At the limit, one of so many leaves, so that looking for the oldest is paid for by many that come.
 const SHARE_EVICTED: usize = 16;
@@ -47,7 +48,7 @@ pub(super) struct Placed {
 #[repr(C)]
 pub(super) struct Entry {
     /// What is known; of a process that was made as a copy and not looked at since, what is known of the one it was made of.
-    pub(super) facts: Option<Arc<Process>>,
+    pub(super) facts: Option<Lendable<Process>>,
     /// What `facts` was completed with, unless that may be wrong.
     pub(super) seen: Option<Seen>,
     used: Cell<u64>,
@@ -66,7 +67,7 @@ pub(super) struct Entry {
     /// Its place is looked for in `/proc`.
     pub(super) wants_place: bool,
     /// The same facts completed with something else.
-    pub(super) others: Vec<(Seen, Arc<Process>)>,
+    pub(super) others: Vec<(Seen, Lendable<Process>)>,
     /// The process that made this one, if that was seen.
     pub(super) made_by: Option<u32>,
     pub(super) placed: Option<Box<Placed>>,
@@ -78,7 +79,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The facts have changed: what they were completed with is void.
     pub(super) fn set_facts(&mut self, facts: Arc<Process>) {
-        self.facts = Some(facts);
+        self.facts = Some(facts.into());
         self.forget_completed();
     }
 
@@ -93,7 +94,7 @@ impl Entry {
             self.forget_completed();
         }
         self.true_until = true_until;
-        let former = self.facts.replace(Arc::clone(facts));
+        let former = self.facts.replace(Arc::clone(facts).into());
         let Some((former_seen, former)) = self.seen.replace(seen).zip(former) else { return };
         if self.others.len() >= OTHERS_MAX {
             self.others.remove(0);
@@ -101,7 +102,7 @@ impl Entry {
         self.others.push((former_seen, former));
     }
 
-    fn completed(&self, seen: Seen, now: Instant) -> Option<&Arc<Process>> {
+    fn completed(&self, seen: Seen, now: Instant) -> Option<&Lendable<Process>> {
         if !self.ended && self.true_until.is_some_and(|until| until <= now) {
             return None;
         }
@@ -112,13 +113,13 @@ impl Entry {
     }
 
     fn current_cost_bytes(&self) -> usize {
-        let others = self.others.capacity() * size_of::<(Seen, Arc<Process>)>();
+        let others = self.others.capacity() * size_of::<(Seen, Lendable<Process>)>();
         let all = self.facts.iter().chain(self.others.iter().map(|(_, facts)| facts));
         let placed = self.placed.as_ref().map_or(0, |placed| {
             let texts = placed.unit.iter().chain(&placed.pod);
             allocated(size_of::<Placed>()) + texts.map(|text| allocated(16 + text.len())).sum::<usize>()
         });
-        PLACE_BYTES + others + placed + all.map(|facts| cost_bytes(facts)).sum::<usize>()
+        PLACE_BYTES + others + placed + all.map(|facts| cost_bytes(facts.shared())).sum::<usize>()
     }
 }
 
@@ -163,28 +164,36 @@ impl Kept {
 
     /// The facts of a process as completed with what an owner says, when they are true: the common case.
     pub(super) fn completed(&self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
-        self.use_completed(self.get(key)?, seen, now)
+        self.use_completed(self.get(key)?, seen, now).map(|process| Arc::clone(process.shared()))
     }
 
     /// The same for the owners of a batch of connections. Reads at first what is read of all of them.
-    pub(super) fn fill(&self, questions: &[Question<'_>], known: &mut [Annotation], now: Instant) {
+    pub(super) fn fill<'a>(
+        &self,
+        questions: &[Question<'_>],
+        known: &mut [Annotation<'a>],
+        lender: &'a Lender<Process>,
+        now: Instant,
+    ) {
         let hashes = number_each(questions, |question| {
             question.connection.owner.as_ref().map_or(0, |owner| self.hash(&key_of(owner)))
         });
         let first = find_each(&hashes[..questions.len()], |hash| self.entries.find(*hash, |_| true));
-        fetch_each(&first, |(_, entry)| Some(entry.used.get() ^ u64::from(entry.ended)));
-        fetch_each(&first, |(_, entry)| entry.facts.as_ref().map(Arc::strong_count));
+        fetch_each(&first, |(key, entry)| {
+            Some(u64::from(key.pid) ^ entry.used.get() ^ u64::from(entry.ended))
+        });
         for ((question, first), known) in questions.iter().zip(first).zip(known) {
             let Some(((is, entry), owner)) = first.zip(question.connection.owner.as_ref()) else { continue };
             let key = key_of(owner);
             let entry = if *is == key { Some(entry) } else { self.get(key) };
-            known.process = entry.and_then(|entry| self.use_completed(entry, Seen::of(owner), now));
+            let process = entry.and_then(|entry| self.use_completed(entry, Seen::of(owner), now));
+            known.process = process.map(|process| lender.lend(process));
         }
     }
 
-    fn use_completed(&self, entry: &Entry, seen: Seen, now: Instant) -> Option<Arc<Process>> {
+    fn use_completed<'k>(&self, entry: &'k Entry, seen: Seen, now: Instant) -> Option<&'k Lendable<Process>> {
         entry.used.set(self.next_use());
-        entry.completed(seen, now).map(Arc::clone)
+        entry.completed(seen, now)
     }
 
     fn next_use(&self) -> u64 {

@@ -11,7 +11,7 @@ const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 
 impl proto::Connection {
     /// Adds what is known about it.
-    pub(super) fn annotate(&mut self, annotation: &Annotation) {
+    pub(super) fn annotate(&mut self, annotation: &Annotation<'_>) {
         let Annotation { process, nat, names, route, other_end, intra_host } = annotation;
         if let Some((owner, process)) = self.owner.as_mut().zip(process.as_ref()) {
             owner.add(process);

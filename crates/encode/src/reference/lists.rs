@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use connections::{Annotation, Route};
+use connections::{Annotation, Route, Shared};
 use foldhash::quality::RandomState;
 
 use super::proto::{self, DnsEntry};
@@ -63,9 +63,12 @@ impl Lists {
     }
 
     /// Takes note of the names of an address. Of those of several processes the first are told.
-    pub(super) fn name(&mut self, address: IpAddr, annotation: &Annotation) {
+    pub(super) fn name(&mut self, address: IpAddr, annotation: &Annotation<'_>) {
         if let Some(names) = &annotation.names {
-            self.names.entry(address).or_insert_with(|| Arc::clone(names));
+            self.names.entry(address).or_insert_with(|| match names {
+                Shared::Lent(names) => (*names).into(),
+                Shared::Counted(names) => Arc::clone(names),
+            });
         }
     }
 

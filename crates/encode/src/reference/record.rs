@@ -33,7 +33,7 @@ impl<'a> Record<'a> {
     }
 
     /// Adds what is known about it. Which of both ends began follows from the other end where that is known of it alone.
-    pub(super) fn annotate(&mut self, annotation: &Annotation, lists: &mut Lists) {
+    pub(super) fn annotate(&mut self, annotation: &Annotation<'_>, lists: &mut Lists) {
         // Of processes the dialect has their ids and containers.
         let Annotation { process: _, nat, names: _, route, other_end, intra_host } = annotation;
         let Self { key, sums } = self;

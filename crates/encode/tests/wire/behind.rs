@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use connections::{Annotation, Connection, Counters, KernelTime, Nat, Route, State};
+use connections::{Annotation, Connection, Counters, KernelTime, Nat, Route, Shared, State};
 use deltas::{Change, Delta, View};
 use serde_json::{Value, json};
 
@@ -27,11 +27,11 @@ fn of_several_with_one_key_the_context_of_the_first_is_told() {
             route.interface.hardware_address = Some([number; 6]);
         }
         known.nat = known.nat.map(|nat| Nat { remote: ([10, 9, 9, number], 53).into(), ..nat });
-        known.names = Some([Arc::from(format!("{number}.example"))].into());
+        known.names = Some(Shared::Counted([Arc::from(format!("{number}.example"))].into()));
         if let Some(other_end) = &mut known.other_end {
             let container = connections::ContainerId::parse(&format!("{number:064x}"));
             let owner = connections::Owner { container, ..owner("x") };
-            other_end.owner = Some(Arc::new(owner));
+            other_end.owner = Some(Arc::new(owner).into());
         }
         known
     });

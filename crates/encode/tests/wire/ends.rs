@@ -19,16 +19,16 @@ fn end(local: &str, remote: &str, direction: Direction) -> Change {
 }
 
 /// The connections that are told, if this is known of each.
-fn told(changes: Vec<Change>, known: impl Fn(&Connection) -> Annotation) -> Vec<Value> {
+fn told(changes: Vec<Change>, known: impl Fn(&Connection) -> Annotation<'static>) -> Vec<Value> {
     let delta = Delta { changes: changes.into(), ..world::empty_delta() };
     let text = world::written_with(world::reference_json, &delta, &Known(known));
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     json["conns"].as_array().expect("a list").clone()
 }
 
-fn other_end(direction: Direction) -> Annotation {
+fn other_end(direction: Direction) -> Annotation<'static> {
     let container = ContainerId::parse(&"0123456789abcdef".repeat(4));
-    let owner = Some(Arc::new(Owner { container, ..owner("nginx") }));
+    let owner = Some(Arc::new(Owner { container, ..owner("nginx") }).into());
     let other_end = Some(OtherEnd { netns: 2, owner, direction });
     Annotation { other_end, intra_host: true, ..Annotation::default() }
 }
