@@ -23,6 +23,12 @@ pub(crate) fn is_loopback(bits: u128) -> bool {
     bits == 1 || bits >> 24 == MAPPED >> 24 | 127
 }
 
+/// True of a connection between the addresses with these bits when nothing of it leaves its network namespace:
+/// [`connections::Tuple::stays_inside`].
+pub(crate) fn stays_inside(local: u128, remote: u128) -> bool {
+    local == remote && !is_unspecified(remote) || is_loopback(local) && is_loopback(remote)
+}
+
 /// The address with these bits; a mapped one is IPv4.
 pub(crate) fn address(bits: u128) -> IpAddr {
     match u32::try_from(bits ^ MAPPED) {
@@ -33,6 +39,10 @@ pub(crate) fn address(bits: u128) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use connections::{Protocol, Tuple};
+
     use super::*;
 
     #[test]
@@ -51,6 +61,12 @@ mod tests {
             let ip: IpAddr = text.parse().expect("a test address");
             let known = (is_unspecified(bits(ip)), is_loopback(bits(ip)), address(bits(ip)));
             assert_eq!(known, (ip.is_unspecified(), ip.is_loopback(), ip), "{text}");
+        }
+        let ends = ["0.0.0.0", "127.0.0.1", "127.0.0.2", "10.0.0.1", "::1", "::", "fd00::1"];
+        let ends = ends.map(|text| SocketAddr::new(text.parse().expect("a test address"), 1));
+        for (local, remote) in ends.iter().flat_map(|local| ends.map(|remote| (*local, remote))) {
+            let tuple = Tuple::canonical(Protocol::Tcp, 1, local, remote);
+            assert_eq!(stays_inside(bits(local.ip()), bits(remote.ip())), tuple.stays_inside(), "{tuple:?}");
         }
         let mapped: Ipv6Addr = "::ffff:10.0.0.1".parse().expect("a test address");
         assert_eq!(bits(mapped.into()), bits(mapped.to_canonical()), "the same address");

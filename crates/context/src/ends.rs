@@ -17,6 +17,7 @@ use connections::{
     Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Owner, Shared, Tuple,
 };
 
+use crate::address_bits::{bits, is_loopback, stays_inside};
 use crate::batch::{AT_ONCE, Question, fetch_each, find_each};
 use crate::lent::Lendable;
 use lifetime::Lifetime;
@@ -197,7 +198,7 @@ impl Table {
     ) -> Found<'a> {
         let connection = question.connection;
         let tuple = &connection.tuple;
-        let inside = tuple.stays_inside();
+        let inside = stays_inside(question.local, question.remote);
         let mut candidates = Candidates { table: self, of: connection.id, id: None, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
         let by_id = if other.first.is_some() { other.by_id } else { NONE };
@@ -212,8 +213,8 @@ impl Table {
             }
         }
         let here = |nat: &Nat| {
-            let translated = Tuple::canonical(tuple.protocol, tuple.netns, nat.local, nat.remote);
-            translated.remote.ip().is_loopback() || translated.stays_inside()
+            let (local, remote) = (bits(nat.local.ip()), bits(nat.remote.ip()));
+            is_loopback(remote) || stays_inside(local, remote)
         };
         Found {
             intra_host: inside || candidates.first.is_some() || nat.is_some_and(here),
