@@ -137,13 +137,13 @@ impl Ends {
     }
 }
 
-/// By what the other end of a connection is found: by its global id, and by its tuple.
+/// By what the other end of a connection is found at first: by its global id, or by its tuple where it has none.
 #[derive(Clone, Copy)]
 struct OfOther<'a> {
     by_id: u64,
-    /// [`NONE`] where no end has the address of the other one.
+    /// Of one without a global id; [`NONE`] where no end has the address of the other one.
     mirrored: u64,
-    /// The first that may be found by its id, or by its tuple where it has none.
+    /// The first that may be found.
     first: Option<&'a Known>,
 }
 
@@ -152,18 +152,18 @@ impl Table {
     fn prepare(&self, questions: &[Question<'_>]) -> [OfOther<'_>; AT_ONCE] {
         let mut others = [OfOther { by_id: NONE, mirrored: NONE, first: None }; AT_ONCE];
         for (other, question) in others.iter_mut().zip(questions) {
-            let Connection { global_id, direction, tuple, .. } = question.connection;
+            let Connection { global_id, direction, .. } = question.connection;
             other.by_id = self.names.of_global(*global_id, opposite(*direction));
-            let local = Place { address: question.local, port: tuple.local.port() };
-            let remote = Place { address: question.remote, port: tuple.remote.port() };
-            other.mirrored = self.mirrored(tuple, local, remote);
+            // What is found by its id is not looked for by its tuple.
+            if other.by_id == NONE {
+                other.mirrored = self.mirrored_of(question);
+            }
         }
         let places = find_each(&others, |other| match other.by_id {
             NONE => {
                 let named = self.first(By::TupleOfNamed, other.mirrored);
                 named.or_else(|| self.first(By::Tuple, other.mirrored))
             }
-            // What is found by its id is not looked for by its tuple.
             by_id => self.first(By::Global, by_id),
         });
         let first = find_each(&places, |place| self.known(*(*place)?));
@@ -171,6 +171,13 @@ impl Table {
         fetch_each(&first, |known| self.owners.get(known.owner).map(Lendable::fetch));
         others.iter_mut().zip(first).for_each(|(other, first)| other.first = first);
         others
+    }
+
+    fn mirrored_of(&self, question: &Question<'_>) -> u64 {
+        let tuple = &question.connection.tuple;
+        let local = Place { address: question.local, port: tuple.local.port() };
+        let remote = Place { address: question.remote, port: tuple.remote.port() };
+        self.mirrored(tuple, local, remote)
     }
 
     /// The name of the other end of a connection that has these ends there; [`NONE`] where no end on this host has the remote
@@ -205,7 +212,11 @@ impl Table {
         self.alike(By::Global, by_id).for_each(|known| candidates.consider(known));
         if candidates.first.is_none() {
             let has_id = other.by_id != NONE;
-            let mirrored = if other.first.is_some() || has_id { other.mirrored } else { NONE };
+            let mirrored = match other.first {
+                _ if has_id => self.mirrored_of(question),
+                Some(_) => other.mirrored,
+                None => NONE,
+            };
             let translated =
                 nat.map_or(NONE, |nat| self.mirrored(tuple, nat.local.into(), nat.remote.into()));
             if (mirrored, translated) != (NONE, NONE) {

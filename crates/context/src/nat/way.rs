@@ -61,8 +61,8 @@ impl Way {
 /// In few words: arrays would be hashed byte by byte.
 impl Hash for Way {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from_ne_bytes(self.source));
-        state.write_u128(u128::from_ne_bytes(self.destination));
+        state.write_u128(u128::from_be_bytes(self.source));
+        state.write_u128(u128::from_be_bytes(self.destination));
         state.write_u32(u32::from(self.source_port) << 16 | u32::from(self.destination_port));
     }
 }
