@@ -22,8 +22,7 @@ pub struct Annotation<'a> {
     /// How addresses are translated on their way.
     pub nat: Option<Nat>,
     /// Names of the remote end, as DNS answers on this host gave them: those that the process of the connection asked for
-    /// first, and of these, and of the others, the last asked for first. Absent where there are none: an empty list would be
-    /// counted in and out by all that have none.
+    /// first, and of these, and of the others, the last asked for first. Absent where there are none.
     pub names: Option<Shared<'a, [Arc<str>]>>,
     /// The way to the remote end.
     pub route: Option<Route>,

@@ -13,6 +13,16 @@ pub(crate) fn bits(ip: IpAddr) -> u128 {
     }
 }
 
+/// True of the bits of an IPv4 address.
+pub(crate) fn is_ipv4(bits: u128) -> bool {
+    bits >> 32 == MAPPED >> 32
+}
+
+/// True of the bits of `224.0.0.0/4` and `ff00::/8`.
+pub(crate) fn is_multicast(bits: u128) -> bool {
+    bits >> 28 == MAPPED >> 28 | 0xe || bits >> 120 == 0xff
+}
+
 /// True of the bits of `0.0.0.0` and `::`.
 pub(crate) fn is_unspecified(bits: u128) -> bool {
     bits == 0 || bits == MAPPED
@@ -57,10 +67,21 @@ mod tests {
             "126.255.255.255",
             "::2",
             "0.0.0.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "223.255.255.255",
+            "240.0.0.0",
+            "ff02::1",
+            "fe80::1",
         ] {
             let ip: IpAddr = text.parse().expect("a test address");
             let known = (is_unspecified(bits(ip)), is_loopback(bits(ip)), address(bits(ip)));
             assert_eq!(known, (ip.is_unspecified(), ip.is_loopback(), ip), "{text}");
+            assert_eq!(
+                (is_ipv4(bits(ip)), is_multicast(bits(ip))),
+                (ip.is_ipv4(), ip.is_multicast()),
+                "{text}"
+            );
         }
         let ends = ["0.0.0.0", "127.0.0.1", "127.0.0.2", "10.0.0.1", "::1", "::", "fd00::1"];
         let ends = ends.map(|text| SocketAddr::new(text.parse().expect("a test address"), 1));

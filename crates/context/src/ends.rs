@@ -10,7 +10,7 @@ mod owners;
 mod table;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use connections::{
@@ -99,7 +99,7 @@ impl Ends {
         let with = |nat: &Option<Nat>| Annotation { nat: *nat, ..Annotation::default() };
         let mut known: Vec<_> = asked.iter().map(|(_, nat)| with(nat)).collect();
         for (questions, known) in questions.chunks(AT_ONCE).zip(known.chunks_mut(AT_ONCE)) {
-            self.fill(questions, known, |owner| Arc::clone(owner.shared()).into());
+            self.fill(questions, known, |owner| owner.counted().into());
         }
         let found = |known| {
             let Annotation { other_end, intra_host, .. } = known;

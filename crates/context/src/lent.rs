@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use connections::Shared;
@@ -20,6 +21,14 @@ const LENT_MAX: usize = 16_384;
 pub(crate) struct Lendable<T: ?Sized> {
     it: Arc<T>,
     lease: Cell<Lease>,
+}
+
+impl<T: ?Sized> Deref for Lendable<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.it
+    }
 }
 
 /// Who has it.
@@ -44,8 +53,9 @@ impl<T: ?Sized> From<Arc<T>> for Lendable<T> {
 }
 
 impl<T: ?Sized> Lendable<T> {
-    pub(crate) fn shared(&self) -> &Arc<T> {
-        &self.it
+    /// It, counted.
+    pub(crate) fn counted(&self) -> Arc<T> {
+        Arc::clone(&self.it)
     }
 
     /// A number that stands beside it.
@@ -70,7 +80,7 @@ impl<T: ?Sized> Lender<T> {
     /// It, counted, as what it is told again.
     #[cold]
     fn take(&self, lendable: &Lendable<T>) -> Shared<'_, T> {
-        let it = Arc::clone(&lendable.it);
+        let it = lendable.counted();
         let place = self.has.len();
         if place >= LENT_MAX {
             return Shared::Counted(it);
@@ -99,9 +109,9 @@ mod tests {
         let (lender, lendable) = (Lender::new(1), Lendable::from(Arc::new(7)));
         let told = [(); 10].map(|()| lender.lend(&lendable));
         assert!(told.iter().all(|told| matches!(told, Shared::Lent(7))));
-        assert_eq!(Arc::strong_count(lendable.shared()), 2);
+        assert_eq!(Arc::strong_count(&lendable.it), 2);
         drop(lender);
-        assert_eq!(Arc::strong_count(lendable.shared()), 1);
+        assert_eq!(Arc::strong_count(&lendable.it), 1);
     }
 
     #[test]

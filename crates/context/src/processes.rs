@@ -186,7 +186,7 @@ impl Processes {
         let all: Vec<_> = {
             let state = self.shared.lock();
             let all = state.kept.iter().map(|(key, entry)| {
-                let facts = entry.facts.as_ref().map(|facts| Arc::clone(facts.shared()));
+                let facts = entry.facts.as_ref().map(|facts| facts.counted());
                 (*key, facts, entry.made_by, entry.ended)
             });
             all.collect()

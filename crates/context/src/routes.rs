@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use connections::{Annotation, Connection, Interface, Route, Tuple};
 use foldhash::fast::RandomState;
 
-use crate::address_bits::{address, bits};
+use crate::address_bits::{address, bits, is_ipv4, is_loopback, is_multicast, is_unspecified};
 use crate::batch::{AT_ONCE, Question, fetch_each};
 use crate::by_use::Place;
 use crate::namespaces::Namespaces;
@@ -325,35 +325,23 @@ impl Key {
 
     /// `None` where there can be no answer: an address is none, or of another family, or of a link that is not known.
     fn of(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
-        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (source, destination) else {
-            return Self::of_any(netns, source, destination);
-        };
-        let (from, to) = (*from.ip(), *to.ip());
-        if to.is_unspecified() || to.is_loopback() || from.is_multicast() {
-            return Self::of_any(netns, source, destination);
-        }
-        Some(Self { netns, scope: 0, source: bits(from.into()), destination: bits(to.into()) })
-    }
-
-    /// [`of`](Self::of) addresses of any kind.
-    fn of_any(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
-        let (source_ip, ip) = (source.ip().to_canonical(), destination.ip().to_canonical());
-        if ip.is_unspecified() || source_ip.is_ipv4() != ip.is_ipv4() {
+        let (from, to) = (bits(source.ip()), bits(destination.ip()));
+        if is_unspecified(to) || is_ipv4(from) != is_ipv4(to) {
             return None;
         }
-        if ip.is_loopback() {
+        if is_loopback(to) {
             let any = bits(Ipv4Addr::LOCALHOST.into());
             return Some(Self { netns, scope: 0, source: any, destination: any });
         }
-        let scope = match ip {
+        let scope = match destination.ip() {
             IpAddr::V6(v6) if v6.is_unicast_link_local() || v6.is_multicast() => Some(scope_of(destination))
                 .filter(|scope| *scope != 0)
                 .or_else(|| Some(scope_of(source)).filter(|scope| *scope != 0))?,
             _ => 0,
         };
         // What was sent to a group is answered from an address that the kernel chooses.
-        let source = if source_ip.is_multicast() { unspecified(ip) } else { source_ip };
-        Some(Self { netns, scope, source: bits(source), destination: bits(ip) })
+        let from = if is_multicast(from) { unspecified(to) } else { from };
+        Some(Self { netns, scope, source: from, destination: to })
     }
 }
 
@@ -366,8 +354,8 @@ impl Hash for Key {
     }
 }
 
-fn unspecified(like: IpAddr) -> IpAddr {
-    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+fn unspecified(like: u128) -> u128 {
+    bits(if is_ipv4(like) { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() })
 }
 
 fn scope_of(end: SocketAddr) -> u32 {

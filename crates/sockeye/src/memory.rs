@@ -82,7 +82,7 @@ fn of_process(config: &Config) -> Vec<Line> {
         // An entry, and places of the index for it.
         (context.nat, used("nat_entries", limits.nat_entries, 127)),
         (names, used("names", limits.names, 260)),
-        (context.routes, line("routes", u64::from(limits.routes) * 138 + 4096 * 82)),
+        (context.routes, line("routes", u64::from(limits.routes) * 138 + 4096 * 74)),
         (true, line("answer_bytes", u64::from(limits.answer_bytes))),
         (true, line("message queue", 256 * 128 * 392)),
         (true, line("ends remembered", 16_794 * KIB)),

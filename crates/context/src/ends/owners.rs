@@ -32,7 +32,7 @@ impl Owners {
     pub(super) fn take(&mut self, owner: Option<Owner>) -> u32 {
         let Some(owner) = owner else { return NOBODY };
         let hash = self.hasher.hash_one(owner);
-        let is_it = |place: &u32| self.get(*place).is_some_and(|known| **known.shared() == owner);
+        let is_it = |place: &u32| self.get(*place).is_some_and(|known| **known == owner);
         if let Some(place) = self.index.find(hash, is_it).copied() {
             if let Some(Some(known)) = self.places.get_mut(index(place)) {
                 known.ends = known.ends.saturating_add(1);
@@ -76,8 +76,7 @@ impl Owners {
 
     /// True where the owners at these places are one process, whatever of its tasks was seen, or nobody both times.
     pub(super) fn same_process(&self, one: u32, other: u32) -> bool {
-        let process =
-            |place| self.get(place).map(|owner| (owner.shared().pid, owner.shared().started_at_boot_ns));
+        let process = |place| self.get(place).map(|owner| (owner.pid, owner.started_at_boot_ns));
         one == other || process(one) == process(other)
     }
 
@@ -90,7 +89,7 @@ impl Owners {
 
 fn hash_at(places: &[Option<Place>], hasher: &RandomState, place: u32) -> u64 {
     let owner = places.get(index(place)).and_then(|place| place.as_ref());
-    owner.map_or(0, |place| hasher.hash_one(**place.owner.shared()))
+    owner.map_or(0, |place| hasher.hash_one(*place.owner))
 }
 
 fn index(place: u32) -> usize {
@@ -123,7 +122,7 @@ mod tests {
         let (one, again) = (owners.take(owner(1, 1)), owners.take(owner(1, 1)));
         assert_eq!((one, owners.len()), (again, 1));
         owners.give_back(one);
-        assert_eq!(owners.get(again).map(|owner| owner.shared().pid), Some(1));
+        assert_eq!(owners.get(again).map(|owner| owner.pid), Some(1));
         owners.give_back(again);
         assert!(owners.get(one).is_none() && owners.len() == 0);
         assert_eq!((owners.take(owner(2, 2)), owners.places.len()), (one, 1));

@@ -185,7 +185,7 @@ impl Table {
         if before.has_ended() && !ended {
             return;
         }
-        let owner = if self.owners.get(before.owner).map(|owner| **owner.shared()) == connection.owner {
+        let owner = if self.owners.get(before.owner).map(|owner| **owner) == connection.owner {
             before.owner
         } else {
             let owner = self.owners.take(connection.owner);

@@ -146,7 +146,7 @@ impl Names {
     pub fn each(&self, now: KernelTime, mut tell: impl FnMut(IpAddr, KnownName<'_>)) {
         let now = Moment::of(now);
         for (address, entry) in self.look().0.addresses.iter() {
-            for (name, facts) in entry.names.shared().iter().zip(&entry.facts) {
+            for (name, facts) in entry.names.iter().zip(&entry.facts) {
                 let askers = facts.askers.iter().map(|(pid, _)| *pid).filter(|pid| *pid != 0);
                 let known = KnownName {
                     name,
@@ -169,7 +169,7 @@ impl Look<'_> {
     #[must_use]
     pub fn of(&self, address: IpAddr, pid: u32) -> Option<Arc<[Arc<str>]>> {
         let entry = self.0.addresses.used(self.0.addresses.get(&bits(address))?)?;
-        Some(entry.ordered_for(pid, self.0.last).unwrap_or_else(|| Arc::clone(entry.names.shared())))
+        Some(entry.ordered_for(pid, self.0.last).unwrap_or_else(|| entry.names.counted()))
     }
 
     /// [`of`](Self::of) for the remote ends of a batch of connections and the processes that own them.
@@ -200,12 +200,12 @@ impl Look<'_> {
         let key = bits(address);
         kept.last = kept.last.wrapping_add(1);
         if let Some(entry) = kept.addresses.get_mut(&key) {
-            let before = entry.names.shared().len();
+            let before = entry.names.len();
             kept.counts.names_dropped += entry.add(told, kept.last, kept.names_of_address_max);
-            kept.counts.names = kept.counts.names - before + entry.names.shared().len();
+            kept.counts.names = kept.counts.names - before + entry.names.len();
         } else {
             let entry = Entry::new(told, kept.last);
-            kept.counts.names += entry.names.shared().len();
+            kept.counts.names += entry.names.len();
             kept.addresses.insert(key, entry);
         }
         kept.make_room();
@@ -221,7 +221,7 @@ impl Kept {
         };
         while is_over(self) {
             let Some(entry) = self.addresses.take_oldest() else { return };
-            self.counts.names -= entry.names.shared().len();
+            self.counts.names -= entry.names.len();
             self.counts.addresses_dropped += 1;
         }
     }
@@ -247,7 +247,7 @@ impl Entry {
             self.facts[..given].iter_mut().for_each(|facts| facts.again(told, number));
             return 0;
         }
-        let mut all: Vec<_> = self.names.shared().iter().cloned().zip(self.facts.iter().copied()).collect();
+        let mut all: Vec<_> = self.names.iter().cloned().zip(self.facts.iter().copied()).collect();
         // The one that was asked for comes last, and so to the front.
         for name in told.canonical.into_iter().chain([told.asked]) {
             let found = all.iter().position(|(known, _)| **known == **name);
@@ -271,7 +271,7 @@ impl Entry {
     /// True when these are the names given last already.
     fn begins_with(&self, told: &Told<'_>) -> bool {
         let names = [Some(told.asked), told.canonical];
-        let mut known = self.names.shared().iter();
+        let mut known = self.names.iter();
         names.into_iter().flatten().all(|name| known.next() == Some(name))
     }
 
@@ -285,7 +285,7 @@ impl Entry {
         if self.facts.iter().is_sorted_by_key(order) {
             return None;
         }
-        let mut all: Vec<_> = self.names.shared().iter().zip(&self.facts).collect();
+        let mut all: Vec<_> = self.names.iter().zip(&self.facts).collect();
         all.sort_by_key(|(_, facts)| order(facts));
         Some(all.into_iter().map(|(name, _)| name.clone()).collect())
     }

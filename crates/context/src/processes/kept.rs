@@ -119,7 +119,7 @@ impl Entry {
             let texts = placed.unit.iter().chain(&placed.pod);
             allocated(size_of::<Placed>()) + texts.map(|text| allocated(16 + text.len())).sum::<usize>()
         });
-        PLACE_BYTES + others + placed + all.map(|facts| cost_bytes(facts.shared())).sum::<usize>()
+        PLACE_BYTES + others + placed + all.map(|facts| cost_bytes(facts)).sum::<usize>()
     }
 }
 
@@ -164,7 +164,7 @@ impl Kept {
 
     /// The facts of a process as completed with what an owner says, when they are true: the common case.
     pub(super) fn completed(&self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
-        self.use_completed(self.get(key)?, seen, now).map(|process| Arc::clone(process.shared()))
+        self.use_completed(self.get(key)?, seen, now).map(|process| process.counted())
     }
 
     /// The same for the owners of a batch of connections. Reads at first what is read of all of them.

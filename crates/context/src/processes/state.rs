@@ -214,7 +214,7 @@ impl State {
             surroundings.pod = surroundings.pod.or_else(|| placed.pod.clone());
         }
         let true_until = placed.and_then(|placed| placed.at.checked_add(PLACED_MAX));
-        let known = entry.and_then(|entry| entry.facts.as_ref()).map(|facts| &**facts.shared());
+        let known = entry.and_then(|entry| entry.facts.as_deref());
         let known = facts::of_process(key, known, entry.and_then(|entry| entry.made_by));
         let told = Arc::new(facts::completed(known, owner, surroundings));
         if is_settled {
@@ -229,13 +229,13 @@ impl State {
                 let Some(facts) = self.kept.get(parent).and_then(|parent| parent.facts.as_ref()) else {
                     return;
                 };
-                let facts = Arc::clone(facts.shared());
+                let facts = facts.counted();
                 self.kept.make(child, |entry| {
                     entry.made_by = Some(parent.pid);
                     // What was read meanwhile is better.
                     let is_known =
                         |facts: &Process| facts.executable.is_some() || facts.command_line.is_some();
-                    if !entry.facts.as_ref().is_some_and(|facts| is_known(facts.shared())) {
+                    if !entry.facts.as_deref().is_some_and(is_known) {
                         entry.set_facts(facts);
                     }
                 });
@@ -324,8 +324,7 @@ fn store_read(entry: &mut Entry, key: ProcessKey, read: Read, program: u32, now:
     if let Some(read) = read.program {
         // What was read of the program before is void.
         entry.read = entry.programs == program;
-        let known =
-            facts::of_process(key, entry.facts.as_ref().map(|facts| &**facts.shared()), entry.made_by);
+        let known = facts::of_process(key, entry.facts.as_deref(), entry.made_by);
         entry.set_facts(Arc::new(facts::with_program(known, read, entry.read)));
     }
 }
