@@ -95,27 +95,16 @@ mod tests {
     use std::cell::Cell;
     use std::hint::black_box;
 
-    use connections::{Command, OwnerSource};
-
     use super::*;
+    use crate::fixtures;
     use crate::proc::fixtures::FakeProc;
 
     const ID: &str = "9f7a5c0e3b1d2f4a6c8e0b2d4f6a8c0e1f3b5d7a9c0e2f4b6d8a0c1e3f5b7d9a";
     const OTHER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn owner(pid: u32, cgroup_id: u64) -> Owner {
-        Owner {
-            pid,
-            tid: pid,
-            uid: 0,
-            command: Command::default(),
-            cgroup_id: Some(cgroup_id),
-            container: None,
-            // No process began then.
-            started_at_boot_ns: 1,
-            kernel: false,
-            source: OwnerSource::Connect,
-        }
+        // No process began then.
+        Owner { cgroup_id: Some(cgroup_id), started_at_boot_ns: 1, ..fixtures::owner(pid) }
     }
 
     #[test]

@@ -10,6 +10,9 @@ mod by_use;
 mod cgroups;
 mod containers;
 mod ends;
+#[cfg(test)]
+#[path = "../tests/fixtures/ends.rs"]
+mod fixtures;
 mod lent;
 mod names;
 mod namespaces;

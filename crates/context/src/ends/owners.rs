@@ -98,22 +98,11 @@ fn index(place: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use connections::{Command, OwnerSource};
-
     use super::*;
+    use crate::fixtures;
 
     fn owner(pid: u32, tid: u32) -> Option<Owner> {
-        Some(Owner {
-            pid,
-            tid,
-            uid: 0,
-            command: Command::default(),
-            cgroup_id: None,
-            container: None,
-            started_at_boot_ns: 1,
-            kernel: false,
-            source: OwnerSource::Connect,
-        })
+        Some(Owner { tid, ..fixtures::owner(pid) })
     }
 
     #[test]

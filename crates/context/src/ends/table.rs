@@ -343,14 +343,10 @@ fn at(place: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
-    use connections::{
-        Command, ConnectionId, Counters, Facts, GlobalId, KernelTime, Owner, OwnerSource, Protocol, State,
-        Tuple, UdpFacts,
-    };
+    use connections::ConnectionId;
 
     use super::*;
+    use crate::fixtures;
 
     #[test]
     fn an_end_takes_as_much_as_the_limits_say() {
@@ -359,38 +355,10 @@ mod tests {
 
     /// A connection to the server at that port, whose owner nobody else is.
     fn connection(number: u32, port: u16) -> Connection {
-        let at = |port| (Ipv4Addr::new(10, 0, 0, 1), port).into();
-        Connection {
-            id: ConnectionId { cookie: number.into(), claimed_at: KernelTime(0) },
-            global_id: Some(GlobalId(number.into())),
-            tuple: Tuple { protocol: Protocol::Tcp, netns: 1, local: at(1), remote: at(port) },
-            direction: Direction::Outgoing,
-            owner: Some(owner(number)),
-            state: State::Established,
-            opened_at: None,
-            established_at: None,
-            closed_at: None,
-            pre_existing: true,
-            total: Counters::default(),
-            before: Counters::default(),
-            facts: Facts::Udp(UdpFacts::default()),
-            failure: None,
-            failed_at: None,
-        }
-    }
-
-    fn owner(pid: u32) -> Owner {
-        Owner {
-            pid,
-            tid: pid,
-            uid: 0,
-            command: Command::default(),
-            cgroup_id: None,
-            container: None,
-            started_at_boot_ns: 0,
-            kernel: false,
-            source: OwnerSource::Connect,
-        }
+        let server = format!("10.0.0.1:{port}");
+        let one = fixtures::connection(1, "10.0.0.1:1", &server, Direction::Outgoing, Some(number.into()));
+        let id = ConnectionId { cookie: number.into(), ..one.id };
+        Connection { id, owner: Some(fixtures::owner(number)), ..one }
     }
 
     #[test]
@@ -401,7 +369,7 @@ mod tests {
             let port = if number % 2 == 0 { 7 } else { u16::try_from(number).expect("it is small") };
             let begun = connection(number, port);
             table.note(&begun, false);
-            table.note(&Connection { owner: Some(owner(number + 5000)), ..begun }, false);
+            table.note(&Connection { owner: Some(fixtures::owner(number + 5000)), ..begun }, false);
             if number % 3 > 0 {
                 table.note(&begun, true);
             }
