@@ -5,14 +5,13 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use connections::{
-    Annotate, Annotation, Connection, Direction, End, Nat, Owner, Process, ProcessEvent, RollUp, Tuple,
+    Annotate, Annotation, Connection, Direction, End, Owner, Process, ProcessEvent, RollUp, Tuple,
 };
 
 use crate::batch::{AT_ONCE, Question};
@@ -200,10 +199,10 @@ pub struct Annotator<'a> {
 }
 
 impl Annotator<'_> {
-    /// Looks for what may have to be waited for until the deadline.
-    fn patiently<T>(&self, look: impl FnOnce(Instant) -> T) -> T {
+    /// Looks for what may have to be waited for, now and until the deadline.
+    fn patiently<T>(&self, look: impl FnOnce(Instant, Instant) -> T) -> T {
         let began = Instant::now();
-        let found = look(began + self.patience.get());
+        let found = look(began, began + self.patience.get());
         self.patience.set(self.patience.get().saturating_sub(began.elapsed()));
         found
     }
@@ -212,16 +211,19 @@ impl Annotator<'_> {
     fn fill<'k>(&'k self, questions: &[Question<'_>], known: &mut [Annotation<'k>]) {
         let by_own = self.fill_at_once(questions, known);
         // These may wait, and nothing is locked but what they wait for.
-        if let Some(processes) = &self.context.processes {
-            self.patiently(|deadline| processes.look(deadline).fill(questions, known, &self.processes));
-        }
-        if let Some(routes) = &self.context.routes {
-            let to = |number: usize, connection: &Connection, known: &Annotation<'_>| {
-                let here = known.nat.as_ref().filter(|_| by_own[number]);
-                destination(connection.tuple.remote, connection.direction, here)
+        self.patiently(|now, deadline| {
+            if let Some(processes) = &self.context.processes {
+                processes.look_at(now, deadline).fill(questions, known, &self.processes);
+            }
+            let Some(routes) = &self.context.routes else { return };
+            // What comes in is answered to the address that it came from; what goes out is sent to where the connection's own
+            // namespace translates it to. What others translate has left by then.
+            let elsewhere = |number: usize, question: &Question<'_>, known: &Annotation<'_>| {
+                let leaves = by_own[number] && question.direction == Direction::Outgoing;
+                known.nat.filter(|_| leaves).map(|nat| nat.remote)
             };
-            self.patiently(|deadline| routes.look(deadline).fill(questions, known, to));
-        }
+            routes.look_at(now, deadline).fill(questions, known, elsewhere);
+        });
     }
 
     /// What is known without waiting: names, translation and other end; and of each whether its own namespace translates it.
@@ -239,7 +241,7 @@ impl Annotator<'_> {
         if let Some(nat) = nat {
             let looking = match self.has_caught_up.replace(true) {
                 true => nat.look_again(),
-                false => self.patiently(|_| nat.look()),
+                false => self.patiently(|_, _| nat.look()),
             };
             looking.of_each(questions, |number, translated| {
                 (known[number].nat, by_own[number]) = (Some(translated.nat), translated.by_own);
@@ -277,23 +279,15 @@ impl Annotate for Annotator<'_> {
                 names.look().of(remote.ip(), rollup.owner.map_or(0, |owner| owner.pid)).map(Into::into);
         }
         if let Some(routes) = &self.context.routes {
-            known.route = self.patiently(|deadline| routes.look(deadline).of(common.netns, local, remote));
+            known.route =
+                self.patiently(|now, deadline| routes.look_at(now, deadline).of(common.netns, local, remote));
         }
         known
     }
 
     fn process(&self, owner: &Owner) -> Option<Arc<Process>> {
         let processes = self.context.processes.as_ref()?;
-        self.patiently(|deadline| processes.look(deadline).of(owner))
-    }
-}
-
-/// Where packets go. What comes in is answered to the address that it came from; what goes out is sent to where the
-/// connection's own namespace translates it to. What others translate has left by then.
-fn destination(remote: SocketAddr, direction: Direction, nat: Option<&Nat>) -> SocketAddr {
-    match nat {
-        Some(nat) if direction == Direction::Outgoing => nat.remote,
-        _ => remote,
+        self.patiently(|now, deadline| processes.look_at(now, deadline).of(owner))
     }
 }
 
@@ -310,10 +304,10 @@ mod tests {
         let wait_until = |time: Instant| while Instant::now() < time {};
         let began = Instant::now();
         wait_until(began + PATIENCE);
-        annotator.patiently(|deadline| assert!(deadline >= began + 2 * PATIENCE));
+        annotator.patiently(|_, deadline| assert!(deadline >= began + 2 * PATIENCE));
         assert!(annotator.patience.get() > Duration::ZERO);
-        annotator.patiently(wait_until);
+        annotator.patiently(|_, deadline| wait_until(deadline));
         assert_eq!(annotator.patience.get(), Duration::ZERO);
-        annotator.patiently(|deadline| assert!(deadline <= Instant::now()));
+        annotator.patiently(|_, deadline| assert!(deadline <= Instant::now()));
     }
 }

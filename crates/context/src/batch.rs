@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::ops::BitXor;
 
-use connections::Connection;
+use connections::{Connection, Direction, Protocol, Tuple};
 use hashbrown::HashTable;
 
 use crate::address_bits::bits;
@@ -18,23 +18,36 @@ pub(crate) const AT_ONCE: usize = 64;
 /// What is found of each of a batch, in its order; beyond it there is nothing.
 pub(crate) type Found<T> = [Option<T>; AT_ONCE];
 
-/// A connection whose context is asked for. Its addresses are made numbers once, for all who look.
+/// A connection whose context is asked for: what all who look read of it is put beside each other once, in one line of the
+/// cache, and addresses are made numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
-    pub(crate) connection: &'a Connection,
     pub(crate) local: u128,
     pub(crate) remote: u128,
+    pub(crate) connection: &'a Connection,
+    pub(crate) netns: u32,
+    /// 0 when its owner is not known: the id of no process.
+    pub(crate) pid: u32,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) direction: Direction,
 }
 
 impl<'a> Question<'a> {
     pub(crate) fn of(connection: &'a Connection) -> Self {
-        let [local, remote] = [connection.tuple.local, connection.tuple.remote].map(|end| bits(end.ip()));
-        Self { connection, local, remote }
-    }
-
-    /// Its owner when that is not known has the id of no process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.connection.owner.as_ref().map_or(0, |owner| owner.pid)
+        let Tuple { protocol, netns, local, remote } = &connection.tuple;
+        Self {
+            local: bits(local.ip()),
+            remote: bits(remote.ip()),
+            connection,
+            netns: *netns,
+            pid: connection.owner.as_ref().map_or(0, |owner| owner.pid),
+            local_port: local.port(),
+            remote_port: remote.port(),
+            protocol: *protocol,
+            direction: connection.direction,
+        }
     }
 }
 
@@ -64,8 +77,7 @@ pub(crate) fn first_each<'a, T>(
     hashes: &[u64],
     at: impl Fn(u32) -> Option<&'a T>,
 ) -> Found<&'a T> {
-    let places = find_each(hashes, |hash| index.find(*hash, |_| true));
-    find_each(&places, |place| at(*(*place)?))
+    find_each(hashes, |hash| at(*index.find(*hash, |_| true)?))
 }
 
 /// Reads of each that was found what `read` gives, and does nothing with it.
@@ -75,4 +87,14 @@ pub(crate) fn fetch_each<T, N: BitXor<Output = N> + Default>(
 ) {
     let all = found.iter().filter_map(|one| read((*one)?));
     black_box(all.fold(N::default(), N::bitxor));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_in_one_line_of_the_cache() {
+        assert_eq!(size_of::<Question<'_>>(), 64);
+    }
 }

@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use connections::{
-    Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Owner, Shared, Tuple,
-};
+use connections::{Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Owner, Shared};
 
 use crate::address_bits::{bits, is_loopback, stays_inside};
 use crate::batch::{AT_ONCE, Question, fetch_each, find_each};
@@ -120,9 +118,14 @@ impl Ends {
         }
         let table = self.table();
         let others = table.prepare(questions);
-        for ((question, known), other) in questions.iter().zip(known).zip(others) {
-            let found = table.find(question, known.nat.as_ref(), other, &lend);
-            (known.other_end, known.intra_host) = (found.other_end, found.intra_host);
+        for ((question, known), other) in questions.iter().zip(known).zip(&others) {
+            known.intra_host = stays_inside(question.local, question.remote);
+            // The other end of most is elsewhere. Of one with an id it was not looked for by its tuple.
+            let by_tuple = || other.by_id != NONE && table.addresses.may_have(question.remote);
+            if other.first.is_some() || known.nat.is_some() || by_tuple() {
+                let found = table.find(question, known.intra_host, known.nat.as_ref(), *other, &lend);
+                (known.other_end, known.intra_host) = (found.other_end, found.intra_host);
+            }
         }
     }
 
@@ -152,8 +155,8 @@ impl Table {
     fn prepare(&self, questions: &[Question<'_>]) -> [OfOther<'_>; AT_ONCE] {
         let mut others = [OfOther { by_id: NONE, mirrored: NONE, first: None }; AT_ONCE];
         for (other, question) in others.iter_mut().zip(questions) {
-            let Connection { global_id, direction, .. } = question.connection;
-            other.by_id = self.names.of_global(*global_id, opposite(*direction));
+            let id = question.connection.global_id;
+            other.by_id = self.names.of_global(id, opposite(question.direction));
             // What is found by its id is not looked for by its tuple.
             if other.by_id == NONE {
                 other.mirrored = self.mirrored_of(question);
@@ -167,24 +170,22 @@ impl Table {
             by_id => self.first(By::Global, by_id),
         });
         let first = find_each(&places, |place| self.known(*(*place)?));
-        fetch_each(&first, |known| Some(known.id ^ u64::from(known.netns)));
-        fetch_each(&first, |known| self.owners.get(known.owner).map(Lendable::fetch));
+        fetch_each(&first, |known| Some(known.id ^ u64::from(self.owners.get(known.owner)?.fetch())));
         others.iter_mut().zip(first).for_each(|(other, first)| other.first = first);
         others
     }
 
     fn mirrored_of(&self, question: &Question<'_>) -> u64 {
-        let tuple = &question.connection.tuple;
-        let local = Place { address: question.local, port: tuple.local.port() };
-        let remote = Place { address: question.remote, port: tuple.remote.port() };
-        self.mirrored(tuple, local, remote)
+        let local = Place { address: question.local, port: question.local_port };
+        let remote = Place { address: question.remote, port: question.remote_port };
+        self.mirrored(question, local, remote)
     }
 
     /// The name of the other end of a connection that has these ends there; [`NONE`] where no end on this host has the remote
     /// address, which is so of most connections.
-    fn mirrored(&self, tuple: &Tuple, local: Place, remote: Place) -> u64 {
+    fn mirrored(&self, question: &Question<'_>, local: Place, remote: Place) -> u64 {
         match self.addresses.may_have(remote.address) {
-            true => self.names.of_tuple(tuple.protocol, tuple.netns, remote, local),
+            true => self.names.of_tuple(question.protocol, question.netns, remote, local),
             false => NONE,
         }
     }
@@ -199,13 +200,12 @@ impl Table {
     fn find<'a>(
         &self,
         question: &Question<'_>,
+        inside: bool,
         nat: Option<&Nat>,
         other: OfOther<'_>,
         lend: &impl Fn(&Lendable<Owner>) -> Shared<'a, Owner>,
     ) -> Found<'a> {
         let connection = question.connection;
-        let tuple = &connection.tuple;
-        let inside = stays_inside(question.local, question.remote);
         let mut candidates = Candidates { table: self, of: connection.id, id: None, first: None };
         // Times do not matter here: one whose beginning was missed is known since later than it lived.
         let by_id = if other.first.is_some() { other.by_id } else { NONE };
@@ -218,7 +218,7 @@ impl Table {
                 None => NONE,
             };
             let translated =
-                nat.map_or(NONE, |nat| self.mirrored(tuple, nat.local.into(), nat.remote.into()));
+                nat.map_or(NONE, |nat| self.mirrored(question, nat.local.into(), nat.remote.into()));
             if (mirrored, translated) != (NONE, NONE) {
                 self.find_by_tuple(connection, inside, has_id, [mirrored, translated], &mut candidates);
             }

@@ -166,12 +166,11 @@ impl Looking<'_> {
     /// [`translated`](Self::translated) for a batch: told are those that are, with their number.
     pub(crate) fn of_each(&self, questions: &[Question<'_>], told: impl FnMut(usize, Translated)) {
         // Those of one namespace often follow one another.
-        let netns = |question: &Question<'_>| question.connection.tuple.netns;
-        let mut namespaces = questions.chunk_by(|one, other| netns(one) == netns(other));
-        if namespaces.any(|of_one| !self.table.knows(netns(&of_one[0]))) {
+        let mut namespaces = questions.chunk_by(|one, other| one.netns == other.netns);
+        if namespaces.any(|of_one| !self.table.knows(of_one[0].netns)) {
             self.ask_for_namespaces();
         }
-        let way = |question: &Question<'_>| (question.connection.tuple.protocol, Way::leaving(question));
+        let way = |question: &Question<'_>| (question.protocol, Way::leaving(question));
         self.table.find_each(questions, way, |question| Asked::new(question, self.shared.home), told);
     }
 

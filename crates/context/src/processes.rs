@@ -144,11 +144,11 @@ impl Processes {
     /// Look-ups that wait for what is not known until then.
     #[must_use]
     pub fn look(&self, deadline: Instant) -> Looking<'_> {
-        let now = Instant::now();
-        let mut state = self.shared.lock();
-        if state.asks_for_users(now) && state.push(Task::Users, false) {
-            self.shared.tell_reader(&mut state);
-        }
+        self.look_at(Instant::now(), deadline)
+    }
+
+    /// The same for who knows what time it is.
+    pub(crate) fn look_at(&self, now: Instant, deadline: Instant) -> Looking<'_> {
         Looking { shared: &self.shared, now, deadline }
     }
 
@@ -173,7 +173,7 @@ impl Processes {
         let state = self.shared.lock();
         ProcessCounts {
             kept: state.kept.len(),
-            ended: state.kept.iter().filter(|(_, entry)| entry.ended).count(),
+            ended: state.kept.iter().filter(|(_, entry)| entry.has_ended()).count(),
             bytes: state.kept.bytes(),
             queued: state.queued(),
             evicted: state.kept.evicted(),
@@ -187,7 +187,7 @@ impl Processes {
             let state = self.shared.lock();
             let all = state.kept.iter().map(|(key, entry)| {
                 let facts = entry.facts.as_ref().map(|facts| facts.counted());
-                (*key, facts, entry.made_by, entry.ended)
+                (*key, facts, entry.made_by, entry.has_ended())
             });
             all.collect()
         };
@@ -222,7 +222,7 @@ impl<'a> Looking<'a> {
     /// owns it. What is remembered costs about 50 ns.
     #[must_use]
     pub fn of(&self, owner: &Owner) -> Option<Arc<Process>> {
-        self.find(self.shared.lock(), owner).1
+        self.find(self.state(), owner).1
     }
 
     /// The same for the owners of a batch of connections: with one lock for as many as are remembered.
@@ -232,7 +232,7 @@ impl<'a> Looking<'a> {
         known: &mut [Annotation<'k>],
         lender: &'k Lender<Process>,
     ) {
-        let mut state = self.shared.lock();
+        let mut state = self.state();
         state.kept.fill(questions, known, lender, self.now);
         for (question, known) in questions.iter().zip(known) {
             if let (Some(owner), None) = (&question.connection.owner, &known.process) {
@@ -241,6 +241,14 @@ impl<'a> Looking<'a> {
                 known.process = process.map(Into::into);
             }
         }
+    }
+
+    fn state(&self) -> MutexGuard<'a, State> {
+        let mut state = self.shared.lock();
+        if state.asks_for_users(self.now) && state.push(Task::Users, false) {
+            self.shared.tell_reader(&mut state);
+        }
+        state
     }
 
     /// Gives the lock back, which it does not hold while it waits.

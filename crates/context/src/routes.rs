@@ -8,26 +8,27 @@
 //! ports where a route has several ways.
 
 mod kernel;
+mod key;
 mod lending;
 mod messages;
 mod remembered;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connections::{Annotation, Connection, Interface, Route, Tuple};
+use connections::{Annotation, Interface, Route};
 use foldhash::fast::RandomState;
 
-use crate::address_bits::{address, bits, is_ipv4, is_loopback, is_multicast, is_unspecified};
+use crate::address_bits::address;
 use crate::batch::{AT_ONCE, Question, fetch_each};
-use crate::by_use::Place;
 use crate::namespaces::Namespaces;
 use kernel::{Kernel, NoAnswer};
+use key::Key;
 use lending::Lending;
 use remembered::Remembered;
 
@@ -103,16 +104,6 @@ struct Memory {
     counts: RouteCounts,
 }
 
-/// What the kernel is asked. Addresses are bits, IPv4 mapped into IPv6. The source is unspecified where it is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
-    source: u128,
-    destination: u128,
-    netns: u32,
-    /// The link that link-local addresses are of, otherwise 0.
-    scope: u32,
-}
-
 impl Default for RouteLimits {
     fn default() -> Self {
         Self {
@@ -151,7 +142,12 @@ impl Routes {
     /// once a second, some microseconds for each process of the host.
     #[must_use]
     pub fn look(&self, deadline: Instant) -> Looking<'_> {
-        Looking { shared: &self.shared, began: Instant::now(), deadline }
+        self.look_at(Instant::now(), deadline)
+    }
+
+    /// The same for who knows what time it is.
+    pub(crate) fn look_at(&self, now: Instant, deadline: Instant) -> Looking<'_> {
+        Looking { shared: &self.shared, began: now, deadline }
     }
 
     /// What is remembered, and what was not answered.
@@ -173,40 +169,43 @@ impl Looking<'_> {
     /// number: a namespace that has got the number of another one since has its routes until they are too old.
     #[must_use]
     pub fn of(&self, netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Route> {
-        self.get(Key::of(netns, source, destination)?)
+        self.get(Key::of(netns, source, destination))
     }
 
     fn get(&self, key: Key) -> Option<Route> {
+        let asked = key.asked()?;
         if let Some(known) = self.shared.memory().routes.get(&key, self.began) {
             return known;
         }
-        self.shared.ask(key, self.deadline)
+        self.shared.ask(key, asked, self.deadline)
     }
 
-    /// [`of`](Self::of) from the local ends of a batch of connections, each to where its packets go: with one lock for as many
-    /// as are remembered.
+    /// [`of`](Self::of) from the local ends of a batch of connections to their remote ones, or to where else their packets go:
+    /// with one lock for as many as are remembered.
     pub(crate) fn fill(
         &self,
         questions: &[Question<'_>],
         known: &mut [Annotation<'_>],
-        destination: impl Fn(usize, &Connection, &Annotation<'_>) -> SocketAddr,
+        elsewhere: impl Fn(usize, &Question<'_>, &Annotation<'_>) -> Option<SocketAddr>,
     ) {
         let (mut keys, mut unknown) = ([Key::NOWHERE; AT_ONCE], [false; AT_ONCE]);
-        for (number, (question, known)) in questions.iter().zip(&*known).enumerate() {
-            let Tuple { netns, local, .. } = question.connection.tuple;
-            if let Some(key) = Key::of(netns, local, destination(number, question.connection, known)) {
-                keys[number] = key;
-            }
+        for (number, ((key, question), known)) in keys.iter_mut().zip(questions).zip(&*known).enumerate() {
+            *key = match elsewhere(number, question, known) {
+                None => Key::to_remote(question),
+                Some(to) => Key::of(question.netns, question.connection.tuple.local, to),
+            };
         }
         let keys = &keys[..questions.len()];
         {
             let memory = self.shared.memory();
             let oldest = memory.routes.oldest(self.began);
             let first = memory.routes.first_each(keys);
-            fetch_each(&first, Place::fetch);
-            fetch_each(&first, |place| Some(memory.routes.is_fresh(place, oldest)));
-            let each = keys.iter().zip(first).zip(&mut *known).zip(&mut unknown);
-            for (((key, first), known), unknown) in each {
+            // An answer is in two lines of the cache.
+            fetch_each(&first, |place| {
+                Some(place.fetch()? ^ u64::from(memory.routes.is_fresh(place, oldest)))
+            });
+            for (((key, first), known), unknown) in keys.iter().zip(&first).zip(&mut *known).zip(&mut unknown)
+            {
                 let place = first.and_then(|first| memory.routes.is_at(first, key));
                 match place.and_then(|place| memory.routes.answer(place, oldest)) {
                     Some(route) => known.route = *route,
@@ -216,7 +215,7 @@ impl Looking<'_> {
         }
         // Several may be the same, and be known after the first of them.
         for ((key, known), _) in keys.iter().zip(known).zip(unknown).filter(|(_, unknown)| *unknown) {
-            known.route = Some(*key).filter(|key| *key != Key::NOWHERE).and_then(|key| self.get(key));
+            known.route = self.get(*key);
         }
     }
 }
@@ -226,7 +225,8 @@ impl Shared {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(self: &Arc<Self>, key: Key, deadline: Instant) -> Option<Route> {
+    /// Asks the kernel, and remembers its answer to what was asked by the key.
+    fn ask(self: &Arc<Self>, key: Key, asked: Key, deadline: Instant) -> Option<Route> {
         let Some(mut kernel) = self.kernel.lend(deadline) else {
             self.memory().counts.out_of_time += 1;
             return None;
@@ -236,13 +236,13 @@ impl Shared {
         if let Some(known) = self.memory().routes.get(&key, now) {
             return known;
         }
-        let asked = self.route(&mut kernel, key, deadline);
+        let answered = self.route(&mut kernel, asked, deadline);
         self.sockets.store(kernel.sockets(), Ordering::Relaxed);
         self.tidy_later(&mut kernel);
         let mut memory = self.memory();
         memory.counts.asked = kernel.asked;
         drop(kernel);
-        let found = match asked {
+        let found = match answered {
             Ok(found) => found,
             // It is not asked again at once: each time takes long.
             Err(NoAnswer::Silent) => {
@@ -262,9 +262,9 @@ impl Shared {
         found
     }
 
-    fn route(&self, kernel: &mut Kernel, key: Key, deadline: Instant) -> Result<Option<Route>, NoAnswer> {
-        let Key { netns, scope, .. } = key;
-        let [source, destination] = [key.source, key.destination].map(address);
+    fn route(&self, kernel: &mut Kernel, asked: Key, deadline: Instant) -> Result<Option<Route>, NoAnswer> {
+        let Key { netns, scope, .. } = asked;
+        let [source, destination] = [asked.source, asked.destination].map(address);
         let (gateway, index) = if destination.is_loopback() {
             (None, LOOPBACK)
         } else {
@@ -319,52 +319,6 @@ fn tidy(shared: &Weak<Shared>, idle: Duration) -> bool {
     kernel.is_tidied
 }
 
-impl Key {
-    /// What nobody is asked: to no address.
-    const NOWHERE: Self = Self { source: 0, destination: 0, netns: 0, scope: 0 };
-
-    /// `None` where there can be no answer: an address is none, or of another family, or of a link that is not known.
-    fn of(netns: u32, source: SocketAddr, destination: SocketAddr) -> Option<Self> {
-        let (from, to) = (bits(source.ip()), bits(destination.ip()));
-        if is_unspecified(to) || is_ipv4(from) != is_ipv4(to) {
-            return None;
-        }
-        if is_loopback(to) {
-            let any = bits(Ipv4Addr::LOCALHOST.into());
-            return Some(Self { netns, scope: 0, source: any, destination: any });
-        }
-        let scope = match destination.ip() {
-            IpAddr::V6(v6) if v6.is_unicast_link_local() || v6.is_multicast() => Some(scope_of(destination))
-                .filter(|scope| *scope != 0)
-                .or_else(|| Some(scope_of(source)).filter(|scope| *scope != 0))?,
-            _ => 0,
-        };
-        // What was sent to a group is answered from an address that the kernel chooses.
-        let from = if is_multicast(from) { unspecified(to) } else { from };
-        Some(Self { netns, scope, source: from, destination: to })
-    }
-}
-
-/// In few words: it would be hashed number by number.
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.netns) << 32 | u64::from(self.scope));
-        state.write_u128(self.source);
-        state.write_u128(self.destination);
-    }
-}
-
-fn unspecified(like: u128) -> u128 {
-    bits(if is_ipv4(like) { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() })
-}
-
-fn scope_of(end: SocketAddr) -> u32 {
-    match end {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(v6) => v6.scope_id(),
-    }
-}
-
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("sockets", &self.sockets).finish_non_exhaustive()
@@ -373,8 +327,10 @@ impl fmt::Debug for Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use remembered::Answer;
+
+    use super::*;
+    use crate::by_use::Place;
 
     #[test]
     fn what_is_remembered_takes_as_much_as_the_limits_say() {

@@ -182,10 +182,10 @@ impl Look<'_> {
         let kept = &*self.0;
         let first = kept.addresses.first_each(questions, |question| question.remote);
         fetch_each(&first, Place::fetch);
-        for ((question, first), known) in questions.iter().zip(first).zip(known) {
+        for ((question, first), known) in questions.iter().zip(&first).zip(known) {
             let place = first.and_then(|first| kept.addresses.is_at(first, &question.remote));
             if let Some(entry) = place.and_then(|place| kept.addresses.used(place)) {
-                let ordered = entry.ordered_for(question.pid(), kept.last);
+                let ordered = entry.ordered_for(question.pid, kept.last);
                 known.names = Some(ordered.map_or_else(|| lender.lend(&entry.names), Into::into));
             }
         }
@@ -277,9 +277,12 @@ impl Entry {
 
     /// In the order of this process, when that is another one. `last` is the number of the last answer.
     fn ordered_for(&self, pid: u32, last: Number) -> Option<Arc<[Arc<str>]>> {
-        if self.facts.len() == 1 || pid == 0 {
-            return None;
-        }
+        // Most addresses have one name.
+        if self.facts.len() == 1 || pid == 0 { None } else { self.ordered(pid, last) }
+    }
+
+    #[cold]
+    fn ordered(&self, pid: u32, last: Number) -> Option<Arc<[Arc<str>]>> {
         // Who did not ask comes after all who did. Equal ones stay as they are.
         let order = |facts: &Facts| facts.answers_since(pid, last).map_or(u64::MAX, u64::from);
         if self.facts.iter().is_sorted_by_key(order) {

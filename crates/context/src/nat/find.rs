@@ -33,9 +33,9 @@ impl Asked {
     pub(crate) fn new(question: &Question<'_>, home: u32) -> Self {
         let connection = question.connection;
         Self {
-            protocol: connection.tuple.protocol,
+            protocol: question.protocol,
             way: Way::leaving(question),
-            netns: connection.tuple.netns,
+            netns: question.netns,
             home,
             opened: connection.opened_at.map_or(0, |time| time.0),
             closed: connection.closed_at.map_or(u64::MAX, |time| time.0),

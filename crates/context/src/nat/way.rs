@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-use connections::{Nat, Protocol, Tuple};
+use connections::{Nat, Protocol};
 
 use crate::address_bits;
 use crate::batch::Question;
@@ -30,12 +30,11 @@ pub(crate) struct Translation {
 impl Way {
     /// The way of what the local end of the connection sends.
     pub(crate) fn leaving(question: &Question<'_>) -> Self {
-        let Tuple { local, remote, .. } = &question.connection.tuple;
         Self {
             source: question.local.to_be_bytes(),
             destination: question.remote.to_be_bytes(),
-            source_port: local.port(),
-            destination_port: remote.port(),
+            source_port: question.local_port,
+            destination_port: question.remote_port,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::mem::size_of;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,18 +21,26 @@ const SHARE_EVICTED: usize = 16;
 /// Forms of one process that are remembered beside the last: threads with users of their own, cgroups it was in.
 const OTHERS_MAX: usize = 3;
 /// A place in the hash map, which has up to two for each entry.
-const PLACE_BYTES: usize = 2 * size_of::<(ProcessKey, Entry)>();
+const PLACE_BYTES: usize = 2 * size_of::<Place>();
 
 /// What an owner says that decides about a part of what is told of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) cgroup_id: Option<u64>,
-    pub(super) uid: u32,
+    cgroup_id: Option<NonZeroU64>,
+    uid: u32,
+    /// Has values to spare, so that the absence of all takes no room.
+    is: Is,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Is {
+    Seen = 1,
 }
 
 impl Seen {
     pub(super) fn of(owner: &Owner) -> Self {
-        Self { cgroup_id: owner.cgroup_id, uid: owner.uid }
+        Self { cgroup_id: owner.cgroup_id.and_then(NonZeroU64::new), uid: owner.uid, is: Is::Seen }
     }
 }
 
@@ -43,6 +52,14 @@ pub(super) struct Placed {
     pub(super) at: Instant,
 }
 
+/// A process, and what is remembered of it: what most look-ups read and write is in its first line of the cache.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Place {
+    key: ProcessKey,
+    entry: Entry,
+}
+
 /// What is remembered of one process. In this order: what most look-ups read and write comes first.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -50,12 +67,12 @@ pub(super) struct Entry {
     /// What is known; of a process that was made as a copy and not looked at since, what is known of the one it was made of.
     pub(super) facts: Option<Lendable<Process>>,
     /// What `facts` was completed with, unless that may be wrong.
-    pub(super) seen: Option<Seen>,
+    seen: Option<Seen>,
     used: Cell<u64>,
-    /// Until when the completed facts are true; absent when for ever.
-    pub(super) true_until: Option<Instant>,
+    /// Until when the completed facts are true, in nanoseconds of [`Kept`]; absent when for ever.
+    true_until: Option<NonZeroU64>,
     /// Nothing can be read of it any more.
-    pub(super) ended: bool,
+    ended: bool,
     /// `/proc` was read since it began to run its program.
     pub(super) read: bool,
     /// It waits for being read.
@@ -67,7 +84,7 @@ pub(super) struct Entry {
     /// Its place is looked for in `/proc`.
     pub(super) wants_place: bool,
     /// The same facts completed with something else.
-    pub(super) others: Vec<(Seen, Lendable<Process>)>,
+    others: Vec<(Seen, Lendable<Process>)>,
     /// The process that made this one, if that was seen.
     pub(super) made_by: Option<u32>,
     pub(super) placed: Option<Box<Placed>>,
@@ -88,8 +105,18 @@ impl Entry {
         self.others = Vec::new();
     }
 
+    /// Nothing can be read of it any more: what is known stays true.
+    pub(super) fn end(&mut self) {
+        (self.ended, self.true_until) = (true, None);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Remembers the facts as completed with what an owner says.
-    pub(super) fn complete(&mut self, seen: Seen, facts: &Arc<Process>, true_until: Option<Instant>) {
+    fn complete(&mut self, seen: Seen, facts: &Arc<Process>, true_until: Option<NonZeroU64>) {
+        let true_until = true_until.filter(|_| !self.ended);
         if self.true_until != true_until {
             self.forget_completed();
         }
@@ -102,8 +129,8 @@ impl Entry {
         self.others.push((former_seen, former));
     }
 
-    fn completed(&self, seen: Seen, now: Instant) -> Option<&Lendable<Process>> {
-        if !self.ended && self.true_until.is_some_and(|until| until <= now) {
+    fn completed(&self, seen: Seen, now_ns: u64) -> Option<&Lendable<Process>> {
+        if self.true_until.is_some_and(|until| until.get() <= now_ns) {
             return None;
         }
         if self.seen == Some(seen) {
@@ -140,8 +167,10 @@ fn cost_bytes(process: &Process) -> usize {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Kept {
-    entries: HashTable<(ProcessKey, Entry)>,
+    entries: HashTable<Place>,
     hasher: RandomState,
+    /// Times are counted from here.
+    began: Instant,
     limit: usize,
     bytes_limit: usize,
     bytes: usize,
@@ -154,6 +183,7 @@ impl Kept {
         Self {
             entries: HashTable::new(),
             hasher: RandomState::default(),
+            began: Instant::now(),
             limit: limit.max(1),
             bytes_limit,
             bytes: 0,
@@ -164,7 +194,7 @@ impl Kept {
 
     /// The facts of a process as completed with what an owner says, when they are true: the common case.
     pub(super) fn completed(&self, key: ProcessKey, seen: Seen, now: Instant) -> Option<Arc<Process>> {
-        self.use_completed(self.get(key)?, seen, now).map(|process| process.counted())
+        self.use_completed(self.get(key)?, seen, self.ns(now)).map(|process| process.counted())
     }
 
     /// The same for the owners of a batch of connections. Reads at first what is read of all of them.
@@ -179,21 +209,37 @@ impl Kept {
             question.connection.owner.as_ref().map_or(0, |owner| self.hash(&key_of(owner)))
         });
         let first = find_each(&hashes[..questions.len()], |hash| self.entries.find(*hash, |_| true));
-        fetch_each(&first, |(key, entry)| {
-            Some(u64::from(key.pid) ^ entry.used.get() ^ u64::from(entry.ended))
-        });
-        for ((question, first), known) in questions.iter().zip(first).zip(known) {
-            let Some(((is, entry), owner)) = first.zip(question.connection.owner.as_ref()) else { continue };
+        fetch_each(&first, |place| Some(place.entry.used.get()));
+        let now_ns = self.ns(now);
+        for ((question, first), known) in questions.iter().zip(&first).zip(known) {
+            let Some((place, owner)) = first.zip(question.connection.owner.as_ref()) else { continue };
             let key = key_of(owner);
-            let entry = if *is == key { Some(entry) } else { self.get(key) };
-            let process = entry.and_then(|entry| self.use_completed(entry, Seen::of(owner), now));
+            let entry = if place.key == key { Some(&place.entry) } else { self.get(key) };
+            let process = entry.and_then(|entry| self.use_completed(entry, Seen::of(owner), now_ns));
             known.process = process.map(|process| lender.lend(process));
         }
     }
 
-    fn use_completed<'k>(&self, entry: &'k Entry, seen: Seen, now: Instant) -> Option<&'k Lendable<Process>> {
+    fn use_completed<'k>(&self, entry: &'k Entry, seen: Seen, now_ns: u64) -> Option<&'k Lendable<Process>> {
         entry.used.set(self.next_use());
-        entry.completed(seen, now)
+        entry.completed(seen, now_ns)
+    }
+
+    /// Remembers facts as completed with what an owner says, until then; for ever when no time is given.
+    pub(super) fn complete(
+        &mut self,
+        key: ProcessKey,
+        seen: Seen,
+        facts: &Arc<Process>,
+        true_until: Option<Instant>,
+    ) {
+        let true_until = true_until.and_then(|until| NonZeroU64::new(self.ns(until).max(1)));
+        self.make(key, |entry| entry.complete(seen, facts, true_until));
+    }
+
+    /// A time in nanoseconds since the beginning.
+    fn ns(&self, time: Instant) -> u64 {
+        u64::try_from(time.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn next_use(&self) -> u64 {
@@ -202,14 +248,14 @@ impl Kept {
     }
 
     pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry> {
-        self.entries.find(self.hash(&key), |(known, _)| *known == key).map(|(_, entry)| entry)
+        self.entries.find(self.hash(&key), |known| known.key == key).map(|known| &known.entry)
     }
 
     /// Changes what is remembered of a process, if something is.
     pub(super) fn change<T>(&mut self, key: ProcessKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let used = self.next_use();
         let hash = self.hash(&key);
-        let (_, entry) = self.entries.find_mut(hash, |(known, _)| *known == key)?;
+        let Place { entry, .. } = self.entries.find_mut(hash, |known| known.key == key)?;
         entry.used.set(used);
         let changed = change(entry);
         let cost_bytes = entry.current_cost_bytes();
@@ -228,15 +274,14 @@ impl Kept {
                 self.evict();
             }
             let Self { entries, hasher, .. } = self;
-            entries.insert_unique(hasher.hash_one(key), (key, Entry::default()), |(key, _)| {
-                hasher.hash_one(key)
-            });
+            let new = Place { key, entry: Entry::default() };
+            entries.insert_unique(hasher.hash_one(key), new, |known| hasher.hash_one(known.key));
         }
         self.change(key, change).unwrap_or_default()
     }
 
     pub(super) fn forget_all_completed(&mut self) {
-        for (_, entry) in &mut self.entries {
+        for Place { entry, .. } in &mut self.entries {
             entry.forget_completed();
             let cost_bytes = entry.current_cost_bytes();
             self.bytes = self.bytes - entry.cost_bytes + cost_bytes;
@@ -246,14 +291,14 @@ impl Kept {
 
     fn evict(&mut self) {
         let mut all: Vec<_> =
-            self.entries.iter().map(|(key, entry)| (!entry.ended, entry.used.get(), *key)).collect();
+            self.iter().map(|(key, entry)| (!entry.ended, entry.used.get(), *key)).collect();
         let leaving = all.len().div_ceil(SHARE_EVICTED);
         if leaving < all.len() {
             all.select_nth_unstable(leaving);
         }
         for (.., key) in &all[..leaving] {
-            let found = self.entries.find_entry(self.hasher.hash_one(key), |(known, _)| known == key);
-            self.bytes -= found.map_or(0, |found| found.remove().0.1.cost_bytes);
+            let found = self.entries.find_entry(self.hasher.hash_one(key), |known| known.key == *key);
+            self.bytes -= found.map_or(0, |found| found.remove().0.entry.cost_bytes);
             self.evicted += 1;
         }
     }
@@ -263,7 +308,7 @@ impl Kept {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ProcessKey, &Entry)> {
-        self.entries.iter().map(|(key, entry)| (key, entry))
+        self.entries.iter().map(|known| (&known.key, &known.entry))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -276,5 +321,18 @@ impl Kept {
 
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_most_look_ups_read_is_in_one_line_of_the_cache() {
+        let end = offset_of!(Place, entry) + offset_of!(Entry, true_until) + size_of::<Option<NonZeroU64>>();
+        assert_eq!((end, size_of::<Place>()), (64, 128));
     }
 }

@@ -120,7 +120,9 @@ impl State {
             self.kept.change(key, |entry| {
                 entry.queued = false;
                 // The command line is what one waits for; if that was not it, nothing more is tried.
-                entry.ended |= entry.hung;
+                if entry.hung {
+                    entry.end();
+                }
                 entry.hung = true;
             });
         }
@@ -152,7 +154,7 @@ impl State {
             entry.is_owner = true;
             entry.wants_place |= wants_place;
             let is_placed = entry.placed.as_ref().is_some_and(|placed| is_true(placed, now));
-            let missing = !entry.ended && (!entry.read || (wants_place && !is_placed));
+            let missing = !entry.has_ended() && (!entry.read || (wants_place && !is_placed));
             (missing, entry.queued)
         });
         match missing {
@@ -206,9 +208,9 @@ impl State {
             (surroundings.unit, surroundings.pod) = (named.unit.clone(), named.pod.clone());
         }
         let entry = self.kept.get(key);
-        let placed = entry
-            .filter(|_| wants_place)
-            .and_then(|entry| entry.placed.as_deref().filter(|placed| entry.ended || is_true(placed, now)));
+        let placed = entry.filter(|_| wants_place).and_then(|entry| {
+            entry.placed.as_deref().filter(|placed| entry.has_ended() || is_true(placed, now))
+        });
         if let Some(placed) = placed {
             surroundings.unit = surroundings.unit.or_else(|| placed.unit.clone());
             surroundings.pod = surroundings.pod.or_else(|| placed.pod.clone());
@@ -218,7 +220,7 @@ impl State {
         let known = facts::of_process(key, known, entry.and_then(|entry| entry.made_by));
         let told = Arc::new(facts::completed(known, owner, surroundings));
         if is_settled {
-            self.kept.make(key, |entry| entry.complete(seen, &told, true_until));
+            self.kept.complete(key, seen, &told, true_until);
         }
         told
     }
@@ -246,19 +248,19 @@ impl State {
                     entry.set_facts(facts);
                     entry.programs = entry.programs.wrapping_add(1);
                     (entry.read, entry.hung) = (false, false);
-                    entry.is_owner && !entry.ended && !entry.queued
+                    entry.is_owner && !entry.has_ended() && !entry.queued
                 });
                 if is_owner {
                     self.ask_for(key, false);
                 }
             }
-            Happened::Exited(process) => drop(self.kept.change(process, |entry| entry.ended = true)),
+            Happened::Exited(process) => drop(self.kept.change(process, Entry::end)),
         }
     }
 
     /// What is to be read of a process, and which of its programs it runs as far as is known.
     pub(super) fn wanted(&mut self, key: ProcessKey) -> Option<(Wanted, u32)> {
-        let entry = self.kept.get(key).filter(|entry| !entry.ended)?;
+        let entry = self.kept.get(key).filter(|entry| !entry.has_ended())?;
         let wanted = Wanted { program: !entry.read, command_line: !entry.hung, place: entry.wants_place };
         Some((wanted, entry.programs))
     }
@@ -283,13 +285,13 @@ impl State {
             entry.queued = false;
             match looked {
                 Looked::Found(read) => store_read(entry, key, read, program, now),
-                Looked::Gone | Looked::Mismatched => entry.ended = true,
+                Looked::Gone | Looked::Mismatched => entry.end(),
                 Looked::Refused => {
                     entry.read = true;
                     entry.placed = Some(Box::new(Placed { unit: None, pod: None, at: now }));
                 }
             }
-            entry.is_owner && !entry.ended && !entry.read
+            entry.is_owner && !entry.has_ended() && !entry.read
         });
         if asks_again == Some(true) {
             self.ask_for(key, false);
