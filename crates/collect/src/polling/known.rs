@@ -365,8 +365,10 @@ impl Known {
         self.facts = fresh.facts;
         self.seen_at = fresh.seen_at;
         self.inode = fresh.inode;
-        // A socket that is connecting has no port yet.
-        self.tuple = fresh.tuple;
+        // A socket that is connecting has no port yet, and one that is being closed has none any more.
+        if fresh.tuple.local.port() != 0 {
+            self.tuple = fresh.tuple;
+        }
         if self.owner.is_none() {
             self.owner = owner;
         }
@@ -391,5 +393,67 @@ impl Known {
             failed: None,
             isns: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ESTABLISHED: u8 = 1;
+    const LAST_ACK: u8 = 9;
+
+    fn socket(local: &str, state: u8) -> Socket {
+        Socket {
+            local: local.parse().expect("an address"),
+            remote: "10.0.0.2:443".parse().expect("an address"),
+            state,
+            cookie: 1,
+            inode: 0,
+            uid: 0,
+            unread: 0,
+            unacknowledged: 0,
+            cgroup_id: None,
+            protocol: Some(6),
+            info: Some(TcpInfo { state, ..TcpInfo::default() }),
+        }
+    }
+
+    /// A listing can meet a socket while it is closed, after its port was given back.
+    #[test]
+    fn a_connection_keeps_its_port_when_its_socket_has_none_any_more() {
+        let mut sockets = KnownSockets::with_room(10);
+        let mut told = Vec::new();
+        for (at, (local, state)) in (1..).zip([("10.0.0.1:4000", ESTABLISHED), ("10.0.0.1:0", LAST_ACK)]) {
+            sockets.pass_begins(false, KernelTime(at));
+            let socket = socket(local, state);
+            sockets.listed(7, &socket, KernelTime(at), &Owners::default(), |event| told.push(event));
+        }
+        told.extend(sockets.has_ended(7, &socket("10.0.0.1:0", 7), KernelTime(3), &mut |_| Left::Nothing));
+        let ports = told.iter().map(|event| match event {
+            Event::Read(one) | Event::Closed(one, _) => one.tuple.local.port(),
+            event => panic!("{event:?}"),
+        });
+        assert_eq!(ports.collect::<Vec<_>>(), [4000; 3]);
+    }
+
+    #[test]
+    fn a_connection_that_begins_has_its_port_when_its_socket_has_one() {
+        let mut sockets = KnownSockets::with_room(10);
+        let mut ports = Vec::new();
+        for (at, (local, state)) in (1..).zip([("10.0.0.1:0", 2), ("10.0.0.1:4000", ESTABLISHED)]) {
+            sockets.pass_begins(false, KernelTime(at));
+            sockets.listed(
+                7,
+                &socket(local, state),
+                KernelTime(at),
+                &Owners::default(),
+                |event| match event {
+                    Event::Read(one) => ports.push(one.tuple.local.port()),
+                    event => panic!("{event:?}"),
+                },
+            );
+        }
+        assert_eq!(ports, [0, 4000]);
     }
 }
