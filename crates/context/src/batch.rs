@@ -80,12 +80,12 @@ pub(crate) fn first_each<'a, T>(
     find_each(hashes, |hash| at(*index.find(*hash, |_| true)?))
 }
 
-/// Reads of each that was found what `read` gives, and does nothing with it.
-pub(crate) fn fetch_each<T, N: BitXor<Output = N> + Default>(
-    found: &Found<&T>,
+/// Reads of each what `read` gives, and does nothing with it.
+pub(crate) fn fetch_each<'a, T: 'a, N: BitXor<Output = N> + Default>(
+    each: impl Iterator<Item = &'a T>,
     read: impl Fn(&T) -> Option<N>,
 ) {
-    let all = found.iter().filter_map(|one| read((*one)?));
+    let all = each.filter_map(read);
     black_box(all.fold(N::default(), N::bitxor));
 }
 

@@ -16,7 +16,7 @@ use std::thread;
 use connections::{Annotation, Connection, ConnectionId, Direction, End, Nat, OtherEnd, Owner, Shared};
 
 use crate::address_bits::{bits, is_loopback, stays_inside};
-use crate::batch::{AT_ONCE, Question, fetch_each, find_each};
+use crate::batch::{AT_ONCE, Question, fetch_each};
 use crate::lent::Lendable;
 use lifetime::Lifetime;
 use names::{NONE, Place, opposite};
@@ -123,7 +123,7 @@ impl Ends {
             // The other end of most is elsewhere. Of one with an id it was not looked for by its tuple.
             let by_tuple = || other.by_id != NONE && table.addresses.may_have(question.remote);
             if other.first.is_some() || known.nat.is_some() || by_tuple() {
-                let found = table.find(question, known.intra_host, known.nat.as_ref(), *other, &lend);
+                let found = table.find(question, known.intra_host, known.nat.as_ref(), other, &lend);
                 (known.other_end, known.intra_host) = (found.other_end, found.intra_host);
             }
         }
@@ -153,7 +153,8 @@ struct OfOther<'a> {
 impl Table {
     /// By what the other ends of these are found. Reads what is read to find them.
     fn prepare(&self, questions: &[Question<'_>]) -> [OfOther<'_>; AT_ONCE] {
-        let mut others = [OfOther { by_id: NONE, mirrored: NONE, first: None }; AT_ONCE];
+        let mut all = [OfOther { by_id: NONE, mirrored: NONE, first: None }; AT_ONCE];
+        let others = &mut all[..questions.len()];
         for (other, question) in others.iter_mut().zip(questions) {
             let id = question.connection.global_id;
             other.by_id = self.names.of_global(id, opposite(question.direction));
@@ -162,17 +163,18 @@ impl Table {
                 other.mirrored = self.mirrored_of(question);
             }
         }
-        let places = find_each(&others, |other| match other.by_id {
-            NONE => {
-                let named = self.first(By::TupleOfNamed, other.mirrored);
-                named.or_else(|| self.first(By::Tuple, other.mirrored))
-            }
-            by_id => self.first(By::Global, by_id),
-        });
-        let first = find_each(&places, |place| self.known(*(*place)?));
-        fetch_each(&first, |known| Some(known.id ^ u64::from(self.owners.get(known.owner)?.fetch())));
-        others.iter_mut().zip(first).for_each(|(other, first)| other.first = first);
-        others
+        for other in &mut *others {
+            other.first = match other.by_id {
+                NONE => {
+                    let named = self.first(By::TupleOfNamed, other.mirrored);
+                    named.or_else(|| self.first(By::Tuple, other.mirrored))
+                }
+                by_id => self.first(By::Global, by_id),
+            };
+        }
+        let first = others.iter().filter_map(|other| other.first);
+        fetch_each(first, |known| Some(known.id ^ u64::from(self.owners.get(known.owner)?.fetch())));
+        all
     }
 
     fn mirrored_of(&self, question: &Question<'_>) -> u64 {
@@ -202,7 +204,7 @@ impl Table {
         question: &Question<'_>,
         inside: bool,
         nat: Option<&Nat>,
-        other: OfOther<'_>,
+        other: &OfOther<'_>,
         lend: &impl Fn(&Lendable<Owner>) -> Shared<'a, Owner>,
     ) -> Found<'a> {
         let connection = question.connection;

@@ -125,13 +125,10 @@ impl Table {
         known.filter(move |known| known.name(by) == name)
     }
 
-    /// The place of the first end that may have this name, if there is one. Does not read it.
-    pub(super) fn first(&self, by: By, name: u64) -> Option<&u32> {
-        (name != NONE).then(|| self.index(by).find(spread(name), |_| true))?
-    }
-
-    pub(super) fn known(&self, place: u32) -> Option<&Known> {
-        self.known.get(at(place))
+    /// The first end that may have this name, if there is one. Does not read what is known of it.
+    pub(super) fn first(&self, by: By, name: u64) -> Option<&Known> {
+        let place = (name != NONE).then(|| self.index(by).find(spread(name), |_| true))??;
+        self.known.get(at(*place))
     }
 
     /// Takes note of a connection as it is at this time.

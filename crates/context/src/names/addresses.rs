@@ -181,7 +181,7 @@ impl Look<'_> {
     ) {
         let kept = &*self.0;
         let first = kept.addresses.first_each(questions, |question| question.remote);
-        fetch_each(&first, Place::fetch);
+        fetch_each(first.iter().flatten().copied(), Place::fetch);
         for ((question, first), known) in questions.iter().zip(&first).zip(known) {
             let place = first.and_then(|first| kept.addresses.is_at(first, &question.remote));
             if let Some(entry) = place.and_then(|place| kept.addresses.used(place)) {
