@@ -80,12 +80,12 @@ pub(crate) fn first_each<'a, T>(
     find_each(hashes, |hash| at(*index.find(*hash, |_| true)?))
 }
 
-/// Reads of each what `read` gives, and does nothing with it.
+/// Reads of each that was found what `read` gives, and does nothing with it.
 pub(crate) fn fetch_each<'a, T: 'a, N: BitXor<Output = N> + Default>(
-    each: impl Iterator<Item = &'a T>,
+    found: impl IntoIterator<Item = Option<&'a T>>,
     read: impl Fn(&T) -> Option<N>,
 ) {
-    let all = each.filter_map(read);
+    let all = found.into_iter().flatten().filter_map(read);
     black_box(all.fold(N::default(), N::bitxor));
 }
 

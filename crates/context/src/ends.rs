@@ -172,7 +172,7 @@ impl Table {
                 by_id => self.first(By::Global, by_id),
             };
         }
-        let first = others.iter().filter_map(|other| other.first);
+        let first = others.iter().map(|other| other.first);
         fetch_each(first, |known| Some(known.id ^ u64::from(self.owners.get(known.owner)?.fetch())));
         all
     }

@@ -11,7 +11,7 @@ mod cgroups;
 mod containers;
 mod ends;
 #[cfg(test)]
-#[path = "../tests/fixtures/ends.rs"]
+#[path = "../tests/fixtures/connections.rs"]
 mod fixtures;
 mod lent;
 mod names;

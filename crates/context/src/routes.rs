@@ -201,7 +201,7 @@ impl Looking<'_> {
             let oldest = memory.routes.oldest(self.began);
             let first = memory.routes.first_each(keys);
             // An answer is in two lines of the cache.
-            fetch_each(first.iter().flatten().copied(), |place| {
+            fetch_each(first, |place| {
                 Some(place.fetch()? ^ u64::from(memory.routes.is_fresh(place, oldest)))
             });
             for (((key, first), known), unknown) in keys.iter().zip(&first).zip(&mut *known).zip(&mut unknown)

@@ -1,6 +1,6 @@
 //! What makes two connections the two ends of one, and for how long ends are found.
 
-#[path = "fixtures/ends.rs"]
+#[path = "fixtures/connections.rs"]
 mod fixtures;
 
 use std::hint::black_box;

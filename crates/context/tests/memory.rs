@@ -1,6 +1,6 @@
 //! What is remembered takes no more memory than the limits say, counted by the allocator.
 
-#[path = "fixtures/ends.rs"]
+#[path = "fixtures/connections.rs"]
 mod fixtures;
 #[path = "fixtures/rtnetlink.rs"]
 mod rtnetlink;

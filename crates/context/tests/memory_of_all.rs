@@ -4,7 +4,7 @@
 
 #[path = "fixtures/mod.rs"]
 mod dns;
-#[path = "fixtures/ends.rs"]
+#[path = "fixtures/connections.rs"]
 mod ends;
 #[path = "../../sockeye/tests/fixtures/not_run.rs"]
 #[allow(unreachable_pub, reason = "it belongs to other tests too")]

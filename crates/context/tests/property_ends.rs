@@ -1,6 +1,6 @@
 //! The other ends against a naive model: a list of all ends, each of which is looked at.
 
-#[path = "fixtures/ends.rs"]
+#[path = "fixtures/connections.rs"]
 mod fixtures;
 
 use std::net::IpAddr;

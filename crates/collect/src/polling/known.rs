@@ -399,25 +399,12 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::polling::message::fixtures::socket;
 
     const ESTABLISHED: u8 = 1;
+    const SYN_SENT: u8 = 2;
+    const CLOSED: u8 = 7;
     const LAST_ACK: u8 = 9;
-
-    fn socket(local: &str, state: u8) -> Socket {
-        Socket {
-            local: local.parse().expect("an address"),
-            remote: "10.0.0.2:443".parse().expect("an address"),
-            state,
-            cookie: 1,
-            inode: 0,
-            uid: 0,
-            unread: 0,
-            unacknowledged: 0,
-            cgroup_id: None,
-            protocol: Some(6),
-            info: Some(TcpInfo { state, ..TcpInfo::default() }),
-        }
-    }
 
     /// A listing can meet a socket while it is closed, after its port was given back.
     #[test]
@@ -429,7 +416,8 @@ mod tests {
             let socket = socket(local, state);
             sockets.listed(7, &socket, KernelTime(at), &Owners::default(), |event| told.push(event));
         }
-        told.extend(sockets.has_ended(7, &socket("10.0.0.1:0", 7), KernelTime(3), &mut |_| Left::Nothing));
+        let closed = socket("10.0.0.1:0", CLOSED);
+        told.extend(sockets.has_ended(7, &closed, KernelTime(3), &mut |_| Left::Nothing));
         let ports = told.iter().map(|event| match event {
             Event::Read(one) | Event::Closed(one, _) => one.tuple.local.port(),
             event => panic!("{event:?}"),
@@ -441,18 +429,13 @@ mod tests {
     fn a_connection_that_begins_has_its_port_when_its_socket_has_one() {
         let mut sockets = KnownSockets::with_room(10);
         let mut ports = Vec::new();
-        for (at, (local, state)) in (1..).zip([("10.0.0.1:0", 2), ("10.0.0.1:4000", ESTABLISHED)]) {
+        for (at, (local, state)) in (1..).zip([("10.0.0.1:0", SYN_SENT), ("10.0.0.1:4000", ESTABLISHED)]) {
             sockets.pass_begins(false, KernelTime(at));
-            sockets.listed(
-                7,
-                &socket(local, state),
-                KernelTime(at),
-                &Owners::default(),
-                |event| match event {
-                    Event::Read(one) => ports.push(one.tuple.local.port()),
-                    event => panic!("{event:?}"),
-                },
-            );
+            let socket = socket(local, state);
+            sockets.listed(7, &socket, KernelTime(at), &Owners::default(), |event| match event {
+                Event::Read(one) => ports.push(one.tuple.local.port()),
+                event => panic!("{event:?}"),
+            });
         }
         assert_eq!(ports, [0, 4000]);
     }

@@ -227,6 +227,28 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
+pub(super) mod fixtures {
+    use super::*;
+
+    /// A socket of TCP at this local end in this state, of which nothing else is known.
+    pub(crate) fn socket(local: &str, state: u8) -> Socket {
+        Socket {
+            local: local.parse().expect("an address"),
+            remote: "10.0.0.2:4000".parse().expect("an address"),
+            state,
+            cookie: 1,
+            inode: 0,
+            uid: 0,
+            unread: 0,
+            unacknowledged: 0,
+            cgroup_id: None,
+            protocol: Some(6),
+            info: Some(TcpInfo { state, ..TcpInfo::default() }),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -172,21 +172,10 @@ pub(super) fn ending(info: &TcpInfo, was: Option<State>) -> (State, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::polling::message::fixtures;
 
     fn socket(state: u8, unread: u32, unacknowledged: u32, info: TcpInfo) -> Socket {
-        Socket {
-            local: "10.0.0.1:80".parse().expect("an address"),
-            remote: "10.0.0.2:4000".parse().expect("an address"),
-            state,
-            cookie: 1,
-            inode: 0,
-            uid: 0,
-            unread,
-            unacknowledged,
-            cgroup_id: None,
-            protocol: Some(6),
-            info: Some(info),
-        }
+        Socket { unread, unacknowledged, info: Some(info), ..fixtures::socket("10.0.0.1:80", state) }
     }
 
     fn info(acked: u64, sent: u64) -> TcpInfo {

@@ -181,7 +181,7 @@ impl Look<'_> {
     ) {
         let kept = &*self.0;
         let first = kept.addresses.first_each(questions, |question| question.remote);
-        fetch_each(first.iter().flatten().copied(), Place::fetch);
+        fetch_each(first, Place::fetch);
         for ((question, first), known) in questions.iter().zip(&first).zip(known) {
             let place = first.and_then(|first| kept.addresses.is_at(first, &question.remote));
             if let Some(entry) = place.and_then(|place| kept.addresses.used(place)) {
@@ -277,11 +277,10 @@ impl Entry {
 
     /// In the order of this process, when that is another one. `last` is the number of the last answer.
     fn ordered_for(&self, pid: u32, last: Number) -> Option<Arc<[Arc<str>]>> {
-        // Most addresses have one name.
+        // One name has one order.
         if self.facts.len() == 1 || pid == 0 { None } else { self.ordered(pid, last) }
     }
 
-    #[cold]
     fn ordered(&self, pid: u32, last: Number) -> Option<Arc<[Arc<str>]>> {
         // Who did not ask comes after all who did. Equal ones stay as they are.
         let order = |facts: &Facts| facts.answers_since(pid, last).map_or(u64::MAX, u64::from);

@@ -212,7 +212,7 @@ impl Table {
         });
         let first =
             first_each(&self.index, &hashes[..batch.len()], |index| self.entries.get(position(index / 2)));
-        fetch_each(first.iter().flatten().copied(), |entry| Some(entry.fetch()));
+        fetch_each(first, |entry| Some(entry.fetch()));
         for (number, ((first, hash), one)) in first.into_iter().zip(hashes).zip(batch).enumerate() {
             if first.is_none() {
                 continue;

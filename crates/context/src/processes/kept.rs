@@ -209,7 +209,7 @@ impl Kept {
             question.connection.owner.as_ref().map_or(0, |owner| self.hash(&key_of(owner)))
         });
         let first = find_each(&hashes[..questions.len()], |hash| self.entries.find(*hash, |_| true));
-        fetch_each(first.iter().flatten().copied(), |place| Some(place.entry.used.get()));
+        fetch_each(first, |place| Some(place.entry.used.get()));
         let now_ns = self.ns(now);
         for ((question, first), known) in questions.iter().zip(&first).zip(known) {
             let Some((place, owner)) = first.zip(question.connection.owner.as_ref()) else { continue };

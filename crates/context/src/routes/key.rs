@@ -25,25 +25,17 @@ impl Key {
     /// To no address.
     pub(super) const NOWHERE: Self = Self { source: 0, destination: 0, netns: 0, scope: 0 };
 
-    /// From one end to the other. The link that addresses are of is known from either.
+    /// From one end to the other.
     pub(super) fn of(netns: u32, source: SocketAddr, destination: SocketAddr) -> Self {
-        let scope = match destination {
-            SocketAddr::V4(_) => 0,
-            SocketAddr::V6(to) if to.scope_id() != 0 => to.scope_id(),
-            SocketAddr::V6(_) => scope_of(source),
-        };
+        let scope = scope(&source, &destination);
         Self { netns, scope, source: bits(source.ip()), destination: bits(destination.ip()) }
     }
 
     /// [`of`](Self::of) a connection, from its local to its remote end.
     pub(super) fn to_remote(question: &Question<'_>) -> Self {
         let Question { netns, local: source, remote: destination, .. } = *question;
-        // IPv4 addresses are of no link.
-        if is_ipv4(destination) {
-            return Self { netns, scope: 0, source, destination };
-        }
-        let Tuple { local, remote, .. } = question.connection.tuple;
-        Self::of(netns, local, remote)
+        let Tuple { local, remote, .. } = &question.connection.tuple;
+        Self { netns, scope: scope(local, remote), source, destination }
     }
 
     /// What the kernel is asked for it. `None` where there can be no answer: an address is none, or of another family, or of a
@@ -82,10 +74,12 @@ fn unspecified(like: u128) -> u128 {
     bits(if is_ipv4(like) { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() })
 }
 
-fn scope_of(end: SocketAddr) -> u32 {
-    match end {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(v6) => v6.scope_id(),
+/// The link that the destination is of, which is known from either end.
+fn scope(source: &SocketAddr, destination: &SocketAddr) -> u32 {
+    match (source, destination) {
+        (_, SocketAddr::V6(to)) if to.scope_id() != 0 => to.scope_id(),
+        (SocketAddr::V6(from), SocketAddr::V6(_)) => from.scope_id(),
+        _ => 0,
     }
 }
 
